@@ -1,0 +1,41 @@
+// The way into the kernel, as an interface: libnftables in a worker, spawned `nft`, and the tests' fake.
+// Every implementation passes the same conformance file (test/kernel/conformance.ts).
+//
+// **Invariant:** one request at a time, in order; every request ends, within its deadline, with an answer that says
+// whether the kernel's state is known.
+import type { TableState } from '../nft/state.ts'
+import type { Table, Transaction } from '../nft/objects.ts'
+
+export type CommitOutcome =
+  /** The kernel holds it. */
+  | { readonly kind: 'acknowledged' }
+  /** The kernel holds what it held before; `message` is what nft said, one line where it can be. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** Nobody knows (worker lost, deadline over): read back before anything else. */
+  | { readonly kind: 'unknown'; readonly message: string }
+
+export type ReadBack =
+  | { readonly kind: 'table'; readonly state: TableState }
+  | { readonly kind: 'absent' }
+  /** There is a table of our name that this version cannot read: `message` says why. It is replaced. */
+  | { readonly kind: 'unreadable'; readonly message: string }
+  | { readonly kind: 'failed'; readonly message: string }
+
+export interface ForeignFlowtable {
+  readonly table: string
+  readonly name: string
+  readonly devices: readonly string[]
+}
+
+export interface Kernel {
+  /** `libnftables` or `nft`, with the version, for status. */
+  readonly description: string
+  commit(transaction: Transaction): Promise<CommitOutcome>
+  /** What the kernel holds of our table: sets, maps with elements, chains (rules as listed), counters. */
+  readBack(table: Table): Promise<ReadBack>
+  /** Removes the table; no error where it is not there. */
+  deleteTable(table: Table): Promise<CommitOutcome>
+  /** Flowtables of other tables (rule 89); empty where the kernel has none or does not know them. */
+  flowtables(): Promise<readonly ForeignFlowtable[]>
+  close(): Promise<void>
+}

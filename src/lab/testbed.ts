@@ -1,0 +1,83 @@
+// The lab's machinery as an interface: nodes, pods and an outside host in network namespaces, and probes between them.
+//
+// The cluster's side (what objects there are, cases, commands) builds on this and never touches a namespace itself.
+// **Invariant:** a testbed owns every namespace whose name begins with its prefix, and nothing else; close() removes
+// them all, and opening a testbed removes what a crashed one of the same prefix left behind.
+import type { Address } from '../model/ip.ts'
+import type { Protocol } from '../model/objects.ts'
+
+export interface TestbedOptions {
+  /** Begins the name of each namespace: `picket-lab-<name>`. At most 20 characters. */
+  readonly prefix: string
+  /** Told while it works, for progress: `node n1 is up`. */
+  readonly onProgress?: (text: string) => void
+}
+
+/** A network namespace with an uplink on the underlay (a bridge in a namespace of its own), forwarding on. */
+export interface LabNode {
+  readonly name: string
+  /** Path of its network namespace: `/run/netns/...`. */
+  readonly netns: string
+  /** Its underlay addresses, [IPv4, IPv6]. */
+  readonly addresses: readonly Address[]
+}
+
+export interface PodSpec {
+  /** `namespace/name`; unique. */
+  readonly key: string
+  /** Name of the node that it runs on. */
+  readonly node: string
+  readonly addresses: readonly Address[]
+  /** Real servers, on every address of the pod. */
+  readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[]
+}
+
+/** Who probes: a pod by key, a node (its own namespace), or the outside host. */
+export type ProbeSource = { readonly kind: 'pod'; readonly key: string } | { readonly kind: 'node'; readonly name: string } | { readonly kind: 'outside' }
+
+export interface ProbeRequest {
+  readonly from: ProbeSource
+  readonly address: Address
+  readonly protocol: Protocol
+  readonly port: number
+}
+
+export type ProbeResult =
+  /** A reply with this request's token came; `by` is the key of the pod (or name of the host) whose server made it. */
+  | { readonly kind: 'answered'; readonly by: string; readonly ms: number }
+  /** Nothing came before the deadline. */
+  | { readonly kind: 'silent' }
+  /** The path answered, but not with the token: connection refused, an ICMP error. `message` says which. */
+  | { readonly kind: 'rejected'; readonly message: string }
+  /** The probe could not be sent at all (no such source, no socket). */
+  | { readonly kind: 'failed'; readonly message: string }
+
+export interface Testbed {
+  readonly nodes: readonly LabNode[]
+  readonly outside: { readonly netns: string; readonly addresses: readonly Address[] }
+  addNode(name: string): Promise<LabNode>
+  removeNode(name: string): Promise<void>
+  /** Makes the pod's namespace, veth, addresses and routes (on its node and, by way of it, on all others), starts its servers; resolves when they listen. */
+  addPod(pod: PodSpec): Promise<void>
+  removePod(key: string): Promise<void>
+  /** Name of the host side of the pod's veth, in its node's namespace. */
+  hostInterface(key: string): string
+  /**
+   * Sends all at once; results in the order of the requests. `deadlineMs` counts from the last one sent. Lost packets
+   * are sent again within it (TCP by the kernel, UDP and SCTP by the prober), so silence means denied, or a path that
+   * is broken: whoever asks adds controls that must answer.
+   */
+  probe(requests: readonly ProbeRequest[], deadlineMs: number): Promise<readonly ProbeResult[]>
+  /** Runs a command in a namespace (of a pod, a node or outside) with inherited stdio; its exit status. */
+  exec(where: ProbeSource, command: readonly string[]): Promise<number>
+  /** Starts a long-running process in a node's namespace (its agent). The testbed ends it with SIGTERM, then SIGKILL. */
+  start(node: string, command: readonly string[], options: { readonly logFile: string; readonly env?: Readonly<Record<string, string>> }): Promise<LabProcess>
+  close(): Promise<void>
+}
+
+export interface LabProcess {
+  readonly pid: number
+  /** Resolves when it ended. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>
+  kill(signal: NodeJS.Signals): void
+}

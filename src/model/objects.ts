@@ -1,0 +1,73 @@
+// The rows: what Picket keeps of each Kubernetes object, and of each network interface of the node.
+//
+// **Invariant:** rows are frozen and replaced, never edited. Lists are in the object's own order.
+import type { Address, Cidr } from './ip.ts'
+import type { Labels } from './labels.ts'
+
+export type Uid = string
+export type PodUid = Uid
+export type PolicyUid = Uid
+
+export type Protocol = 'TCP' | 'UDP' | 'SCTP'
+export const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP']
+
+export interface NamedPort {
+  readonly name: string
+  readonly protocol: Protocol
+  /** 1-65535 */
+  readonly port: number
+}
+
+export interface Pod {
+  readonly uid: PodUid
+  readonly namespace: string
+  readonly name: string
+  readonly labels: Labels
+  /** Name of the node that it was scheduled to; null while it has none. */
+  readonly node: string | null
+  /** status.podIPs, one a family at most in practice; empty while it has none. */
+  readonly addresses: readonly Address[]
+  readonly hostNetwork: boolean
+  /** Succeeded or Failed: it keeps its addresses in the API and has none on the network (rule 93). */
+  readonly finished: boolean
+  /** It has a deletionTimestamp; it may still run (rule 96). */
+  readonly terminating: boolean
+  /** Milliseconds since 1970 of metadata.creationTimestamp; 0 where there is none. */
+  readonly createdAt: number
+  /** Container ports with a name, of containers and then of restartable init containers (rule 41), in their order. */
+  readonly ports: readonly NamedPort[]
+  /** What it may send as besides its own addresses: annotation `picket.dev/source-prefixes`. Honoured by config only. */
+  readonly sourcePrefixes: readonly Cidr[]
+}
+
+export interface Namespace {
+  readonly uid: Uid
+  readonly name: string
+  /** Always with `kubernetes.io/metadata.name` (rule 21). */
+  readonly labels: Labels
+}
+
+export interface Node {
+  readonly uid: Uid
+  readonly name: string
+  readonly labels: Labels
+  /** The IP addresses among status.addresses. */
+  readonly addresses: readonly Address[]
+  readonly podCidrs: readonly Cidr[]
+}
+
+/** A network interface of this node, as rtnetlink tells it. Keyed by `index`, since names are used again. */
+export interface HostInterface {
+  readonly index: number
+  readonly name: string
+  /** IFLA_INFO_KIND: `veth`, `bridge`, `vxlan`, ...; empty for hardware. */
+  readonly kind: string
+  /** Index of the bridge or bond that it belongs to; 0 for none. */
+  readonly master: number
+  /** Its own addresses, link-local ones left out. */
+  readonly addresses: readonly Address[]
+  /** Destinations of the /32 and /128 routes that lead out of it, without its own addresses, link-local and multicast. */
+  readonly hostRoutes: readonly Address[]
+  /** Whether any wider route leads out of it (a subnet, a default route), link-local and multicast left out. */
+  readonly hasWiderRoutes: boolean
+}

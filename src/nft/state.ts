@@ -1,0 +1,32 @@
+// A table as data that changes in place: the wanted one and the applied one are of this type.
+//
+// **Invariant:** whoever changes it says which names it touched; nobody copies it.
+import type { Chain, Counter, Element, NftMap, NftSet } from './objects.ts'
+
+/** Elements by key. */
+export interface SetState {
+  readonly object: NftSet | NftMap
+  readonly elements: Map<string, Element>
+}
+
+export interface TableState {
+  readonly chains: Map<string, Chain>
+  readonly sets: Map<string, SetState>
+  readonly counters: Map<string, Counter>
+}
+
+export function emptyTable(): TableState {
+  return { chains: new Map(), sets: new Map(), counters: new Map() }
+}
+
+/** Names that may differ between two tables. Marking too much is legal, marking too little is the bug. */
+export interface Dirty {
+  readonly chains: Set<string>
+  readonly counters: Set<string>
+  /** Set or map -> the keys that may differ, or 'all' of them and the set itself. */
+  readonly sets: Map<string, Set<string> | 'all'>
+}
+
+export function emptyDirty(): Dirty {
+  return { chains: new Set(), counters: new Set(), sets: new Map() }
+}

@@ -1,0 +1,113 @@
+// The policy plan: what this node enforces, in Picket's own terms, before it becomes nftables.
+//
+// explain, the cutting of connections and the audit judge by this form, never by a second reading of the spec.
+// **Invariant:** ids are made of what they name; PeerSet contents are told as deltas, complete where a set is new.
+import type { Address, Cidr, Family, Range } from '../model/ip.ts'
+import type { Changes } from '../model/changes.ts'
+import type { PodUid, PolicyUid, Protocol } from '../model/objects.ts'
+import type { Direction } from '../model/policy.ts'
+import type { PodSelector } from '../model/selector.ts'
+import type { Problem } from '../lib/problem.ts'
+
+/** Names the direction, the namespace, the policies and what their named ports mean on these pods. */
+export type ProfileId = string
+export type SetId = string
+
+/** The set of policies that select a pod in one direction; pods with the same set share it. */
+export interface Profile {
+  readonly id: ProfileId
+  readonly direction: Direction
+  readonly namespace: string
+  /** Sorted by namespace/name. */
+  readonly policies: readonly { readonly uid: PolicyUid; readonly name: string }[]
+  /** What is allowed, rule by rule; nothing else is. For explain. */
+  readonly rules: readonly PlanRule[]
+  /** The same, ordered by port, so that a packet visits only rules that could allow it. For the ruleset. */
+  readonly dispatch: readonly PortClass[]
+}
+
+export interface PlanRule {
+  readonly policy: PolicyUid
+  /** The rule's place in the policy, from 0. */
+  readonly index: number
+  /** Where the ports are and who the peers are; both must hold. */
+  readonly ports: 'all' | readonly PlanPort[]
+  readonly peers: 'all' | readonly PlanPeer[]
+}
+
+/** `first`-`last`, both included; 0-65535 is the whole protocol. Named ports of the selected pod are numbers here. */
+export interface PlanPort {
+  readonly protocol: Protocol
+  readonly first: number
+  readonly last: number
+}
+
+/** Membership in a set: of addresses, or (pairs) of (address, protocol, port) where the rule's ports are 'all'. */
+export interface PlanPeer {
+  readonly kind: 'addresses' | 'pairs'
+  readonly set: SetId
+}
+
+/** Ports with the same peers. `exact` classes lead through one hash map, the others are tried one after the other. */
+export interface PortClass {
+  readonly kind: 'exact' | 'range' | 'protocol' | 'all'
+  /** Empty for `all`; sorted; one for `range` and `protocol`. */
+  readonly ports: readonly PlanPort[]
+  /** At most MAX_PEERS; beyond, they become one union. */
+  readonly peers: 'all' | readonly PlanPeer[]
+}
+
+export type PeerSet =
+  | { readonly kind: 'pods'; readonly id: SetId; readonly selector: PodSelector }
+  | { readonly kind: 'pairs'; readonly id: SetId; readonly selector: PodSelector; readonly protocol: Protocol; readonly port: string }
+  | { readonly kind: 'cidrs'; readonly id: SetId; readonly place: Place; readonly title: string }
+  /** All addresses of the sets `sources`, where one port has more than MAX_PEERS peers. */
+  | { readonly kind: 'union'; readonly id: SetId; readonly profile: ProfileId; readonly title: string }
+
+/** Where a set of CIDRs stands: its name, while the CIDRs in it change. */
+export interface Place {
+  readonly policy: PolicyUid
+  readonly namespace: string
+  readonly name: string
+  readonly direction: Direction
+  readonly rule: number
+}
+
+/** One member: an address, a range, or an (address, protocol, port). `pods` sets hold addresses, `cidrs` and `union` ranges. */
+export type Member =
+  | { readonly kind: 'address'; readonly address: Address }
+  | { readonly kind: 'pair'; readonly address: Address; readonly protocol: Protocol; readonly port: number }
+  | ({ readonly kind: 'range'; readonly family: Family } & Range)
+
+export interface MemberDelta {
+  readonly added: readonly Member[]
+  readonly removed: readonly Member[]
+}
+
+/** How one local pod is attached, and what is enforced for it. */
+export interface Attachment {
+  readonly pod: PodUid
+  readonly namespace: string
+  readonly name: string
+  /** Every address of the pod with the interface that leads to it. An address without one is missing here, and a problem. */
+  readonly by: readonly HostKey[]
+  readonly sourcePrefixes: readonly Cidr[]
+  readonly ingress: ProfileId | 'open'
+  readonly egress: ProfileId | 'open'
+}
+
+export interface HostKey {
+  readonly interface: string
+  readonly address: Address
+}
+
+export interface PlanDelta {
+  readonly profiles: Changes<ProfileId, Profile>
+  readonly attachments: Changes<PodUid, Attachment>
+  readonly sets: Changes<SetId, PeerSet>
+  /** A new set's whole content is `added`; the content of a set that went is not told. */
+  readonly members: ReadonlyMap<SetId, MemberDelta>
+  /** Names of interfaces of a pod's kind that are not an unknown pod: local pods' and the node's own. */
+  readonly knownInterfaces: { readonly added: readonly string[]; readonly removed: readonly string[] }
+  readonly problems: Changes<string, Problem>
+}

@@ -1,0 +1,51 @@
+// What a turn sees: a read-only view of the rows, and what changed since the last turn.
+//
+// **Invariant:** a Snapshot is valid only inside its turn; nothing copies a table and nothing lists a whole one.
+// Rows here are effective: an address that several pods claim belongs to one of them only (see claims.ts).
+
+import type { Changes, Revision } from '../model/changes.ts'
+import type { HostInterface, Namespace, Node, Pod, PodUid, PolicyUid, Uid } from '../model/objects.ts'
+import type { Policy } from '../model/policy.ts'
+import type { SelectorId } from '../model/selector.ts'
+import type { SelectorIndex } from '../selectors/index.ts'
+
+export interface TableView<K, Row, Index extends string> {
+  get(key: K): Row | undefined
+  /** The rows whose value of the index is `value`, in no order. */
+  where(index: Index, value: string): Iterable<Row>
+  readonly size: number
+}
+
+export type PodTable = TableView<PodUid, Pod, 'node' | 'namespace' | 'node+namespace' | 'address'>
+export type NamespaceTable = TableView<Uid, Namespace, 'name'>
+export type NodeTable = TableView<Uid, Node, 'name'>
+export type PolicyTable = TableView<PolicyUid, Policy, 'namespace'>
+/** Keyed by the kernel's index, as text. */
+export type InterfaceTable = TableView<string, HostInterface, 'name' | 'hostRoute'>
+
+export interface Snapshot {
+  readonly revision: Revision
+  readonly pods: PodTable
+  readonly namespaces: NamespaceTable
+  readonly nodes: NodeTable
+  readonly policies: PolicyTable
+  readonly interfaces: InterfaceTable
+  readonly selectors: SelectorIndex
+}
+
+export interface SnapshotDelta {
+  readonly revision: Revision
+  readonly pods: Changes<PodUid, Pod>
+  readonly namespaces: Changes<Uid, Namespace>
+  readonly nodes: Changes<Uid, Node>
+  readonly policies: Changes<PolicyUid, Policy>
+  readonly interfaces: Changes<string, HostInterface>
+  /** Of the selectors that were acquired before this turn: who joined, left, or is a member with another row. */
+  readonly members: ReadonlyMap<SelectorId, Changes<PodUid, Pod>>
+}
+
+/** How many rows a stage visited: a count that tests bound, so that a change costs what it touches. */
+export interface WorkCount {
+  rows: number
+}
+
