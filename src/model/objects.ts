@@ -45,6 +45,8 @@ export interface Namespace {
   readonly name: string
   /** Always with `kubernetes.io/metadata.name` (rule 21). */
   readonly labels: Labels
+  /** Milliseconds since 1970 of metadata.creationTimestamp, 0 where there is none: tells it from a deleted one of the same name (rule 100). */
+  readonly createdAt: number
 }
 
 export interface Node {

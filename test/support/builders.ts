@@ -45,7 +45,7 @@ export function pod(fields: Partial<Omit<Pod, 'labels'>> & { readonly labels?: L
 export function namespace(fields: Partial<Omit<Namespace, 'labels'>> & { readonly labels?: LabelsLike } = {}): Namespace {
   const name = fields.name ?? 'default'
   const all = new Map([...labels(fields.labels ?? {}), ['kubernetes.io/metadata.name', name] as const])
-  return Object.freeze({ uid: `namespace/${name}`, name, ...fields, labels: all })
+  return Object.freeze({ uid: `namespace/${name}`, name, createdAt: 0, ...fields, labels: all })
 }
 
 /** Named `node1`, without addresses. */
