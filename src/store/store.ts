@@ -1,0 +1,120 @@
+// The store: what sources said, netted, becomes rows, and one synchronous turn's snapshot, delta and problems.
+//
+// apply() drains into, in this order: the last good versions, the claims of addresses, the tables, the selector index. Then the
+// steps read the snapshot. **Invariant:** the tables, memberships and problems depend on the events only, never on
+// how they fell into turns; a delta says what is another row now, and nothing where before says the same as after.
+import type { Problem } from '../lib/problem.ts'
+import type { Change, Changes, Revision } from '../model/changes.ts'
+import type { HostInterface, Namespace, Node, Pod, PodUid } from '../model/objects.ts'
+import type { Policy } from '../model/policy.ts'
+import { PodSelectorIndex } from '../selectors/selector-index.ts'
+import { AddressClaims } from './claims.ts'
+import { sameRow } from './equality.ts'
+import type { Batch } from './inbox.ts'
+import { LastGood } from './last-good.ts'
+import { ProblemBook } from './problem-book.ts'
+import type { Snapshot, SnapshotDelta, WorkCount } from './snapshot.ts'
+import { Table } from './table.ts'
+
+export interface Turn {
+  readonly snapshot: Snapshot
+  readonly delta: SnapshotDelta
+  /** Came, went; keyed by problemKey. */
+  readonly problems: Changes<string, Problem>
+  /** Rows that apply() visited. What the steps read is counted by the store's `rowsTouched`. */
+  readonly rowsTouched: number
+}
+
+export class Store {
+  readonly #work: WorkCount = { rows: 0 }
+  readonly #book = new ProblemBook()
+  readonly #selectors = new PodSelectorIndex()
+  readonly #read = {
+    pod: this.#lastGood<Pod>('pod'),
+    namespace: this.#lastGood<Namespace>('namespace'),
+    node: this.#lastGood<Node>('node'),
+    policy: this.#lastGood<Policy>('policy'),
+    interface: this.#lastGood<HostInterface>('interface'),
+  }
+  readonly #claims = new AddressClaims(
+    (uid) => this.#read.pod.get(uid) as Pod,
+    this.#work,
+    (address, problems) => this.#book.set(`address/${address}`, problems),
+  )
+  readonly #pods = new Table<Pod, 'node' | 'namespace' | 'node+namespace' | 'address'>(
+    {
+      node: (pod) => (pod.node === null ? [] : [pod.node]),
+      namespace: (pod) => [pod.namespace],
+      'node+namespace': (pod) => (pod.node === null ? [] : [`${pod.node}/${pod.namespace}`]),
+      address: (pod) => pod.addresses,
+    },
+    this.#work,
+  )
+  readonly #namespaces = new Table<Namespace, 'name'>({ name: (namespace) => [namespace.name] }, this.#work)
+  readonly #nodes = new Table<Node, 'name'>({ name: (node) => [node.name] }, this.#work)
+  readonly #policies = new Table<Policy, 'namespace'>({ namespace: (policy) => [policy.namespace] }, this.#work)
+  readonly #interfaces = new Table<HostInterface, 'name' | 'hostRoute'>(
+    { name: (link) => [link.name], hostRoute: (link) => link.hostRoutes },
+    this.#work,
+  )
+  #revision: Revision = 0
+
+  /** Rows visited since the start, by turns and by whoever reads the tables and selectors; a stage's work is a difference of two. */
+  get rowsTouched(): number {
+    return this.#work.rows + this.#selectors.rowsVisited
+  }
+
+  /** Applies a batch. The snapshot is valid until the next call; its revision is a new one where any row changed. */
+  apply(batch: Batch): Turn {
+    const touched = this.rowsTouched
+    const pods = this.#effective(this.#read.pod.apply(batch.pod))
+    const namespaces = this.#read.namespace.apply(batch.namespace)
+    const nodes = this.#read.node.apply(batch.node)
+    const policies = this.#read.policy.apply(batch.policy)
+    const interfaces = this.#read.interface.apply(batch.interface)
+    if (pods.size + namespaces.size + nodes.size + policies.size + interfaces.size > 0) this.#revision += 1
+    const revision = this.#revision
+    this.#pods.apply(pods, revision)
+    this.#namespaces.apply(namespaces, revision)
+    this.#nodes.apply(nodes, revision)
+    this.#policies.apply(policies, revision)
+    this.#interfaces.apply(interfaces, revision)
+    this.#selectors.updateNamespaces(namespaces)
+    this.#selectors.updatePods(pods)
+    const members = this.#selectors.takeDelta()
+    return {
+      snapshot: this.#snapshot(revision),
+      delta: { revision, pods, namespaces, nodes, policies, interfaces, members },
+      problems: this.#book.take(),
+      rowsTouched: this.rowsTouched - touched,
+    }
+  }
+
+  /** The changes of pods as they were read -> the changes of their rows with the addresses that they own. */
+  #effective(read: Changes<PodUid, Pod>): Changes<PodUid, Pod> {
+    const changes = new Map<PodUid, Change<Pod>>()
+    for (const uid of this.#claims.apply(read)) {
+      const pod = this.#read.pod.get(uid)
+      const before = this.#pods.get(uid) ?? null
+      const after = pod === null ? null : this.#claims.effective(pod)
+      if (!sameRow(before, after)) changes.set(uid, { before, after })
+    }
+    return changes
+  }
+
+  #snapshot(revision: Revision): Snapshot {
+    return {
+      revision,
+      pods: this.#pods,
+      namespaces: this.#namespaces,
+      nodes: this.#nodes,
+      policies: this.#policies,
+      interfaces: this.#interfaces,
+      selectors: this.#selectors,
+    }
+  }
+
+  #lastGood<Row extends object>(kind: string): LastGood<Row> {
+    return new LastGood<Row>(this.#work, (key, problems) => this.#book.set(`${kind}/${key}`, problems))
+  }
+}
