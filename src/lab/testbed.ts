@@ -7,8 +7,10 @@ import type { Address } from '../model/ip.ts'
 import type { Protocol } from '../model/objects.ts'
 
 export interface TestbedOptions {
-  /** Begins the name of each namespace: `picket-lab-<name>`. At most 20 characters. */
+  /** Begins the name of each namespace; ends with a dash (`picket-lab-`: `picket-lab-n1`). At most 20 characters. */
   readonly prefix: string
+  /** Further addresses of the outside host, beside those of the underlay: whatever is unknown is routed there. */
+  readonly outsideAddresses?: readonly Address[]
   /** Told while it works, for progress: `node n1 is up`. */
   readonly onProgress?: (text: string) => void
 }
@@ -43,8 +45,11 @@ export interface ProbeRequest {
 }
 
 export type ProbeResult =
-  /** A reply with this request's token came; `by` is the key of the pod (or name of the host) whose server made it. */
-  | { readonly kind: 'answered'; readonly by: string; readonly ms: number }
+  /**
+   * A reply with this request's token came; `by` is the key of the pod (or name of the host) whose server made it,
+   * `source` the address that the server saw the request come from.
+   */
+  | { readonly kind: 'answered'; readonly by: string; readonly source: Address; readonly ms: number }
   /** Nothing came before the deadline. */
   | { readonly kind: 'silent' }
   /** The path answered, but not with the token: connection refused, an ICMP error. `message` says which. */
@@ -76,7 +81,43 @@ export interface Testbed {
   exec(where: ProbeSource, command: readonly string[]): Promise<number>
   /** Starts a long-running process in a node's namespace (its agent). The testbed ends it with SIGTERM, then SIGKILL. */
   start(node: string, command: readonly string[], options: { readonly logFile: string; readonly env?: Readonly<Record<string, string>> }): Promise<LabProcess>
+  /** Further servers, on all addresses of a pod, a node or the outside host; resolves when they listen. */
+  serve(where: ProbeSource, ports: readonly { readonly protocol: Protocol; readonly port: number }[]): Promise<void>
+  /**
+   * A connection (TCP) or flow of datagrams (UDP) that goes on until it is stopped: numbered messages, each echoed by
+   * the server. TCP: resolves when it is connected; rejects with a PicketError where it is not within 3 seconds.
+   */
+  openFlow(from: ProbeSource, address: Address, protocol: 'TCP' | 'UDP', port: number, options: FlowOptions): Promise<Flow>
   close(): Promise<void>
+}
+
+export interface FlowOptions {
+  /** 1 to 10,000. */
+  readonly packetsPerSecond: number
+}
+
+export interface FlowStats {
+  readonly sent: number
+  /** Messages that were echoed; each counts once. */
+  readonly answered: number
+  /** Sent half a second ago or earlier and not answered yet; after stop() every one that was not answered. */
+  readonly lost: number
+  /** Echoes of messages that had been answered before. */
+  readonly duplicated: number
+  /** Milliseconds since 1970; null where nothing was answered yet. */
+  readonly lastAnswerAt: number | null
+  /** The longest time without an answer so far, the time since the last one included. */
+  readonly longestGapMs: number
+  /** Answers by the key of the pod (or name of the host) that made them. */
+  readonly by: Readonly<Record<string, number>>
+  /** Why a TCP connection ended by itself (`ECONNRESET`); null while it lives. Never set for UDP. */
+  readonly broken: string | null
+}
+
+export interface Flow {
+  stats(): Promise<FlowStats>
+  /** Sends no more, waits up to 250 ms for what is under way, closes; the final numbers. */
+  stop(): Promise<FlowStats>
 }
 
 export interface LabProcess {

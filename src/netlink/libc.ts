@@ -20,7 +20,7 @@ export const MSG_DONTWAIT = 0x40
 export const CLONE_NEWNET = 0x40000000
 
 type Call = (...args: unknown[]) => number
-let functions: Record<'socket' | 'bind' | 'setsockopt' | 'sendto' | 'recv' | 'recvfrom' | 'close' | 'open' | 'setns', Call> | null = null
+let functions: Record<'socket' | 'bind' | 'setsockopt' | 'sendto' | 'recv' | 'recvfrom' | 'close' | 'dup2' | 'open' | 'setns', Call> | null = null
 
 function libc(): NonNullable<typeof functions> {
   if (functions !== null) return functions
@@ -33,6 +33,7 @@ function libc(): NonNullable<typeof functions> {
     recv: lib.func('intptr_t recv(int fd, void *buffer, size_t length, int flags)'),
     recvfrom: lib.func('intptr_t recvfrom(int fd, void *buffer, size_t length, int flags, void *address, void *addressLength)'),
     close: lib.func('int close(int fd)'),
+    dup2: lib.func('int dup2(int from, int to)'),
     open: lib.func('int open(const char *path, int flags)'),
     setns: lib.func('int setns(int fd, int type)'),
   }
@@ -101,6 +102,11 @@ function nothingYet(call: string): null {
 
 export function close(fd: number): void {
   checked('close', libc().close(fd))
+}
+
+/** Makes the number `to` stand for what `from` stands for; what `to` stood for is closed. */
+export function dup2(from: number, to: number): void {
+  checked('dup2', libc().dup2(from, to))
 }
 
 /** Moves the calling thread, and no other, into the network namespace at `path` (/run/netns/NAME). */
