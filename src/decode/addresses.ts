@@ -1,0 +1,29 @@
+// Addresses and CIDRs in raw objects: parsed, canonical, without repeats.
+//
+// **Invariant:** an IPv4 address that is written as IPv6 (::ffff:10.0.0.1) is refused: on the wire it is IPv4, so that it
+// would stand in a set of the other family and match nothing there.
+import { type Address, type Cidr, contains, familyOf, parseAddress, parseCidr, toBits } from '../model/ip.ts'
+
+export const AN_ADDRESS = 'an IPv4 or IPv6 address such as 10.0.0.1 or fd00::1 (no IPv4-mapped IPv6, no zone, no leading zeros)'
+export const A_CIDR = 'a CIDR such as 10.0.0.0/8 or fd00::/8 (no IPv4-mapped IPv6, no zone, no leading zeros)'
+
+const MAPPED = parseCidr('::ffff:0:0/96') as Cidr
+
+/** A canonical address; null where it is not one that a packet can carry. */
+export function addressOf(value: unknown): Address | null {
+  const address = typeof value === 'string' && value.length <= 64 ? parseAddress(value) : null
+  if (address === null) return null
+  return familyOf(address) === 6 && contains(MAPPED, toBits(address)) ? null : address
+}
+
+/** A canonical CIDR (rule 51); null where it is none. */
+export function cidrOf(value: unknown): Cidr | null {
+  const cidr = typeof value === 'string' && value.length <= 64 ? parseCidr(value) : null
+  if (cidr === null) return null
+  return cidr.family === 6 && cidr.prefix >= MAPPED.prefix && contains(MAPPED, cidr.first) ? null : cidr
+}
+
+/** Whether `inner` lies in `outer`; never across families (rule 50). */
+export function covers(outer: Cidr, inner: Cidr): boolean {
+  return outer.family === inner.family && outer.first <= inner.first && inner.last <= outer.last
+}

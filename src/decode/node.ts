@@ -1,0 +1,58 @@
+// A raw Node -> Node: its labels, addresses and pod CIDRs.
+//
+// **Invariant:** an address that cannot be read is left out, and the rest of the node stands (strict): what is not known
+// as the node's own address is not exempt from policy (rule 58).
+import type { Decoded } from '../model/changes.ts'
+import type { Address, Cidr } from '../model/ip.ts'
+import type { Node, Uid } from '../model/objects.ts'
+import { AN_ADDRESS, A_CIDR, addressOf, cidrOf } from './addresses.ts'
+import { FieldReader, type Mapping, isMapping, own } from './fields.ts'
+import { readLabels, readMetadata, readName, titleOf } from './metadata.ts'
+
+/** `uid` is the node's identity, `source` where it came from. Never throws. */
+export function decodeNode(raw: unknown, uid: Uid, source?: string): Decoded<Node> {
+  const reader = new FieldReader(titleOf('Node', raw, false), source, 'the node counts as absent')
+  const opened = readMetadata(reader, raw)
+  if (opened === null) return reader.decoded<Node>(null)
+  const name = readName(reader, opened.metadata)
+  const labels = readLabels(reader, opened.metadata)
+  const spec = reader.optionalMapping(own(opened.object, 'spec'), 'spec') ?? {}
+  const status = reader.optionalMapping(own(opened.object, 'status'), 'status') ?? {}
+  const addresses = readAddresses(reader, status)
+  const podCidrs = readPodCidrs(reader, spec)
+  return reader.decoded<Node>(name === null || labels === null ? null : Object.freeze({ uid, name, labels, addresses, podCidrs }))
+}
+
+/** The addresses of every type that are IP addresses; a Hostname is a name, even where it looks like an address. */
+function readAddresses(reader: FieldReader, status: Mapping): readonly Address[] {
+  const found = new Set<Address>()
+  const list = reader.optionalList(own(status, 'addresses'), 'status.addresses') ?? []
+  list.forEach((item, i) => {
+    const field = `status.addresses[${i}]`
+    if (!isMapping(item)) {
+      reader.error(field, item, 'a mapping with type and address', 'it is left out')
+      return
+    }
+    const type = own(item, 'type')
+    if (type === 'Hostname') return
+    const address = addressOf(own(item, 'address'))
+    if (address !== null) found.add(address)
+    else if (type === 'InternalIP' || type === 'ExternalIP') reader.error(`${field}.address`, own(item, 'address'), AN_ADDRESS, 'it is left out')
+  })
+  return Object.freeze([...found])
+}
+
+/** spec.podCIDR, which is spec.podCIDRs' first, and the rest of spec.podCIDRs. */
+function readPodCidrs(reader: FieldReader, spec: Mapping): readonly Cidr[] {
+  const found = new Map<string, Cidr>()
+  const read = (value: unknown, field: string): void => {
+    const cidr = cidrOf(value)
+    if (cidr === null) reader.error(field, value, A_CIDR, 'it is left out')
+    else found.set(cidr.text, cidr)
+  }
+  const first = own(spec, 'podCIDR')
+  if (first !== undefined && first !== '') read(first, 'spec.podCIDR')
+  const list = reader.optionalList(own(spec, 'podCIDRs'), 'spec.podCIDRs') ?? []
+  list.forEach((item, i) => read(item, `spec.podCIDRs[${i}]`))
+  return Object.freeze([...found.values()])
+}
