@@ -60,9 +60,12 @@ export interface PortClass {
 export type PeerSet =
   | { readonly kind: 'pods'; readonly id: SetId; readonly selector: PodSelector }
   | { readonly kind: 'pairs'; readonly id: SetId; readonly selector: PodSelector; readonly protocol: Protocol; readonly port: string }
-  | { readonly kind: 'cidrs'; readonly id: SetId; readonly place: Place; readonly title: string }
-  /** All addresses of the sets `sources`, where one port has more than MAX_PEERS peers. */
-  | { readonly kind: 'union'; readonly id: SetId; readonly profile: ProfileId; readonly title: string }
+  | { readonly kind: 'cidrs'; readonly id: SetId; readonly place: Place }
+  /** Everything in the sets `sources`, where one port has more than MAX_PEERS peers. What it holds is part of its id. */
+  | { readonly kind: 'union'; readonly id: SetId; readonly holds: UnionContent; readonly profile: ProfileId; readonly ports: string; readonly sources: readonly SetId[] }
+
+/** `ranges` where any source is CIDRs, `addresses` where all are pods, `pairs` where all are pairs. */
+export type UnionContent = 'addresses' | 'ranges' | 'pairs'
 
 /** Where a set of CIDRs stands: its name, while the CIDRs in it change. */
 export interface Place {
@@ -82,6 +85,11 @@ export type Member =
 export interface MemberDelta {
   readonly added: readonly Member[]
   readonly removed: readonly Member[]
+}
+
+/** A union counts its members by source: what one source takes away, another may still hold. */
+export interface UnionDelta extends MemberDelta {
+  readonly source: SetId
 }
 
 /** How one local pod is attached, and what is enforced for it. */
@@ -104,9 +112,12 @@ export interface HostKey {
 export interface PlanDelta {
   readonly profiles: Changes<ProfileId, Profile>
   readonly attachments: Changes<PodUid, Attachment>
+  /** The sets that a rule of some profile's dispatch names; those that only a union reads are not told. */
   readonly sets: Changes<SetId, PeerSet>
   /** A new set's whole content is `added`; the content of a set that went is not told. */
   readonly members: ReadonlyMap<SetId, MemberDelta>
+  /** The same for unions, in order. */
+  readonly unions: ReadonlyMap<SetId, readonly UnionDelta[]>
   /** Names of interfaces of a pod's kind that are not an unknown pod: local pods' and the node's own. */
   readonly knownInterfaces: { readonly added: readonly string[]; readonly removed: readonly string[] }
   readonly problems: Changes<string, Problem>

@@ -1,0 +1,61 @@
+// Local pods and the node's interfaces: which interface leads to which pod, and which interfaces nobody knows.
+//
+// An interface is a pod's if it is of a pod's kind, belongs to no bridge, holds no address of the Node and carries no
+// route but host routes; it is that pod's whose address it has a host route to.
+// **Invariant:** an uplink, a tunnel or a bridge is never taken for a pod's interface, known or unknown.
+import type { Address } from '../model/ip.ts'
+import type { HostInterface, Pod } from '../model/objects.ts'
+import type { InterfaceTable, WorkCount } from '../store/snapshot.ts'
+import type { HostKey } from './plan.ts'
+
+export interface PodInterfaces {
+  /** Addresses of this node's Node object. */
+  readonly nodeAddresses: ReadonlySet<Address>
+  /** Names (`cali*`) that are a pod's besides interfaces of kind veth. */
+  readonly patterns: readonly string[]
+}
+
+/** `*` at the end of a pattern stands for any rest. */
+export function nameMatches(pattern: string, name: string): boolean {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
+}
+
+/** Of a kind that pods have: a veth, or a name that the config says. */
+export function isPodKind(link: HostInterface, patterns: readonly string[]): boolean {
+  return link.kind === 'veth' || patterns.some((p) => nameMatches(p, link.name))
+}
+
+/** nft reads a trailing `*` as a wildcard, and quotes cannot be written: nothing is enforced on such an interface. */
+export function isWritable(name: string): boolean {
+  return /^[^"*\\\s]{1,15}$/.test(name)
+}
+
+/** What an unknown pod's interface looks like. With `wide`, routes behind it are no objection (pods with source prefixes). */
+export function looksLikePod(link: HostInterface, rules: PodInterfaces, wide = false): boolean {
+  if (!isPodKind(link, rules.patterns) || link.master !== 0) return false
+  if (link.hasWiderRoutes && !wide) return false
+  return !link.addresses.some((address) => rules.nodeAddresses.has(address))
+}
+
+export interface Found {
+  readonly by: readonly HostKey[]
+  /** Addresses of the pod that no interface of a pod's kind leads to. */
+  readonly missing: readonly Address[]
+}
+
+/** Where the pod's addresses lead. Two interfaces with a route to one address both count: both carry its packets. */
+export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): Found {
+  const by: HostKey[] = []
+  const missing: Address[] = []
+  for (const address of pod.addresses) {
+    let found = false
+    for (const link of interfaces.where('hostRoute', address)) {
+      work.rows++
+      if (!isWritable(link.name) || !looksLikePod(link, rules, pod.sourcePrefixes.length > 0)) continue
+      by.push(Object.freeze({ interface: link.name, address }))
+      found = true
+    }
+    if (!found) missing.push(address)
+  }
+  return { by, missing }
+}

@@ -1,0 +1,163 @@
+// The profiles in use: who holds them, what they say, and which sets they read.
+//
+// **Invariant:** sets of a new version of a profile are held and shown before those of the old one are let go, and
+// letting go waits for the end of the step.
+import type { Change, Changes } from '../model/changes.ts'
+import type { PolicyUid } from '../model/objects.ts'
+import type { Direction, Policy } from '../model/policy.ts'
+import type { SelectorIndex } from '../selectors/index.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { coveredBy } from './cidrs.ts'
+import { dispatch } from './dispatch.ts'
+import type { Isolation } from './isolation.ts'
+import { readRule } from './peers.ts'
+import type { PlanRule, Profile, ProfileId, SetId } from './plan.ts'
+import type { HeldSet, PeerSets, Union } from './sets.ts'
+
+interface Entry {
+  profile: Profile
+  isolation: Isolation
+  users: number
+  /** What this version holds: one entry a use. */
+  uses: Uses
+}
+
+interface Uses {
+  readonly held: readonly SetId[]
+  readonly shown: readonly SetId[]
+  readonly unions: readonly Union[]
+}
+
+export class Profiles {
+  readonly #entries = new Map<ProfileId, Entry>()
+  readonly #byPolicy = new Map<PolicyUid, Set<ProfileId>>()
+  readonly #sets: PeerSets
+  #changes = new Map<ProfileId, Change<Profile>>()
+  #outdated: Uses[] = []
+  #unused = new Set<ProfileId>()
+  /** Built in this step, from what the policies say now. */
+  #fresh = new Set<ProfileId>()
+
+  constructor(sets: PeerSets) {
+    this.#sets = sets
+  }
+
+  get(id: ProfileId): Profile | undefined {
+    return this.#entries.get(id)?.profile
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** One release each. The profile is built where nobody holds it yet. */
+  acquire(isolation: Isolation, selectors: SelectorIndex): ProfileId {
+    const { id } = isolation
+    const entry = this.#entries.get(id)
+    if (entry !== undefined) {
+      entry.users++
+      return id
+    }
+    const built = this.#build(isolation, selectors)
+    this.#entries.set(id, { ...built, isolation, users: 1 })
+    for (const policy of isolation.policies) {
+      const users = this.#byPolicy.get(policy.uid)
+      if (users === undefined) this.#byPolicy.set(policy.uid, new Set([id]))
+      else users.add(id)
+    }
+    this.#fresh.add(id)
+    this.#note(id, null, built.profile)
+    return id
+  }
+
+  release(id: ProfileId): void {
+    const entry = this.#entries.get(id)
+    if (entry !== undefined && --entry.users === 0) this.#unused.add(id)
+  }
+
+  /** Builds again the profiles that read a policy whose text changed. */
+  rebuild(policies: Changes<PolicyUid, Policy>, snapshot: Snapshot): void {
+    const dirty = new Set<ProfileId>()
+    for (const uid of policies.keys()) for (const id of this.#byPolicy.get(uid) ?? []) dirty.add(id)
+    for (const id of dirty) {
+      const entry = this.#entries.get(id)
+      if (entry === undefined || entry.users === 0 || this.#fresh.has(id)) continue
+      const current = entry.isolation.policies.map((p) => snapshot.policies.get(p.uid) ?? p)
+      entry.isolation = { ...entry.isolation, policies: current }
+      const before = entry.profile
+      this.#outdated.push(entry.uses)
+      Object.assign(entry, this.#build(entry.isolation, snapshot.selectors))
+      this.#note(id, before, entry.profile)
+    }
+  }
+
+  /** Ends the step: what nothing uses any more goes. */
+  letGo(selectors: SelectorIndex): void {
+    for (const id of this.#unused) {
+      const entry = this.#entries.get(id)
+      if (entry === undefined || entry.users > 0) continue
+      this.#entries.delete(id)
+      for (const policy of entry.isolation.policies) this.#unindex(policy.uid, id)
+      this.#note(id, entry.profile, null)
+      for (const union of entry.uses.unions) this.#sets.removeUnion(union.id)
+      this.#outdated.push({ ...entry.uses, unions: [] })
+    }
+    for (const uses of this.#outdated) {
+      for (const union of uses.unions) if (!this.#usesUnion(union)) this.#sets.removeUnion(union.id)
+      for (const id of uses.shown) this.#sets.hide(id)
+      for (const id of uses.held) this.#sets.drop(id, selectors)
+    }
+    this.#unused = new Set()
+    this.#fresh = new Set()
+    this.#outdated = []
+  }
+
+  takeChanges(): Changes<ProfileId, Profile> {
+    const changes = this.#changes
+    this.#changes = new Map()
+    return changes
+  }
+
+  #unindex(policy: PolicyUid, id: ProfileId): void {
+    const users = this.#byPolicy.get(policy)
+    users?.delete(id)
+    if (users?.size === 0) this.#byPolicy.delete(policy)
+  }
+
+  #usesUnion(union: Union): boolean {
+    return this.#entries.get(union.profile)?.uses.unions.some((u) => u.id === union.id) ?? false
+  }
+
+  #build(isolation: Isolation, selectors: SelectorIndex): { profile: Profile; uses: Uses } {
+    const direction: Direction = isolation.id.startsWith('ingress/') ? 'ingress' : 'egress'
+    const held: SetId[] = []
+    const rules: PlanRule[] = []
+    for (const policy of isolation.policies) {
+      for (const rule of policy[direction]) {
+        const read = readRule(policy, direction, rule, isolation.ports)
+        rules.push(...read.rules)
+        for (const set of read.sets as readonly HeldSet[]) {
+          this.#sets.hold(set, selectors)
+          held.push(set.id)
+          if (set.kind === 'cidrs') this.#sets.setRanges(set.id, coveredBy(rule))
+        }
+      }
+    }
+    const { classes, unions } = dispatch(isolation.id, rules, (id) => this.#sets.kindOf(id))
+    for (const union of unions) this.#sets.setUnion(union, selectors)
+    const unionIds = new Set(unions.map((u) => u.id))
+    const shown = [...new Set(classes.flatMap((c) => (c.peers === 'all' ? [] : c.peers.map((p) => p.set))))].filter((id) => !unionIds.has(id))
+    for (const id of shown) this.#sets.show(id, selectors)
+    const policies = isolation.policies.map((p) => Object.freeze({ uid: p.uid, name: p.name }))
+    const namespace = isolation.policies[0]?.namespace ?? ''
+    const profile: Profile = Object.freeze({ id: isolation.id, direction, namespace, policies, rules, dispatch: classes })
+    return { profile, uses: { held, shown, unions } }
+  }
+
+  #note(id: ProfileId, before: Profile | null, after: Profile | null): void {
+    const noted = this.#changes.get(id)
+    const first = noted === undefined ? before : noted.before
+    if (first === null && after === null) this.#changes.delete(id)
+    else this.#changes.set(id, { before: first, after })
+  }
+}

@@ -1,0 +1,239 @@
+// One step of the policy plan: what changed in the cluster -> what changes in what this node enforces.
+//
+// Only what the delta touches is visited: local pods that changed or that a changed policy selects, profiles of changed
+// policies, members of selectors. Compiling from nothing is a step from the empty plan.
+// **Invariant:** any split of the events ends in the same plan; nothing is let go before everything new is held, so
+// that a set that stays in use is never told as new.
+import type { Problem } from '../lib/problem.ts'
+import { problemKey } from '../lib/problem.ts'
+import type { Change } from '../model/changes.ts'
+import type { Address } from '../model/ip.ts'
+import type { HostInterface, Pod, PodUid } from '../model/objects.ts'
+import { DIRECTIONS, isPeer, type Policy } from '../model/policy.ts'
+import type { Snapshot, SnapshotDelta, WorkCount } from '../store/snapshot.ts'
+import { findInterfaces, isPodKind, isWritable, looksLikePod, type PodInterfaces } from './attach.ts'
+import { isolationOf, selects, type Isolation } from './isolation.ts'
+import type { Attachment, PlanDelta, ProfileId } from './plan.ts'
+import { Profiles } from './profiles.ts'
+import { PeerSets } from './sets.ts'
+
+export interface StepOptions {
+  /** Which pods to compile for: on a node its own, for explain those on both sides. */
+  readonly isLocal: (pod: Pod) => boolean
+  /** Whose addresses are the node's own; null where no interfaces are looked at. */
+  readonly nodeName: string | null
+  readonly podInterfaces: readonly string[]
+  /** Namespaces whose pods may name further source prefixes. */
+  readonly sourcePrefixNamespaces: readonly string[]
+}
+
+interface Local {
+  readonly pod: Pod
+  readonly attachment: Attachment
+  readonly problems: readonly Problem[]
+}
+
+/** The plan of one node. Changed by step() only; what it holds is told as PlanDelta. */
+export class PolicyPlan {
+  readonly work: WorkCount = { rows: 0 }
+  readonly sets = new PeerSets(this.work)
+  readonly profiles = new Profiles(this.sets)
+  readonly locals = new Map<PodUid, Local>()
+  readonly #byNamespace = new Map<string, Set<PodUid>>()
+  readonly #byInterface = new Map<string, Set<PodUid>>()
+  readonly #known = new Set<string>()
+  /** Names of the interfaces of a pod's kind. */
+  readonly #podKind = new Set<string>()
+  #nodeAddresses: ReadonlySet<Address> = new Set()
+  readonly #options: StepOptions
+  #attachments = new Map<PodUid, Change<Attachment>>()
+  #problems = new Map<string, Change<Problem>>()
+
+  constructor(options: StepOptions) {
+    this.#options = options
+  }
+
+  /** Valid only with the snapshot of this turn. Never throws for what the cluster says. */
+  step(snapshot: Snapshot, delta: SnapshotDelta): PlanDelta {
+    this.sets.selectorChanges(delta.members)
+    const dirty = this.#dirtyPods(snapshot, delta)
+    const names = this.#dirtyInterfaces(snapshot, delta, dirty)
+    for (const uid of dirty) this.#judge(uid, snapshot)
+    this.profiles.rebuild(delta.policies, snapshot)
+    this.profiles.letGo(snapshot.selectors)
+    const knownInterfaces = this.#knownInterfaces(snapshot, names)
+    const attachments = this.#attachments
+    const problems = this.#problems
+    this.#attachments = new Map()
+    this.#problems = new Map()
+    return { profiles: this.profiles.takeChanges(), attachments, ...this.sets.takeDelta(), knownInterfaces, problems }
+  }
+
+  #dirtyPods(snapshot: Snapshot, delta: SnapshotDelta): Set<PodUid> {
+    const dirty = new Set<PodUid>()
+    for (const [uid, { before, after }] of delta.pods) {
+      this.work.rows++
+      if ((before !== null && this.#options.isLocal(before)) || (after !== null && this.#options.isLocal(after))) dirty.add(uid)
+    }
+    for (const { before, after } of delta.policies.values()) {
+      const namespace = (after ?? before)?.namespace ?? ''
+      for (const uid of this.#byNamespace.get(namespace) ?? []) {
+        this.work.rows++
+        const pod = snapshot.pods.get(uid)
+        if (pod !== undefined && [before, after].some((policy: Policy | null) => policy !== null && selects(policy, pod))) dirty.add(uid)
+      }
+    }
+    return dirty
+  }
+
+  /** Marks the pods behind interfaces that changed; returns the names to look at again. */
+  #dirtyInterfaces(snapshot: Snapshot, delta: SnapshotDelta, dirty: Set<PodUid>): Set<string> {
+    const names = new Set<string>()
+    const { nodeName } = this.#options
+    for (const { before, after } of delta.interfaces.values()) {
+      this.#noteProblems(bypasses(before), bypasses(after))
+      for (const link of [before, after]) {
+        if (link === null || !isPodKind(link, this.#options.podInterfaces)) continue
+        names.add(link.name)
+        for (const address of link.hostRoutes) for (const pod of snapshot.pods.where('address', address)) if (this.#options.isLocal(pod)) dirty.add(pod.uid)
+        for (const uid of this.#byInterface.get(link.name) ?? []) dirty.add(uid)
+      }
+    }
+    const changedNode = [...delta.nodes.values()].some(({ before, after }) => (after ?? before)?.name === nodeName)
+    if (nodeName !== null && changedNode) {
+      this.#nodeAddresses = new Set([...snapshot.nodes.where('name', nodeName)].flatMap((node) => node.addresses))
+      for (const uid of this.locals.keys()) dirty.add(uid)
+      for (const name of this.#podKind) names.add(name)
+    }
+    for (const uid of dirty) for (const key of this.locals.get(uid)?.attachment.by ?? []) names.add(key.interface)
+    return names
+  }
+
+  #judge(uid: PodUid, snapshot: Snapshot): void {
+    const pod = snapshot.pods.get(uid)
+    const before = this.locals.get(uid)
+    if (pod === undefined || !this.#options.isLocal(pod) || !isPeer(pod)) {
+      if (before !== undefined) this.#forget(uid, before)
+      return
+    }
+    this.work.rows++
+    const isolation = new Map(DIRECTIONS.map((direction) => [direction, isolationOf(pod, direction, snapshot.policies, this.work)]))
+    const { by, missing } = findInterfaces(pod, snapshot.interfaces, this.#podInterfaces(), this.work)
+    const attachment: Attachment = Object.freeze({
+      pod: uid,
+      namespace: pod.namespace,
+      name: pod.name,
+      by,
+      sourcePrefixes: this.#options.sourcePrefixNamespaces.includes(pod.namespace) ? pod.sourcePrefixes : [],
+      ingress: this.#profile(isolation.get('ingress') ?? null, snapshot),
+      egress: this.#profile(isolation.get('egress') ?? null, snapshot),
+    })
+    if (before !== undefined) this.#releaseProfiles(before.attachment)
+    const problems = this.#options.nodeName === null || missing.length === 0 ? [] : [notEnforced(pod, missing)]
+    this.#remember(uid, before ?? null, { pod, attachment, problems })
+  }
+
+  #profile(isolation: Isolation | null, snapshot: Snapshot): ProfileId | 'open' {
+    return isolation === null ? 'open' : this.profiles.acquire(isolation, snapshot.selectors)
+  }
+
+  #releaseProfiles(attachment: Attachment): void {
+    if (attachment.ingress !== 'open') this.profiles.release(attachment.ingress)
+    if (attachment.egress !== 'open') this.profiles.release(attachment.egress)
+  }
+
+  #remember(uid: PodUid, before: Local | null, after: Local): void {
+    if (before !== null) this.#unindex(uid, before)
+    this.locals.set(uid, after)
+    index(this.#byNamespace, after.pod.namespace, uid)
+    for (const key of after.attachment.by) index(this.#byInterface, key.interface, uid)
+    if (!sameAttachment(before?.attachment ?? null, after.attachment)) this.#note(uid, before?.attachment ?? null, after.attachment)
+    this.#noteProblems(before?.problems ?? [], after.problems)
+  }
+
+  #forget(uid: PodUid, before: Local): void {
+    this.#unindex(uid, before)
+    this.locals.delete(uid)
+    this.#releaseProfiles(before.attachment)
+    this.#note(uid, before.attachment, null)
+    this.#noteProblems(before.problems, [])
+  }
+
+  #unindex(uid: PodUid, local: Local): void {
+    this.#byNamespace.get(local.pod.namespace)?.delete(uid)
+    for (const key of local.attachment.by) this.#byInterface.get(key.interface)?.delete(uid)
+  }
+
+  #note(uid: PodUid, before: Attachment | null, after: Attachment | null): void {
+    const noted = this.#attachments.get(uid)
+    this.#attachments.set(uid, { before: noted === undefined ? before : noted.before, after })
+  }
+
+  #noteProblems(before: readonly Problem[], after: readonly Problem[]): void {
+    for (const problem of before) if (!after.includes(problem)) this.#problems.set(problemKey(problem), { before: problem, after: null })
+    for (const problem of after) this.#problems.set(problemKey(problem), { before: null, after: problem })
+  }
+
+  #podInterfaces(): PodInterfaces {
+    return { nodeAddresses: this.#nodeAddresses, patterns: this.#options.podInterfaces }
+  }
+
+  /** An interface of a pod's kind is known if a local pod is behind it, or if it does not look like a pod's at all. */
+  #knownInterfaces(snapshot: Snapshot, names: ReadonlySet<string>): PlanDelta['knownInterfaces'] {
+    const added: string[] = []
+    const removed: string[] = []
+    for (const name of names) {
+      this.work.rows++
+      const links = [...snapshot.interfaces.where('name', name)].filter((l) => isPodKind(l, this.#options.podInterfaces))
+      if (links.length > 0) this.#podKind.add(name)
+      else this.#podKind.delete(name)
+      const attached = (this.#byInterface.get(name)?.size ?? 0) > 0
+      const known = isWritable(name) && links.length > 0 && (attached || links.every((l) => !looksLikePod(l, this.#podInterfaces())))
+      if (known === this.#known.has(name)) continue
+      if (known) this.#known.add(name)
+      else this.#known.delete(name)
+      ;(known ? added : removed).push(name)
+    }
+    return { added, removed }
+  }
+}
+
+function index(map: Map<string, Set<PodUid>>, key: string, uid: PodUid): void {
+  const found = map.get(key)
+  if (found === undefined) map.set(key, new Set([uid]))
+  else found.add(uid)
+}
+
+function sameAttachment(a: Attachment | null, b: Attachment): boolean {
+  return a !== null && JSON.stringify(a, plain) === JSON.stringify(b, plain)
+}
+
+function plain(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value
+}
+
+/** "kube-ipvs0 or an eBPF service path makes the node NotEnforced, never silently open" (rules 43, 65). */
+function bypasses(link: HostInterface | null): readonly Problem[] {
+  return link?.name === 'kube-ipvs0' ? [IPVS] : []
+}
+
+const IPVS: Problem = Object.freeze({
+  code: 'NotEnforced',
+  severity: 'error',
+  object: 'interface kube-ipvs0',
+  message:
+    'kube-proxy runs in IPVS mode, which carries packets past the forward hook: policies do not hold for Service traffic on this ' +
+    'node; set kube-proxy to mode nftables or iptables',
+})
+
+function notEnforced(pod: Pod, missing: readonly Address[]): Problem {
+  return Object.freeze({
+    code: 'NotEnforced',
+    severity: 'error',
+    object: `Pod ${pod.namespace}/${pod.name}`,
+    field: 'status.podIPs',
+    message:
+      `no interface of its own on this node has a host route to ${missing.join(', ')} (expected a veth per pod with routes; ` +
+      'macvlan, ipvlan, SR-IOV and bridged pods are not enforced); policies do not hold for it there',
+  })
+}

@@ -1,0 +1,87 @@
+// Every name of the table, made here and nowhere else. Static names are a bare noun, dynamic ones hold a `/`.
+//
+// The kernel takes names of up to 255 bytes of letters, digits, `/`, `-`, `_` and `.` that begin with a letter; a
+// namespace and a policy name together can exceed that, so a long one is cut and given a hash (rule 106).
+// **Invariant:** two different things never get one name; the same thing always gets the same name.
+import type { Family } from '../model/ip.ts'
+import { shortHash } from '../lib/hash.ts'
+import { portText } from '../policy/dispatch.ts'
+import type { PeerSet, PortClass, ProfileId } from '../policy/plan.ts'
+
+export const TABLE_NAME = 'picket'
+
+/** nf_tables' limit, without the closing zero. */
+const MAX_NAME = 255
+
+export const NAMES = {
+  podInterfaces: 'pod-interfaces',
+  knownInterfaces: 'known-interfaces',
+  egressByInterface: 'egress-by-interface',
+  ingressByInterface: 'ingress-by-interface',
+  spoofed: 'spoofed',
+  invalid: 'invalid',
+  unknownInterface: 'unknown-interface',
+  unknownAddress: 'unknown-address',
+} as const
+
+export function podAddresses(family: Family): string {
+  return `pod-addresses-v${family}`
+}
+
+export function podPrefixes(family: Family): string {
+  return `pod-prefixes-v${family}`
+}
+
+export function self(family: Family): string {
+  return `self-v${family}`
+}
+
+/** `ingress/shop/7F3K2Q8A0B1C` */
+export function profileChain(id: ProfileId): string {
+  return id
+}
+
+/** `ingress/shop/7F3K2Q8A0B1C/tcp-8080`: what the ports of one class lead to. */
+export function portsChain(id: ProfileId, ports: PortClass): string {
+  const first = ports.ports[0]
+  return `${id}/${first === undefined ? 'all' : portText(first)}`
+}
+
+export function portsMap(id: ProfileId): string {
+  return `ports/${id}`
+}
+
+export function deniedCounter(id: ProfileId): string {
+  return `denied/${id}`
+}
+
+/** One set a family; `pods/0QW1N8ZC...` by selector, `cidrs/shop/web/...` by place. */
+export function peerSet(set: PeerSet, family: Family): string {
+  return `${peerSetBase(set)}/v${family}`
+}
+
+function peerSetBase(set: PeerSet): string {
+  switch (set.kind) {
+    case 'pods':
+      return `pods/${shortHash(set.selector.id, 16)}`
+    case 'pairs':
+      return `port-${safe(set.port)}-${set.protocol.toLowerCase()}/${shortHash(set.selector.id, 16)}`
+    case 'cidrs': {
+      const { namespace, name, direction, rule, policy } = set.place
+      return fitted(`cidrs/${safe(namespace)}/${safe(name)}`, `/${direction}/${rule}/${shortHash(policy, 8)}`)
+    }
+    case 'union':
+      return `any-of/${set.profile}/${set.ports}/${set.holds}`
+  }
+}
+
+/** `head` cut so that head, a hash of all of head, and tail fit. `/v4` is still to come. */
+function fitted(head: string, tail: string): string {
+  const room = MAX_NAME - '/v4'.length - tail.length
+  return head.length <= room ? head + tail : `${head.slice(0, room - 17)}~${shortHash(head, 16)}`.replace('~', '-') + tail
+}
+
+/** Kubernetes' names are safe already; a manifest that nobody validated may hold anything. */
+function safe(text: string): string {
+  return /^[A-Za-z0-9._-]+$/.test(text) ? text : `x${shortHash(text, 16)}`
+}

@@ -1,0 +1,100 @@
+// Attachments of local pods -> elements of the pods' sets and of the two verdict maps.
+//
+// Several pods behind one interface cannot be told apart by it: nothing is opened for them (value `drop`).
+// **Invariant:** an interface is in pod-interfaces exactly while some attachment names it, and has a verdict in both maps.
+import type { Change } from '../model/changes.ts'
+import { FAMILIES, familyOf } from '../model/ip.ts'
+import type { PodUid } from '../model/objects.ts'
+import type { Attachment, ProfileId } from '../policy/plan.ts'
+import { NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
+import { rangeKey } from './policies.ts'
+import type { WantedTable } from './wanted.ts'
+
+interface Verdicts {
+  readonly ingress: string
+  readonly egress: string
+}
+
+export class PodElements {
+  readonly #behind = new Map<string, Map<PodUid, Verdicts>>()
+  readonly #table: WantedTable
+
+  constructor(table: WantedTable) {
+    this.#table = table
+  }
+
+  /** All of a turn's changes at once: what leaves goes first, so that an address may change its owner. */
+  change(changes: Iterable<Change<Attachment>>): void {
+    const touched = new Set<string>()
+    const all = [...changes]
+    for (const { before } of all) if (before !== null) this.#remove(before, touched)
+    for (const { after } of all) if (after !== null) this.#add(after, touched)
+    for (const name of touched) this.#interface(name)
+  }
+
+  #remove(pod: Attachment, touched: Set<string>): void {
+    for (const [set, key] of elementsOf(pod)) this.#table.removeElement(set, key)
+    for (const key of pod.by) {
+      this.#behind.get(key.interface)?.delete(pod.pod)
+      touched.add(key.interface)
+    }
+  }
+
+  #add(pod: Attachment, touched: Set<string>): void {
+    for (const [set, key] of elementsOf(pod)) this.#table.addElement(set, { key })
+    const verdicts = { ingress: verdict(pod.ingress), egress: verdict(pod.egress) }
+    for (const key of pod.by) {
+      const behind = this.#behind.get(key.interface)
+      if (behind === undefined) this.#behind.set(key.interface, new Map([[pod.pod, verdicts]]))
+      else behind.set(pod.pod, verdicts)
+      touched.add(key.interface)
+    }
+  }
+
+  #interface(name: string): void {
+    const behind = this.#behind.get(name)
+    const key = quoted(name)
+    if (behind === undefined || behind.size === 0) {
+      this.#behind.delete(name)
+      for (const set of [NAMES.podInterfaces, NAMES.egressByInterface, NAMES.ingressByInterface]) this.#table.removeElement(set, key)
+      return
+    }
+    const [only, ...others] = behind.values()
+    const alone = others.length === 0 ? only : undefined
+    this.#table.addElement(NAMES.podInterfaces, { key })
+    this.#table.addElement(NAMES.egressByInterface, { key, value: alone?.egress ?? 'drop' })
+    this.#table.addElement(NAMES.ingressByInterface, { key, value: alone?.ingress ?? 'drop' })
+  }
+}
+
+function verdict(profile: ProfileId | 'open'): string {
+  return profile === 'open' ? 'accept' : `goto ${profileChain(profile)}`
+}
+
+/** An interface's name as an nft string. */
+export function quoted(name: string): string {
+  return `"${name}"`
+}
+
+function elementsOf(pod: Attachment): [set: string, key: string][] {
+  const elements: [string, string][] = []
+  for (const { interface: name, address } of pod.by) {
+    const family = familyOf(address)
+    elements.push([podAddresses(family), `${quoted(name)} . ${address}`])
+    elements.push([self(family), `${address} . ${address}`])
+  }
+  for (const name of new Set(pod.by.map((key) => key.interface))) {
+    for (const family of FAMILIES) {
+      for (const { first, last } of disjoint(pod.sourcePrefixes.filter((p) => p.family === family))) {
+        elements.push([podPrefixes(family), `${quoted(name)} . ${rangeKey(family, first, last)}`])
+      }
+    }
+  }
+  return elements
+}
+
+/** Prefixes are nested or apart: the wider ones suffice. */
+function disjoint<T extends { first: bigint; last: bigint }>(prefixes: readonly T[]): T[] {
+  return prefixes.filter((p, i) => !prefixes.some((q, j) => i !== j && q.first <= p.first && p.last <= q.last && (q.first < p.first || p.last < q.last || j < i)))
+}
+

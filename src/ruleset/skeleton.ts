@@ -1,0 +1,167 @@
+// The static part of the table: base chains in packet order, and what stands in front of every profile. Read this first.
+//
+//   prerouting, raw          filter-prerouting-spoof   a pod sends only as itself
+//   forward, filter - 10     filter-forward-egress     unknown pod? INVALID? settled? else the source pod's profile
+//   forward, filter - 5      filter-forward-ingress    settled? else the destination pod's profile
+//   input, filter - 10       filter-input-egress       INVALID; with nodeEgress enforce: the source pod's profile
+//
+// `accept` ends one chain only and `drop` is final, so both stages must let a packet pass (rule 8), and other tables
+// still have their say (rule 109). The host's own packets (output) are never judged (rules 58, 68).
+// **Invariant:** an interface that is known to be a pod's never falls through: what leads to no profile is dropped.
+import { FAMILIES, type Family } from '../model/ip.ts'
+import type { Chain, Counter, NftMap, NftSet, Table } from '../nft/objects.ts'
+import { emptyTable, type TableState } from '../nft/state.ts'
+import { NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
+
+export interface SkeletonOptions {
+  /** What happens to a pod's interface or address that no snapshot knows yet (rule 90). */
+  readonly newPods: 'deny' | 'allow'
+  /** Whether egress policy applies to what a pod sends to its own node (rule 61). */
+  readonly nodeEgress: 'allow' | 'enforce'
+  /** Whether packets that conntrack calls INVALID are dropped, from and to pods. */
+  readonly dropInvalid: boolean
+  /** `keep`: only a connection's first packet is judged (rules 78, 79). */
+  readonly establishedConnections: 'cut' | 'keep'
+  /** Names (`cali*`) of pods' interfaces besides those of kind veth. */
+  readonly podInterfaces: readonly string[]
+}
+
+export const TABLE: Table = {
+  family: 'inet',
+  name: TABLE_NAME,
+  comment: 'Picket: Kubernetes NetworkPolicy; made by the agent, do not edit',
+}
+
+/** nft's word for the address of the other family's packets. */
+export function addressWord(family: Family): 'ip' | 'ip6' {
+  return family === 4 ? 'ip' : 'ip6'
+}
+
+export function skeleton(options: SkeletonOptions): TableState {
+  const state = emptyTable()
+  for (const object of [...sets(), ...maps()]) state.sets.set(object.name, { object, elements: new Map() })
+  for (const counter of COUNTERS) state.counters.set(counter.name, counter)
+  for (const chain of chains(options)) state.chains.set(chain.name, chain)
+  return state
+}
+
+const COUNTERS: readonly Counter[] = [
+  { kind: 'counter', name: NAMES.spoofed, comment: 'packets with a source that the pod does not own' },
+  { kind: 'counter', name: NAMES.invalid, comment: 'packets from or to a pod that conntrack calls INVALID' },
+  { kind: 'counter', name: NAMES.unknownInterface, comment: 'packets from or to an interface of a pod that is not known (yet)' },
+  { kind: 'counter', name: NAMES.unknownAddress, comment: 'packets to a pod for an address that it does not have' },
+]
+
+function sets(): NftSet[] {
+  const interfaces = (name: string, comment: string): NftSet => ({ kind: 'set', name, key: ['iifname'], flags: [], comment })
+  return [
+    interfaces(NAMES.podInterfaces, 'host interfaces of local pods'),
+    interfaces(NAMES.knownInterfaces, 'interfaces that are no unknown pod: of local pods, and the node itself'),
+    ...FAMILIES.flatMap((family): NftSet[] => {
+      const word = addressWord(family)
+      return [
+        { kind: 'set', name: podAddresses(family), key: ['iifname', `${word} saddr`], flags: [], comment: 'the addresses of each local pod' },
+        { kind: 'set', name: podPrefixes(family), key: ['iifname', `${word} saddr`], flags: ['interval'], comment: 'what a local pod may send as besides' },
+        { kind: 'set', name: self(family), key: [`${word} saddr`, `${word} daddr`], flags: [], comment: 'a local pod to itself' },
+      ]
+    }),
+  ]
+}
+
+function maps(): NftMap[] {
+  const map = (name: string, comment: string): NftMap => ({ kind: 'map', name, key: ['iifname'], data: ['verdict'], flags: [], comment })
+  return [
+    map(NAMES.egressByInterface, 'sending pod : its egress profile, or accept'),
+    map(NAMES.ingressByInterface, 'receiving pod : its ingress profile, or accept'),
+  ]
+}
+
+function base(name: string, hook: string, priority: string, rules: readonly string[]): Chain {
+  return { kind: 'chain', name, base: { type: 'filter', hook, priority, policy: 'accept' }, rules }
+}
+
+function chains(options: SkeletonOptions): Chain[] {
+  const pods = `@${NAMES.podInterfaces}`
+  return [
+    base('filter-prerouting-spoof', 'prerouting', 'raw', [
+      `iifname != ${pods} accept`,
+      ...FAMILIES.map((f) => `iifname . ${addressWord(f)} saddr @${podAddresses(f)} accept`),
+      ...FAMILIES.map((f) => `iifname . ${addressWord(f)} saddr @${podPrefixes(f)} accept`),
+      'goto not-as-itself',
+    ]),
+    base('filter-forward-egress', 'forward', 'filter - 10', [
+      ...(options.newPods === 'deny' ? unknownPods(options.podInterfaces) : []),
+      ...(options.dropInvalid ? ['iifname', 'oifname'].map((side) => `ct state invalid ${side} ${pods} counter name "${NAMES.invalid}" drop`) : []),
+      'jump settled',
+      `iifname vmap @${NAMES.egressByInterface}`,
+      `iifname ${pods} goto unknown-pod`,
+    ]),
+    base('filter-forward-ingress', 'forward', 'filter - 5', [
+      'jump settled',
+      `oifname vmap @${NAMES.ingressByInterface}`,
+      `oifname ${pods} goto unknown-pod`,
+    ]),
+    base('filter-input-egress', 'input', 'filter - 10', [
+      `iifname != ${pods} accept`,
+      ...(options.dropInvalid ? [`ct state invalid counter name "${NAMES.invalid}" drop`] : []),
+      ...(options.nodeEgress === 'enforce' ? ['jump settled', `iifname vmap @${NAMES.egressByInterface}`, 'goto unknown-pod'] : []),
+    ]),
+    ...FIXED_CHAINS,
+    { kind: 'chain', name: 'settled', comment: 'what needs no judgement; in both stages, since accept ends one stage only', rules: settled(options) },
+  ]
+}
+
+/** Before replies pass: what conntrack remembers of an address must not serve its new owner (rules 90, 94). */
+function unknownPods(patterns: readonly string[]): string[] {
+  const known = `@${NAMES.knownInterfaces}`
+  const kinds = (side: 'iif' | 'oif'): string[] => [`meta ${side}kind "veth"`, ...patterns.map((p) => `${side}name "${p}"`)]
+  return [
+    ...kinds('iif').map((kind) => `${kind} iifname != ${known} goto unknown-pod`),
+    ...kinds('oif').map((kind) => `${kind} oifname != ${known} goto unknown-pod`),
+    ...FAMILIES.map((f) => {
+      const key = `oifname . ${addressWord(f)} daddr`
+      return `oifname @${NAMES.podInterfaces} ${key} != @${podAddresses(f)} ${key} != @${podPrefixes(f)} goto unknown-address`
+    }),
+  ]
+}
+
+function settled(options: SkeletonOptions): string[] {
+  return [
+    // Replies pass whatever the other direction says (rules 72-74, 80).
+    'ct direction reply accept',
+    ...(options.establishedConnections === 'keep' ? ['ct state established accept'] : []),
+    // An ICMP error about a reply counts as original direction; other `related` packets are judged (rule 75).
+    'meta l4proto { icmp, icmpv6 } ct state related accept',
+    // Neighbour discovery and multicast listeners, by the hop limits that no router lets through (rule 77).
+    'ip6 hoplimit 255 icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept',
+    'ip6 hoplimit 1 icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
+    // "A pod cannot block access to itself" (rule 62). nft 1.0.6 has no `ip saddr == ip daddr`.
+    ...FAMILIES.map((f) => `${addressWord(f)} saddr . ${addressWord(f)} daddr @${self(f)} accept`),
+  ]
+}
+
+const FIXED_CHAINS: readonly Chain[] = [
+  {
+    kind: 'chain',
+    name: 'not-as-itself',
+    comment: 'what a pod sends before it has, or without using, its own address',
+    rules: [
+      'ip6 saddr fe80::/10 goto link-local',
+      'ip6 saddr :: goto link-local',
+      'ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept',
+      `counter name "${NAMES.spoofed}" drop`,
+    ],
+  },
+  {
+    kind: 'chain',
+    name: 'link-local',
+    comment: 'neighbour discovery and multicast listeners; never routed',
+    rules: [
+      'ip6 hoplimit 255 icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept',
+      'ip6 hoplimit 1 icmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } accept',
+      `counter name "${NAMES.spoofed}" drop`,
+    ],
+  },
+  { kind: 'chain', name: 'unknown-pod', comment: 'newPods: deny', rules: [`counter name "${NAMES.unknownInterface}" drop`] },
+  { kind: 'chain', name: 'unknown-address', comment: 'newPods: deny', rules: [`counter name "${NAMES.unknownAddress}" drop`] },
+]

@@ -1,0 +1,99 @@
+// PlanDelta -> the wanted table and its dirty names: the last pure stage before the diff.
+//
+// **Invariant:** the wanted table is a function of the plan; a delta visits only what it tells.
+import type { Change } from '../model/changes.ts'
+import { FAMILIES } from '../model/ip.ts'
+import type { Owner } from '../nft/objects.ts'
+import type { Member, MemberDelta, PeerSet, PlanDelta, Profile, ProfileId, SetId } from '../policy/plan.ts'
+import { NAMES, peerSet } from './names.ts'
+import { PodElements, quoted } from './pods.ts'
+import { familyOfMember, memberKey, profileObjects, setObjects } from './policies.ts'
+import { skeleton, type SkeletonOptions } from './skeleton.ts'
+import { UnionElements } from './unions.ts'
+import { WantedTable } from './wanted.ts'
+
+interface ProfileNames {
+  readonly chains: readonly string[]
+  readonly map: string | null
+  readonly counter: string
+}
+
+export class Translator {
+  readonly wanted: WantedTable
+  readonly #pods: PodElements
+  readonly #sets = new Map<SetId, PeerSet>()
+  readonly #unions = new Map<SetId, UnionElements>()
+  readonly #profiles = new Map<ProfileId, ProfileNames>()
+
+  constructor(options: SkeletonOptions) {
+    this.wanted = new WantedTable(skeleton(options))
+    this.#pods = new PodElements(this.wanted)
+  }
+
+  translate(delta: PlanDelta): void {
+    for (const [id, change] of delta.sets) if (change.after !== null) this.#putSet(id, change.after)
+    for (const [id, change] of delta.members) this.#changeMembers(id, change)
+    for (const [id, changes] of delta.unions) for (const change of changes) this.#unions.get(id)?.change(change)
+    for (const [id, change] of delta.profiles) this.#changeProfile(id, change)
+    this.#pods.change(delta.attachments.values())
+    for (const name of delta.knownInterfaces.removed) this.wanted.removeElement(NAMES.knownInterfaces, quoted(name))
+    for (const name of delta.knownInterfaces.added) this.wanted.addElement(NAMES.knownInterfaces, { key: quoted(name) })
+    for (const [id, change] of delta.sets) if (change.after === null) this.#removeSet(id)
+  }
+
+  #putSet(id: SetId, set: PeerSet): void {
+    this.#sets.set(id, set)
+    for (const object of setObjects(set)) this.wanted.putSet(object, ownersOfSet(set))
+    if (set.kind === 'union' && !this.#unions.has(id)) this.#unions.set(id, new UnionElements(set, this.wanted))
+  }
+
+  #removeSet(id: SetId): void {
+    const set = this.#sets.get(id)
+    if (set === undefined) return
+    this.#sets.delete(id)
+    this.#unions.delete(id)
+    for (const family of FAMILIES) this.wanted.removeSet(peerSet(set, family))
+  }
+
+  #changeMembers(id: SetId, change: MemberDelta): void {
+    const set = this.#sets.get(id)
+    if (set === undefined) return
+    const name = (member: Member): string => peerSet(set, familyOfMember(member))
+    for (const member of change.removed) this.wanted.removeElement(name(member), memberKey(member))
+    for (const member of change.added) this.wanted.addElement(name(member), { key: memberKey(member) })
+  }
+
+  #changeProfile(id: ProfileId, { after }: Change<Profile>): void {
+    const before = this.#profiles.get(id)
+    if (after === null) {
+      this.#profiles.delete(id)
+      if (before === undefined) return
+      for (const chain of before.chains) this.wanted.removeChain(chain)
+      if (before.map !== null) this.wanted.removeSet(before.map)
+      this.wanted.removeCounter(before.counter)
+      return
+    }
+    const objects = profileObjects(after, (set) => this.#setOf(set))
+    const owners: Owner[] = after.policies.map((p) => `NetworkPolicy ${after.namespace}/${p.name}`)
+    this.wanted.putCounter(objects.counter, owners)
+    for (const chain of objects.chains) this.wanted.putChain(chain, owners)
+    if (objects.map !== null) {
+      this.wanted.putSet(objects.map.object, owners)
+      this.wanted.setElements(objects.map.object.name, objects.map.elements)
+    }
+    const names = { chains: objects.chains.map((c) => c.name), map: objects.map?.object.name ?? null, counter: objects.counter.name }
+    this.#profiles.set(id, names)
+    for (const chain of before?.chains ?? []) if (!names.chains.includes(chain)) this.wanted.removeChain(chain)
+    if (before !== undefined && before.map !== null && names.map === null) this.wanted.removeSet(before.map)
+  }
+
+  #setOf(id: SetId): PeerSet {
+    const set = this.#sets.get(id)
+    if (set === undefined) throw new Error(`a profile names the peer set ${id}, which the plan did not tell`)
+    return set
+  }
+}
+
+function ownersOfSet(set: PeerSet): readonly Owner[] {
+  return set.kind === 'cidrs' ? [`NetworkPolicy ${set.place.namespace}/${set.place.name}`] : []
+}
