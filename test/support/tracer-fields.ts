@@ -1,0 +1,197 @@
+// What rules ask of a packet (`ip saddr`, `ct state`), and the values that they compare with: both as nft writes them.
+//
+// **Invariant:** a field that the kernel cannot load from a packet (ports of ICMP by `tcp dport`, IPv6 addresses of an
+// IPv4 packet) reads as null and then no rule matches, negated or not: the kernel breaks off the rule (NFT_BREAK).
+import { bitString } from './oracle-address.ts'
+import { Cursor, TracerError, type Token } from './tracer-tokens.ts'
+
+export interface Link {
+  readonly name: string
+  /** IFLA_INFO_KIND; empty for hardware, which has none. */
+  readonly kind: string
+}
+
+/** One packet with what the kernel knows of it. */
+export interface TracePacket {
+  readonly path: 'forward' | 'input' | 'output'
+  /** Null on the output path. */
+  readonly iif: Link | null
+  /** Null on the input path, and before routing. */
+  readonly oif: Link | null
+  readonly source: string
+  readonly destination: string
+  /** Number of the IP protocol. */
+  readonly protocol: number
+  /** What stands where TCP has its ports: in other protocols that is something else, and `th dport` reads it all the same. */
+  readonly sourcePort: number
+  readonly destinationPort: number
+  readonly ctState: 'new' | 'established' | 'related' | 'invalid' | 'untracked'
+  readonly ctDirection: 'original' | 'reply'
+  readonly icmpType?: number
+  readonly hopLimit?: number
+  readonly ctMark?: number
+}
+
+export type FieldType = 'ipv4_addr' | 'ipv6_addr' | 'ifname' | 'inet_proto' | 'inet_service' | 'mark' | 'ct_state' | 'ct_dir' | 'ifkind' | 'icmp_type' | 'icmpv6_type' | 'number' | 'nfproto'
+
+/** Whether conntrack has seen the packet, and whether routing has: the hook decides. */
+export interface Moment {
+  readonly tracked: boolean
+  readonly routed: boolean
+}
+
+export interface Field {
+  readonly text: string
+  readonly type: FieldType
+  read(packet: TracePacket, moment: Moment): bigint | string | null
+}
+
+export const PROTOCOL: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, dccp: 33, gre: 47, esp: 50, ah: 51, icmpv6: 58, 'ipv6-icmp': 58, sctp: 132, udplite: 136 }
+
+const ICMPV6: Readonly<Record<string, number>> = {
+  'destination-unreachable': 1, 'packet-too-big': 2, 'time-exceeded': 3, 'parameter-problem': 4, 'echo-request': 128, 'echo-reply': 129,
+  'mld-listener-query': 130, 'mld-listener-report': 131, 'mld-listener-done': 132, 'mld-listener-reduction': 132, 'nd-router-solicit': 133,
+  'nd-router-advert': 134, 'nd-neighbor-solicit': 135, 'nd-neighbor-advert': 136, 'nd-redirect': 137, 'mld2-listener-report': 143,
+}
+const ICMP: Readonly<Record<string, number>> = { 'echo-reply': 0, 'destination-unreachable': 3, redirect: 5, 'echo-request': 8, 'time-exceeded': 11, 'parameter-problem': 12 }
+const FAMILY: Readonly<Record<string, number>> = { ipv4: 2, ipv6: 10 }
+
+const versionOf = (p: TracePacket): 4 | 6 => (p.source.includes(':') ? 6 : 4)
+
+function address(version: 4 | 6, which: 'source' | 'destination'): Field['read'] {
+  return (p) => (versionOf(p) === version ? addressValue(p[which]) : null)
+}
+
+function port(which: 'sourcePort' | 'destinationPort', protocol?: string): Field['read'] {
+  return (p) => (protocol === undefined || p.protocol === PROTOCOL[protocol] ? BigInt(p[which]) : null)
+}
+
+/** A packet before conntrack, or one that it could not place, has no entry; `ct state` says INVALID then, everything else breaks off. */
+function hasEntry(p: TracePacket, m: Moment): boolean {
+  return m.tracked && p.ctState !== 'invalid' && p.ctState !== 'untracked'
+}
+
+const READERS: readonly (readonly [string, FieldType, Field['read']])[] = [
+  ['ip saddr', 'ipv4_addr', address(4, 'source')],
+  ['ip daddr', 'ipv4_addr', address(4, 'destination')],
+  ['ip6 saddr', 'ipv6_addr', address(6, 'source')],
+  ['ip6 daddr', 'ipv6_addr', address(6, 'destination')],
+  ['ip6 hoplimit', 'number', (p) => (versionOf(p) === 6 ? BigInt(p.hopLimit ?? 64) : null)],
+  ['ip protocol', 'inet_proto', (p) => (versionOf(p) === 4 ? BigInt(p.protocol) : null)],
+  ['iifname', 'ifname', (p) => p.iif?.name ?? ''],
+  ['oifname', 'ifname', (p, m) => (m.routed ? p.oif?.name : undefined) ?? ''],
+  ['meta iifname', 'ifname', (p) => p.iif?.name ?? ''],
+  ['meta oifname', 'ifname', (p, m) => (m.routed ? p.oif?.name : undefined) ?? ''],
+  ['meta iifkind', 'ifkind', (p) => p.iif?.kind || null],
+  ['meta oifkind', 'ifkind', (p, m) => (m.routed && p.oif?.kind) || null],
+  ['meta nfproto', 'nfproto', (p) => (versionOf(p) === 4 ? 2n : 10n)],
+  ['meta l4proto', 'inet_proto', (p) => BigInt(p.protocol)],
+  ['th sport', 'inet_service', port('sourcePort')],
+  ['th dport', 'inet_service', port('destinationPort')],
+  ...['tcp', 'udp', 'sctp'].flatMap((protocol): readonly (readonly [string, FieldType, Field['read']])[] => [
+    [`${protocol} sport`, 'inet_service', port('sourcePort', protocol)],
+    [`${protocol} dport`, 'inet_service', port('destinationPort', protocol)],
+  ]),
+  ['icmp type', 'icmp_type', (p) => (p.protocol === 1 && p.icmpType !== undefined ? BigInt(p.icmpType) : null)],
+  ['icmpv6 type', 'icmpv6_type', (p) => (p.protocol === 58 && p.icmpType !== undefined ? BigInt(p.icmpType) : null)],
+  ['ct state', 'ct_state', (p, m) => (m.tracked ? p.ctState : 'invalid')],
+  ['ct direction', 'ct_dir', (p, m) => (hasEntry(p, m) ? p.ctDirection : null)],
+  ['ct mark', 'mark', (p, m) => (hasEntry(p, m) ? BigInt(p.ctMark ?? 0) : null)],
+]
+
+const FIELDS: ReadonlyMap<string, Field> = new Map(READERS.map(([text, type, read]) => [text, { text, type, read }]))
+
+export function fieldNamed(text: string): Field | null {
+  return FIELDS.get(text) ?? null
+}
+
+/** Takes one field, with `and MASK` where it has one; null where the next words are none. */
+export function takeField(cursor: Cursor): Field | null {
+  for (const [text, field] of FIELDS) {
+    if (!cursor.take(...text.split(' '))) continue
+    if (!cursor.take('and') && !cursor.take('&')) return field
+    const mask = BigInt(cursor.next('a mask').text)
+    return {
+      ...field,
+      read: (p, m) => {
+        const value = field.read(p, m)
+        return typeof value === 'bigint' ? value & mask : null
+      },
+    }
+  }
+  return null
+}
+
+/** What a field is compared with: `first` to `last`, a text, or the beginning of one. */
+export type Value = { readonly first: bigint; readonly last: bigint } | { readonly text: string; readonly begins: boolean }
+
+export function holds(value: Value, found: bigint | string): boolean {
+  if (typeof found === 'bigint') return 'first' in value && value.first <= found && found <= value.last
+  if (!('text' in value)) return false
+  return value.begins ? found.startsWith(value.text) : found === value.text
+}
+
+/** An address as a number; with a bit in front, so that no IPv4 address equals an IPv6 one. */
+const ADDRESSES = new Map<string, bigint>()
+
+export function addressValue(text: string): bigint {
+  const known = ADDRESSES.get(text)
+  if (known !== undefined) return known
+  const bits = bitString(text)
+  if (bits === null) throw new TracerError(`'${text}' is not an address`)
+  const value = BigInt(`0b1${bits}`)
+  if (ADDRESSES.size > 50_000) ADDRESSES.clear()
+  ADDRESSES.set(text, value)
+  return value
+}
+
+export function parseValue(type: FieldType, token: Token): Value {
+  const { text } = token
+  switch (type) {
+    case 'ipv4_addr':
+    case 'ipv6_addr':
+      return parseAddresses(type, token)
+    case 'ifname':
+    case 'ifkind':
+      return text.endsWith('*') && type === 'ifname' ? { text: text.slice(0, -1), begins: true } : { text, begins: false }
+    case 'ct_state':
+    case 'ct_dir':
+      if (!['new', 'established', 'related', 'invalid', 'untracked', 'original', 'reply'].includes(text)) throw new TracerError(`unknown ${type} '${text}'`, token)
+      return { text, begins: false }
+    case 'inet_proto':
+      return numbers(token, PROTOCOL)
+    case 'icmp_type':
+      return numbers(token, ICMP)
+    case 'icmpv6_type':
+      return numbers(token, ICMPV6)
+    case 'nfproto':
+      return numbers(token, FAMILY)
+    case 'inet_service':
+    case 'mark':
+    case 'number':
+      return numbers(token, {})
+  }
+}
+
+function parseAddresses(type: 'ipv4_addr' | 'ipv6_addr', token: Token): Value {
+  const version = token.text.includes(':') ? 'ipv6_addr' : 'ipv4_addr'
+  if (version !== type) throw new TracerError(`'${token.text}' is no ${type}`, token)
+  const slash = token.text.indexOf('/')
+  if (slash >= 0) {
+    const free = BigInt((type === 'ipv4_addr' ? 32 : 128) - Number(token.text.slice(slash + 1)))
+    const base = addressValue(token.text.slice(0, slash))
+    const first = (base >> free) << free
+    return { first, last: first + (1n << free) - 1n }
+  }
+  const [first, last] = token.text.split('-') as [string, string?]
+  return { first: addressValue(first), last: addressValue(last ?? first) }
+}
+
+function numbers(token: Token, names: Readonly<Record<string, number>>): Value {
+  const named = names[token.text]
+  if (named !== undefined) return { first: BigInt(named), last: BigInt(named) }
+  const match = /^(\d+|0x[0-9a-f]+)(?:-(\d+|0x[0-9a-f]+))?$/.exec(token.text)
+  if (match === null) throw new TracerError(`expected a number or a name that the tracer knows, found '${token.text}'`, token)
+  const first = BigInt(match[1] as string)
+  return { first, last: BigInt(match[2] ?? first) }
+}
