@@ -1,0 +1,133 @@
+// A cluster in network namespaces: a testbed, an agent a node, the folder that they watch, and one way to change it.
+//
+// Wanted pods and files -> namespaces, then manifests, then every agent's word that the kernel holds them.
+// **Invariant:** `converge` is the only way in; when it resolves, what was wanted is what every node's kernel enforces.
+import fs from 'node:fs'
+import { familyOf, type Address, type Family } from '../model/ip.ts'
+import { PicketError } from '../lib/errors.ts'
+import { folderDigest } from '../manifests/digest.ts'
+import { AgentsFolder } from './agents-folder.ts'
+import { Agents } from './agents.ts'
+import { openTestbed, removeLeftovers } from './open-testbed.ts'
+import { ownCommand, type LabPlaces } from './places.ts'
+import type { Prober } from './round.ts'
+import type { LabNode, PodSpec, Testbed } from './testbed.ts'
+
+export interface RunningPod extends PodSpec {
+  readonly uid: string
+}
+
+export interface Wanted {
+  /** Pods that have a network namespace, by key. */
+  readonly pods: ReadonlyMap<string, RunningPod>
+  /** What the agents' folder holds: path within it -> text. */
+  readonly files: ReadonlyMap<string, string>
+}
+
+export interface ClusterOptions {
+  readonly places: LabPlaces
+  /** 1 to 16. */
+  readonly nodes: number
+  readonly onProgress: (text: string) => void
+  /** The command line of `picket`; this program's own unless told. */
+  readonly command?: readonly string[]
+}
+
+/** How many pods are made at a time: each starts a thread and runs some `ip` commands. */
+const POD_BATCH = 4
+
+export class Cluster {
+  readonly testbed: Testbed
+  readonly agents: Agents
+  readonly #folder: AgentsFolder
+  readonly #places: LabPlaces
+  #pods = new Map<string, RunningPod>()
+
+  private constructor(testbed: Testbed, places: LabPlaces, command: readonly string[]) {
+    this.testbed = testbed
+    this.#places = places
+    this.#folder = new AgentsFolder(places.manifests)
+    this.agents = new Agents(testbed, places, command)
+  }
+
+  /** Nodes are called n1, n2, ...; agents are started, and have said nothing yet. */
+  static async open({ places, nodes, onProgress, command = ownCommand() }: ClusterOptions): Promise<Cluster> {
+    if (process.getuid?.() !== 0) throw new PicketError('NotRoot', 'the lab makes network namespaces, which takes root: run it with sudo')
+    await Cluster.removeLeftovers(places)
+    const testbed = await openTestbed({ prefix: places.prefix, onProgress })
+    const cluster = new Cluster(testbed, places, command)
+    try {
+      for (let index = 1; index <= nodes; index++) await testbed.addNode(`n${index}`)
+      for (const node of testbed.nodes) await cluster.agents.start(node.name)
+      return cluster
+    } catch (error) {
+      await cluster.close()
+      throw error
+    }
+  }
+
+  /** Ends and removes what a lab of that name left when it died. */
+  static async removeLeftovers(places: LabPlaces): Promise<void> {
+    await removeLeftovers(places.prefix)
+    fs.rmSync(places.folder, { recursive: true, force: true })
+    fs.rmSync(places.socket, { force: true })
+  }
+
+  get nodes(): readonly LabNode[] {
+    return this.testbed.nodes
+  }
+
+  get pods(): ReadonlyMap<string, RunningPod> {
+    return this.#pods
+  }
+
+  /**
+   * Makes and removes pods, writes the files, and waits until every agent enforces them. The result is how long that
+   * took from the moment the files were there, in ms. Throws a PicketError if an agent does not (30 s).
+   */
+  async converge(wanted: Wanted): Promise<number> {
+    for (const [key, pod] of this.#pods) {
+      const next = wanted.pods.get(key)
+      if (next !== undefined && sameRun(pod, next)) continue
+      await this.testbed.removePod(key)
+      this.#pods.delete(key)
+    }
+    const missing = [...wanted.pods].filter(([key]) => !this.#pods.has(key))
+    for (let first = 0; first < missing.length; first += POD_BATCH) {
+      await Promise.all(missing.slice(first, first + POD_BATCH).map(([, pod]) => this.testbed.addPod(pod)))
+    }
+    this.#pods = new Map(wanted.pods)
+    this.#folder.write(wanted.files)
+    const started = performance.now()
+    await this.agents.enforced(await folderDigest(this.#folder.dir))
+    return Math.round(performance.now() - started)
+  }
+
+  /** The lab's side of a round of probes. */
+  get prober(): Prober {
+    const { testbed } = this
+    return {
+      probe: (requests, deadlineMs) => testbed.probe(requests, deadlineMs),
+      nodeAddress: (name, family) => this.nodeAddress(name, family),
+      hostPorts: testbed.hostPorts,
+    }
+  }
+
+  nodeAddress(name: string, family: Family): Address | null {
+    const node = this.testbed.nodes.find((one) => one.name === name)
+    return node?.addresses.find((one) => familyOf(one) === family) ?? null
+  }
+
+  /** Ends agents, removes namespaces, sockets and folders. */
+  async close(): Promise<void> {
+    await this.testbed.close()
+    fs.rmSync(this.#places.folder, { recursive: true, force: true })
+    fs.rmSync(this.#places.socket, { force: true })
+  }
+}
+
+/** Whether a running pod can stay: the same object, on the same node, with the same addresses and servers. */
+function sameRun(a: RunningPod, b: RunningPod): boolean {
+  const facts = ({ uid, node, addresses, ports }: RunningPod): string => JSON.stringify([uid, node, addresses, ports.map((one) => [one.protocol, one.port])])
+  return facts(a) === facts(b)
+}
