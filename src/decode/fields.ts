@@ -4,8 +4,8 @@
 // **Invariant:** nothing here throws, whatever the value; only an object's own properties are read, and null is absent
 // (as in the API, where a null field is one that was not given).
 import type { Problem, Severity } from '../lib/problem.ts'
+import { printable, show } from '../lib/show.ts'
 import type { Decoded } from '../model/changes.ts'
-import { printable, show } from './show.ts'
 
 export type Mapping = Readonly<Record<string, unknown>>
 

@@ -2,10 +2,10 @@
 //
 // **Invariant:** what is returned as a name passed the API's own validation; labels are Maps in the order of their keys.
 import { byText } from '../lib/sorting.ts'
+import { printable, show } from '../lib/show.ts'
 import type { Labels } from '../model/labels.ts'
 import { type FieldReader, type Mapping, isMapping, own } from './fields.ts'
 import { DNS_LABEL, DNS_SUBDOMAIN, LABEL_KEY, LABEL_VALUE, isDnsLabel, isDnsSubdomain, isLabelKey, isLabelValue } from './names.ts'
-import { printable, show } from './show.ts'
 
 /** The namespace of a namespaced object that names none, as kubectl has it. */
 const DEFAULT_NAMESPACE = 'default'

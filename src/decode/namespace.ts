@@ -5,7 +5,7 @@
 import type { Decoded } from '../model/changes.ts'
 import type { Namespace, Uid } from '../model/objects.ts'
 import { FieldReader } from './fields.ts'
-import { readLabels, readMetadata, readName, titleOf } from './metadata.ts'
+import { readCreatedAt, readLabels, readMetadata, readName, titleOf } from './metadata.ts'
 
 export const NAME_LABEL = 'kubernetes.io/metadata.name'
 
@@ -16,6 +16,7 @@ export function decodeNamespace(raw: unknown, uid: Uid, source?: string): Decode
   if (opened === null) return reader.decoded<Namespace>(null)
   const name = readName(reader, opened.metadata, 'label')
   const labels = readLabels(reader, opened.metadata)
+  const createdAt = readCreatedAt(reader, opened.metadata)
   if (name === null || labels === null) return reader.decoded<Namespace>(null)
-  return reader.decoded<Namespace>(Object.freeze({ uid, name, labels: new Map([...labels, [NAME_LABEL, name]]) }))
+  return reader.decoded<Namespace>(Object.freeze({ uid, name, labels: new Map([...labels, [NAME_LABEL, name]]), createdAt }))
 }

@@ -33,7 +33,7 @@ export function decodePolicy(raw: unknown, uid: Uid, source?: string): Decoded<P
   if (name === null || namespace === null) return reader.decoded<Policy>(null)
 
   reader.warnUnknown(object, '', OBJECT_FIELDS)
-  const spec = reader.optionalMapping(own(object, 'spec'), 'spec', 'all pods of its namespace are isolated in both directions') ?? null
+  const spec = reader.optionalMapping(own(object, 'spec'), 'spec', 'all pods of its namespace are isolated in both directions')
   if (own(object, 'spec') === undefined) {
     reader.remark('warning', 'MissingField', 'spec', 'there is no spec; the policy isolates all pods of its namespace for ingress, as the API has it')
   }
@@ -103,7 +103,7 @@ function readIsolation(reader: FieldReader, spec: Mapping): Isolation {
 function readRules(reader: FieldReader, spec: Mapping, namespace: string): Rules {
   const read = (direction: Direction): readonly PolicyRule[] => {
     const field = `spec.${direction}`
-    const list = reader.optionalList(own(spec, direction), field, `this direction is isolated and opens nothing`) ?? []
+    const list = reader.optionalList(own(spec, direction), field, 'this direction is isolated and opens nothing') ?? []
     const rules = list.map((item, i) => readRule(reader, item, `${field}[${i}]`, direction, i, namespace))
     return Object.freeze(rules.filter((rule) => rule !== null))
   }

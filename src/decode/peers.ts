@@ -2,6 +2,7 @@
 //
 // **Invariant:** an unreadable peer opens nothing and the readable ones beside it stay (rules 25, 57); a list of which
 // nothing could be read is [], never 'all' (rule 23).
+import { show } from '../lib/show.ts'
 import type { Cidr } from '../model/ip.ts'
 import type { Peer } from '../model/policy.ts'
 import { podSelector } from '../model/selector.ts'
@@ -9,7 +10,6 @@ import { EVERYTHING } from '../model/labels.ts'
 import { A_CIDR, cidrOf, covers } from './addresses.ts'
 import { type FieldReader, type Mapping, isMapping, own } from './fields.ts'
 import { readSelector } from './selector.ts'
-import { show } from './show.ts'
 
 const PEER_FIELDS = ['podSelector', 'namespaceSelector', 'ipBlock']
 const BLOCK_FIELDS = ['cidr', 'except']

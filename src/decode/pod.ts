@@ -1,6 +1,7 @@
 // A raw Pod -> Pod: who it is, where it runs, its addresses and its named ports.
 //
 // **Invariant:** a bad pod has no strict row: one that cannot be read is nobody's peer, and its interface is unknown.
+import { show } from '../lib/show.ts'
 import type { Decoded } from '../model/changes.ts'
 import type { Address, Cidr } from '../model/ip.ts'
 import type { NamedPort, Pod, Uid } from '../model/objects.ts'
@@ -9,7 +10,6 @@ import { FieldReader, type Mapping, isMapping, own } from './fields.ts'
 import { readCreatedAt, readLabels, readMetadata, readName, readNamespace, titleOf } from './metadata.ts'
 import { PORT_NAME, isPortName } from './names.ts'
 import { A_PORT_NUMBER, A_PROTOCOL, isPortNumber, protocolOf } from './protocols.ts'
-import { show } from './show.ts'
 
 export const SOURCE_PREFIXES = 'picket.dev/source-prefixes'
 const PHASES = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']

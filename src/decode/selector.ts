@@ -5,10 +5,10 @@
 // **Invariant:** `selector` matches everything that the selector could have meant (rule 25): requirements are ANDed
 // (rule 18), so leaving one out only widens it.
 import { byText } from '../lib/sorting.ts'
+import { printable } from '../lib/show.ts'
 import { type LabelSelector, type Operator, type Requirement, labelSelector } from '../model/labels.ts'
 import { type FieldReader, isMapping, own } from './fields.ts'
 import { LABEL_KEY, LABEL_VALUE, isLabelKey, isLabelValue } from './names.ts'
-import { printable } from './show.ts'
 
 export interface SelectorReading {
   readonly selector: LabelSelector
