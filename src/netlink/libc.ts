@@ -16,11 +16,12 @@ export const SO_RCVBUF = 8
 export const SO_RCVTIMEO = 20
 export const SO_RCVBUFFORCE = 33
 export const SOL_NETLINK = 270
+export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
 export const CLONE_NEWNET = 0x40000000
 
 type Call = (...args: unknown[]) => number
-let functions: Record<'socket' | 'bind' | 'setsockopt' | 'sendto' | 'recv' | 'recvfrom' | 'close' | 'dup2' | 'open' | 'setns', Call> | null = null
+let functions: Record<'socket' | 'bind' | 'getsockname' | 'setsockopt' | 'sendto' | 'recv' | 'recvfrom' | 'close' | 'dup2' | 'open' | 'setns', Call> | null = null
 
 function libc(): NonNullable<typeof functions> {
   if (functions !== null) return functions
@@ -28,6 +29,7 @@ function libc(): NonNullable<typeof functions> {
   functions = {
     socket: lib.func('int socket(int domain, int type, int protocol)'),
     bind: lib.func('int bind(int fd, const void *address, uint32_t length)'),
+    getsockname: lib.func('int getsockname(int fd, void *address, void *addressLength)'),
     setsockopt: lib.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)'),
     sendto: lib.func('intptr_t sendto(int fd, const void *data, size_t length, int flags, const void *address, uint32_t addressLength)'),
     recv: lib.func('intptr_t recv(int fd, void *buffer, size_t length, int flags)'),
@@ -70,6 +72,11 @@ export function socket(domain: number, type: number, protocol: number): number {
 
 export function bind(fd: number, address: Uint8Array): void {
   checked('bind', libc().bind(fd, address, address.length))
+}
+
+/** Fills `address` with the socket's own. */
+export function getsockname(fd: number, address: Uint8Array): void {
+  checked('getsockname', libc().getsockname(fd, address, new Uint32Array([address.length])))
 }
 
 export function setsockopt(fd: number, level: number, name: number, value: Uint8Array): void {
