@@ -1,0 +1,18 @@
+// The list of commands: name and summary for `picket --help`, and the module to import once the command is wanted.
+//
+// To add a command: write cli/NAME.ts with `export function command(): Command`, and add its line here.
+// **Invariant:** a command's module is imported only when that command runs or its help is asked for, so that what
+// one command needs (koffi, yaml, pino) never slows another down.
+import type { Command } from 'commander'
+
+export interface CommandEntry {
+  readonly name: string
+  /** The same sentence as the command's own description, in the same words. */
+  readonly summary: string
+  readonly load: () => Promise<{ command(): Command }>
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: 'version', summary: 'show the versions of picket, Node and nft', load: () => import('./version.ts') },
+  { name: 'completion', summary: 'print the completion script for a shell', load: () => import('./completion.ts') },
+]

@@ -1,0 +1,258 @@
+// Settings: flags, a YAML file and the environment -> one frozen AgentConfig, before anything else runs.
+//
+// The settings are one table, from which the flags, the checks and the documentation come. A flag wins over the file,
+// the file over the environment, and that over the default. **Invariant:** no other file reads process.env or
+// process.argv, and a config that leaves this file is complete and valid.
+import { readFileSync } from 'node:fs'
+import { Option, type Command } from 'commander'
+import { parseDocument } from 'yaml'
+import { messageOf, PicketError } from './lib/errors.ts'
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+/** Where the cluster's objects come from. */
+export type Source = { readonly kind: 'manifests'; readonly directory: string }
+
+export interface AgentConfig {
+  readonly nodeName: string
+  readonly source: Source
+  /** Path of the Unix socket. */
+  readonly socket: string
+  readonly newPods: 'deny' | 'allow'
+  readonly nodeEgress: 'allow' | 'enforce'
+  readonly dropInvalid: boolean
+  readonly establishedConnections: 'cut' | 'keep'
+  /** Names of namespaces. */
+  readonly sourcePrefixNamespaces: readonly string[]
+  /** Names of interfaces, or beginnings of names followed by `*`. */
+  readonly podInterfaces: readonly string[]
+  readonly kernelAccess: 'auto' | 'libnftables' | 'nft'
+  /** Milliseconds. */
+  readonly resyncInterval: number
+  readonly serviceProxy: 'none'
+  readonly masquerade: 'none'
+  readonly logLevel: (typeof LOG_LEVELS)[number]
+}
+
+export type SettingName = keyof AgentConfig
+
+export interface Setting {
+  readonly name: SettingName
+  readonly type: 'text' | 'choice' | 'boolean' | 'list' | 'duration'
+  /** As in the file; null: there is none, and the setting is required. */
+  readonly default: string | boolean | readonly string[] | null
+  readonly choices?: readonly string[]
+  /** Environment variable that is asked where neither flag nor file has it. */
+  readonly env?: string
+  /** What a value (an item, of a list) has to look like, and that in words. */
+  readonly pattern?: RegExp
+  readonly expected?: string
+  /** Choices that are reserved for later, with what to say to them. */
+  readonly refused?: Readonly<Record<string, string>>
+  readonly help: string
+}
+
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+const DNS_NAME = /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/
+const NO_SERVICES = 'this version leaves Services to kube-proxy; expected none'
+const NO_MASQUERADE = 'this version leaves masquerading to the network plugin; expected none'
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    name: 'nodeName', type: 'text', default: null, env: 'NODE_NAME', pattern: DNS_NAME, expected: "a Node's name",
+    help: 'the Node this agent enforces for',
+  },
+  {
+    name: 'source', type: 'text', default: null, pattern: /^manifests:./, expected: 'manifests:DIR',
+    help: 'where objects come from: manifests:DIR, a folder of YAML and JSON',
+  },
+  {
+    name: 'socket', type: 'text', default: '/run/picket/agent.sock',
+    pattern: /^.{1,107}$/, expected: 'a path of at most 107 characters',
+    help: 'Unix socket that answers GET /status and /readyz',
+  },
+  {
+    name: 'newPods', type: 'choice', default: 'deny', choices: ['deny', 'allow'],
+    help: "forwarded traffic of a pod's interface that no object names yet",
+  },
+  {
+    name: 'nodeEgress', type: 'choice', default: 'allow', choices: ['allow', 'enforce'],
+    help: 'whether egress policy applies from a pod to its own node',
+  },
+  {
+    name: 'dropInvalid', type: 'boolean', default: true,
+    help: 'drop and count packets from or to pods that conntrack calls invalid',
+  },
+  {
+    name: 'establishedConnections', type: 'choice', default: 'cut', choices: ['cut', 'keep'],
+    help: 'connections that policy stops allowing',
+  },
+  {
+    name: 'sourcePrefixNamespaces', type: 'list', default: [], pattern: DNS_LABEL, expected: 'names of namespaces',
+    help: 'namespaces whose pods may name further source prefixes by annotation',
+  },
+  {
+    name: 'podInterfaces', type: 'list', default: [],
+    pattern: /^(?=.{1,15}$)[^\s/*]*\*?$/, expected: 'names of interfaces, at most 15 characters, with at most one * at the end',
+    help: 'interfaces taken for pod interfaces besides those of kind veth (cali*)',
+  },
+  {
+    name: 'kernelAccess', type: 'choice', default: 'auto', choices: ['auto', 'libnftables', 'nft'],
+    help: 'the way to nf_tables; auto: libnftables, else nft',
+  },
+  {
+    name: 'resyncInterval', type: 'duration', default: '30s',
+    help: "how often the kernel's table is compared with what was applied",
+  },
+  {
+    name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none'], refused: { picket: NO_SERVICES },
+    help: 'who translates Services',
+  },
+  {
+    name: 'masquerade', type: 'choice', default: 'none',
+    choices: ['none'], refused: { picket: NO_MASQUERADE },
+    help: 'who masquerades what leaves the cluster',
+  },
+  { name: 'logLevel', type: 'choice', default: 'info', choices: LOG_LEVELS, help: 'least level that is logged' },
+]
+
+/** The arguments after the program's own name. */
+export function commandLine(): readonly string[] {
+  return process.argv.slice(2)
+}
+
+/** Whether internal errors show their stack: PICKET_DEBUG=1. */
+export function isDebug(): boolean {
+  return process.env['PICKET_DEBUG'] === '1'
+}
+
+/** Folders that programs are looked for in: PATH, and what Debian leaves out of it for everybody but root. */
+export function programFolders(): readonly string[] {
+  const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => folder !== '')
+  return [...new Set([...folders, '/usr/local/sbin', '/usr/sbin', '/sbin'])]
+}
+
+/** `500ms`, `60s`, `2m`, `1.5h` -> milliseconds, 1 ms to 24 days (a timer's limit); null where `text` is no such duration. */
+export function parseDuration(text: string): number | null {
+  const match = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text)
+  if (match === null) return null
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] as 'ms' | 's' | 'm' | 'h']
+  const ms = Math.round(Number(match[1]) * unit)
+  return ms >= 1 && ms <= 2 ** 31 - 1 ? ms : null
+}
+
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+/** Adds `--config` and one flag for each setting. No flag has a default: absent means that the file decides. */
+export function addSettingFlags(command: Command): Command {
+  command.option('--config <file>', 'settings as YAML, under their camelCase names; flags win')
+  for (const setting of SETTINGS) {
+    const flag = flagOf(setting.name)
+    const origin = setting.default === null ? 'required' : `default ${[setting.default].flat().join(',') || 'none'}`
+    const help = `${setting.help} (${setting.env === undefined ? origin : `default $${setting.env}, ${origin}`})`
+    if (setting.type === 'boolean') {
+      command.addOption(new Option(`${flag} [boolean]`, help).choices(['true', 'false']))
+      command.addOption(new Option(flag.replace('--', '--no-')).hideHelp())
+      continue
+    }
+    const option = new Option(`${flag} <${setting.type === 'choice' ? (setting.choices ?? []).join('|') : setting.type}>`, help)
+    if (setting.type === 'list') {
+      option.argParser((value: string, before?: readonly string[]) => [...(before ?? []), ...value.split(',').filter((item) => item !== '')])
+    }
+    command.addOption(option)
+  }
+  return command
+}
+
+/** Where a value was found, for messages: `agent.yaml: newPods`, `--new-pods`, `$NODE_NAME`. */
+interface Found {
+  readonly value: unknown
+  readonly where: string
+}
+
+function refuse(where: string, expected: string, value: unknown): PicketError {
+  const shown = typeof value === 'string' ? `"${value}"` : JSON.stringify(value)
+  return new PicketError('InvalidConfig', `${where}: expected ${expected}, got ${shown}; nothing was started`)
+}
+
+function readFile(file: string): ReadonlyMap<string, unknown> {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new PicketError('InvalidConfig', `${file}: cannot be read (${messageOf(error)}); name a readable YAML file with --config`)
+  }
+  const document = parseDocument(text, { prettyErrors: true })
+  const fault = document.errors[0]
+  if (fault !== undefined) {
+    throw new PicketError('InvalidConfig', `${file}: not valid YAML: ${fault.message.split('\n')[0]?.replace(/:$/, '')}; nothing was started`)
+  }
+  const content: unknown = document.toJS()
+  if (content === null) return new Map()
+  if (typeof content !== 'object' || Array.isArray(content)) throw refuse(file, 'settings as "name: value" lines', content)
+  const known = SETTINGS.map((setting) => setting.name)
+  for (const name of Object.keys(content)) {
+    if (!known.some((one) => one === name)) {
+      throw new PicketError('InvalidConfig', `${file}: ${name}: unknown setting; expected one of ${known.join(', ')}; nothing was started`)
+    }
+  }
+  return new Map(Object.entries(content))
+}
+
+function find(setting: Setting, flags: Record<string, unknown>, file: string | null, content: ReadonlyMap<string, unknown>): Found {
+  const flag = flags[setting.name]
+  if (flag !== undefined) {
+    const value = flag === 'true' ? true : flag === 'false' ? false : flag
+    return { value: setting.type === 'boolean' ? value : flag, where: flagOf(setting.name) }
+  }
+  if (content.has(setting.name)) return { value: content.get(setting.name), where: `${file}: ${setting.name}` }
+  const fromEnvironment = setting.env === undefined ? undefined : process.env[setting.env]
+  if (fromEnvironment !== undefined && fromEnvironment !== '') return { value: fromEnvironment, where: `$${setting.env}` }
+  if (setting.default !== null) return { value: setting.default, where: 'default' }
+  const ways = [flagOf(setting.name), ...(setting.env === undefined ? [] : [`$${setting.env}`]), `${setting.name} in the --config file`]
+  throw new PicketError('InvalidConfig', `${setting.name} is not set (${setting.help}): set it with ${ways.join(', or ')}`)
+}
+
+/** The value as the config holds it. Throws a PicketError that names the place and what was expected. */
+function check(setting: Setting, { value, where }: Found): unknown {
+  const fits = (item: unknown): boolean => typeof item === 'string' && (setting.pattern?.test(item) ?? true)
+  switch (setting.type) {
+    case 'boolean':
+      if (typeof value !== 'boolean') throw refuse(where, 'true or false', value)
+      return value
+    case 'choice': {
+      const choices = setting.choices ?? []
+      const refused = typeof value === 'string' ? setting.refused?.[value] : undefined
+      if (refused !== undefined) throw new PicketError('InvalidConfig', `${where}: ${JSON.stringify(value)}: ${refused}`)
+      if (typeof value !== 'string' || !choices.includes(value)) throw refuse(where, choices.join(' or '), value)
+      return value
+    }
+    case 'duration': {
+      const ms = typeof value === 'string' ? parseDuration(value) : null
+      if (ms === null) throw refuse(where, 'a duration such as 30s, 500ms or 2m', value)
+      return ms
+    }
+    case 'list':
+      if (!Array.isArray(value) || !value.every(fits)) throw refuse(where, `a list of ${setting.expected ?? 'texts'}`, value)
+      return Object.freeze([...value])
+    case 'text':
+      if (!fits(value)) throw refuse(where, setting.expected ?? 'a text', value)
+      return value
+  }
+}
+
+/**
+ * The agent's config. `flags` are commander's options by camelCase name, undefined where not given, with `config`
+ * among them. Throws a PicketError (InvalidConfig) that names file or flag, field and what was expected.
+ */
+export function loadAgentConfig(flags: Record<string, unknown>): AgentConfig {
+  const file = typeof flags['config'] === 'string' ? flags['config'] : null
+  const content = file === null ? new Map<string, unknown>() : readFile(file)
+  const values = new Map<SettingName, unknown>()
+  for (const setting of SETTINGS) values.set(setting.name, check(setting, find(setting, flags, file, content)))
+  const directory = (values.get('source') as string).slice('manifests:'.length)
+  values.set('source', Object.freeze({ kind: 'manifests', directory }))
+  return Object.freeze(Object.fromEntries(values)) as unknown as AgentConfig
+}
