@@ -30,3 +30,15 @@ export interface Dirty {
 export function emptyDirty(): Dirty {
   return { chains: new Set(), counters: new Set(), sets: new Map() }
 }
+
+/** Adds what `more` marks to `dirty`. */
+export function mergeDirty(dirty: Dirty, more: Dirty): void {
+  for (const name of more.chains) dirty.chains.add(name)
+  for (const name of more.counters) dirty.counters.add(name)
+  for (const [name, keys] of more.sets) {
+    const before = dirty.sets.get(name)
+    if (before === 'all') continue
+    if (before === undefined || keys === 'all') dirty.sets.set(name, keys === 'all' ? 'all' : new Set(keys))
+    else for (const key of keys) before.add(key)
+  }
+}

@@ -58,7 +58,11 @@ export class PolicyPlan {
     this.sets.selectorChanges(delta.members)
     const dirty = this.#dirtyPods(snapshot, delta)
     const names = this.#dirtyInterfaces(snapshot, delta, dirty)
-    for (const uid of dirty) this.#judge(uid, snapshot)
+    for (const uid of dirty) {
+      for (const key of this.locals.get(uid)?.attachment.by ?? []) names.add(key.interface)
+      this.#judge(uid, snapshot)
+      for (const key of this.locals.get(uid)?.attachment.by ?? []) names.add(key.interface)
+    }
     this.profiles.rebuild(delta.policies, snapshot)
     this.profiles.letGo(snapshot.selectors)
     const knownInterfaces = this.#knownInterfaces(snapshot, names)
@@ -105,7 +109,6 @@ export class PolicyPlan {
       for (const uid of this.locals.keys()) dirty.add(uid)
       for (const name of this.#podKind) names.add(name)
     }
-    for (const uid of dirty) for (const key of this.locals.get(uid)?.attachment.by ?? []) names.add(key.interface)
     return names
   }
 

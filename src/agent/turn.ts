@@ -1,0 +1,104 @@
+// One turn: drain the inbox, apply it to the store, step the plan, translate it. Synchronous: no I/O, no await.
+//
+//   inbox -> store + selectors -> policy/step -> ruleset/translate -> wanted table + dirty names
+//
+// **Invariant:** after run() the wanted table says what everything drained so far means; before every source is synced
+// nothing is run at all.
+import type { Clock } from '../lib/clock.ts'
+import type { Problem } from '../lib/problem.ts'
+import { KINDS, type Changes, type Kind, type Revision } from '../model/changes.ts'
+import { PolicyPlan, type StepOptions } from '../policy/step.ts'
+import type { SkeletonOptions } from '../ruleset/skeleton.ts'
+import { Translator } from '../ruleset/translate.ts'
+import { Inbox } from '../store/inbox.ts'
+import { Store } from '../store/store.ts'
+import type { SnapshotDelta } from '../store/snapshot.ts'
+
+export interface TurnReport {
+  readonly revision: Revision
+  /** Rows of each kind that changed. */
+  readonly changed: Readonly<Record<Kind, number>>
+  /** Names of the first few objects that changed, for people. */
+  readonly objects: readonly string[]
+  readonly rowsTouched: number
+  /** Milliseconds of each stage. */
+  readonly ms: { readonly store: number; readonly policy: number; readonly translate: number }
+}
+
+const NAMED_OBJECTS = 8
+
+export class Turns {
+  readonly inbox: Inbox
+  readonly store = new Store()
+  readonly plan: PolicyPlan
+  readonly translator: Translator
+  /** By problemKey; of the store and the plan. */
+  readonly problems = new Map<string, Problem>()
+  readonly #clock: Clock
+  #revision: Revision = 0
+
+  constructor(options: { readonly step: StepOptions; readonly skeleton: SkeletonOptions; readonly clock: Clock; readonly onWork: () => void }) {
+    this.inbox = new Inbox(options.onWork)
+    this.plan = new PolicyPlan(options.step)
+    this.translator = new Translator(options.skeleton)
+    this.#clock = options.clock
+  }
+
+  get revision(): Revision {
+    return this.#revision
+  }
+
+  /** Null while a source is not synced yet (rule 103). */
+  run(): TurnReport | null {
+    if (!this.inbox.isSynced()) return null
+    const start = this.#clock.now()
+    const rows = this.#rows()
+    const turn = this.store.apply(this.inbox.drain())
+    this.#revision = Math.max(1, turn.snapshot.revision)
+    const stored = this.#clock.now()
+    const planned = this.plan.step(turn.snapshot, turn.delta)
+    const stepped = this.#clock.now()
+    this.translator.translate(planned)
+    const translated = this.#clock.now()
+    this.#keep(turn.problems)
+    this.#keep(planned.problems)
+    return {
+      revision: this.#revision,
+      changed: counts(turn.delta),
+      objects: names(turn.delta),
+      rowsTouched: this.#rows() - rows,
+      ms: { store: stored - start, policy: stepped - stored, translate: translated - stepped },
+    }
+  }
+
+  #rows(): number {
+    return this.store.rowsTouched + this.plan.work.rows + this.translator.wanted.rowsTouched
+  }
+
+  #keep(changes: Changes<string, Problem>): void {
+    for (const [key, { after }] of changes) {
+      if (after === null) this.problems.delete(key)
+      else this.problems.set(key, after)
+    }
+  }
+}
+
+const FIELD = { pod: 'pods', namespace: 'namespaces', node: 'nodes', policy: 'policies', interface: 'interfaces' } as const
+
+function counts(delta: SnapshotDelta): Record<Kind, number> {
+  return Object.fromEntries(KINDS.map((kind) => [kind, delta[FIELD[kind]].size])) as Record<Kind, number>
+}
+
+function names(delta: SnapshotDelta): string[] {
+  const found: string[] = []
+  for (const kind of KINDS) {
+    for (const { before, after } of delta[FIELD[kind]].values()) {
+      if (found.length === NAMED_OBJECTS) return found
+      const row = after ?? before
+      if (row === null) continue
+      const verb = before === null ? '+' : after === null ? '-' : '~'
+      found.push(`${verb}${kind} ${'namespace' in row ? `${row.namespace}/${row.name}` : row.name}`)
+    }
+  }
+  return found
+}
