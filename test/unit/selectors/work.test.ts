@@ -41,6 +41,16 @@ describe('the selector index: work', () => {
     assert.ok((counts[0] as number) <= 12, `${counts[0]} visited`)
   })
 
+  it('a selector that was released costs nothing any more, nor does its scope', () => {
+    for (const { index, pods } of worlds) {
+      const first = pods[0] as Pod
+      const event = new Map([[first.uid, { before: first, after: first }]])
+      const before = visits(index, () => index.updatePods(event))
+      for (const selector of [podsIn('', 'app'), podsIn('team=t0', 'app=app0'), podsOf('ns0')]) index.release(index.acquire(selector))
+      assert.equal(visits(index, () => index.updatePods(event)), before)
+    }
+  })
+
   it('acquire visits the pods of the rarest equality', () => {
     const counts = worlds.map(({ index }) => visits(index, () => index.acquire(podsOf('ns1', 'env=prod, app=app1, pod in (p51,p52)'))))
     assert.deepEqual(counts, [2, 2])
