@@ -123,7 +123,7 @@ export class NamespaceScopes<Item> {
     if (row === null) this.#inForce.delete(name)
     else this.#inForce.set(name, row)
     const moves: ScopeMove<Item>[] = []
-    for (const scope of [...(this.#scopesOf.get(name) ?? [])]) {
+    for (const scope of this.#scopesOf.get(name) ?? []) {
       this.#visited()
       if (row !== null && selectorMatches(scope.selector as LabelSelector, row.labels)) continue
       this.#leave(scope, name)

@@ -79,11 +79,12 @@ function conflict(address: Address, owner: Pod, other: Pod): Problem {
   const winner = `Pod ${owner.namespace}/${owner.name}`
   const name = `Pod ${other.namespace}/${other.name}`
   const why = owner.createdAt > other.createdAt ? 'which was created later' : `whose UID ${owner.uid} is the greater one`
+  const now = `it counts as that of ${winner}, ${why}, and ${name} is judged without it`
   return {
     code: 'AddressConflict',
     severity: 'warning',
     object: name,
     field: 'status.podIPs',
-    message: `${address} is also an address of ${winner}, and one pod can have it at a time; it counts as that of ${winner}, ${why}, and ${name} is judged without it`,
+    message: `${address} is also an address of ${winner}, and one pod can have it at a time; ${now}`,
   }
 }

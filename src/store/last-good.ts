@@ -60,13 +60,14 @@ function same<Row>(known: Row | null, row: Row): Row {
   return known !== null && sameRow(known, row) ? known : row
 }
 
-/** The problems of one reading. What is wrong decode knows; what happens now depends on what was known before. */
+/**
+ * The problems of one reading. What is wrong, and what that could lead to, decode knows; which of it happens depends
+ * on what was known before, and is said here, in brackets at the end of each error.
+ */
 function completed<Row>(read: Decoded<Row>, wasGood: boolean): readonly Problem[] {
   if (read.kind === 'good') return read.problems
   const now = wasGood
-    ? 'the last good version stays in force'
-    : read.strict === null
-      ? 'never seen good: it counts as absent'
-      : 'never seen good: it fails closed'
-  return read.problems.map((p) => (p.severity === 'error' ? { ...p, message: `${p.message.replace(/[.;]+$/, '')}; ${now}` } : p))
+    ? 'now: the last good version is in force'
+    : `now: no good version is known, it ${read.strict === null ? 'counts as absent' : 'fails closed'}`
+  return read.problems.map((p) => (p.severity === 'error' ? Object.freeze({ ...p, message: `${p.message} (${now})` }) : p))
 }

@@ -1,7 +1,8 @@
 // What a turn sees: a read-only view of the rows, and what changed since the last turn.
 //
 // **Invariant:** a Snapshot is valid only inside its turn; nothing copies a table and nothing lists a whole one.
-// Rows here are effective: an address that several pods claim belongs to one of them only (see claims.ts).
+// Rows here are effective: an address that several pods claim belongs to one of them only, and hostNetwork and finished
+// pods have none (see claims.ts).
 
 import type { Changes, Revision } from '../model/changes.ts'
 import type { HostInterface, Namespace, Node, Pod, PodUid, PolicyUid, Uid } from '../model/objects.ts'

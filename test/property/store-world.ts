@@ -101,7 +101,7 @@ export class NaiveStore {
     if (event.verb === 'delete') known.delete(event.key)
     if (event.verb === 'upsert') known.set(event.key, afterReading(known.get(event.key), event.decoded))
     if (event.verb !== 'replace') return
-    for (const key of [...known.keys()]) if (!event.rows.has(key)) known.delete(key)
+    for (const key of known.keys()) if (!event.rows.has(key)) known.delete(key)
     for (const [key, reading] of event.rows) known.set(key, afterReading(known.get(key), reading))
   }
 
@@ -124,13 +124,14 @@ export class NaiveStore {
   /** `object: message` of each problem that lasts; of conflicts over an address only who loses what. */
   problems(): string[] {
     const read = [...this.rows('pod').values()] as Pod[]
-    const conflicts = read.flatMap((p) =>
-      p.terminating || p.finished || p.hostNetwork ? [] : p.addresses.filter((a) => ownerOf(a, read) !== p).map((a) => `Pod ${p.namespace}/${p.name}: ${a}`),
+    const alive = read.filter((p) => !p.terminating && !p.finished && !p.hostNetwork)
+    const conflicts = alive.flatMap((p) =>
+      p.addresses.filter((a) => ownerOf(a, read) !== p).map((a) => `Pod ${p.namespace}/${p.name}: ${a}`),
     )
     const unreadable = (['pod', 'namespace', 'policy'] as const).flatMap((kind) =>
       [...this.#known[kind]].filter(([, known]) => known.bad).map(([key, known]) => {
-        const now = known.good !== null ? 'the last good version stays in force' : known.strict === null ? 'never seen good: it counts as absent' : 'never seen good: it fails closed'
-        return `${kind} ${key}: it is wrong; ${now}`
+        const otherwise = `no good version is known, it ${known.strict === null ? 'counts as absent' : 'fails closed'}`
+        return `${kind} ${key}: it is wrong (now: ${known.good !== null ? 'the last good version is in force' : otherwise})`
       }),
     )
     return [...conflicts, ...unreadable].sort()

@@ -23,7 +23,10 @@ const PODS_A_NODE = 110
 /** `pods`: how many, at most 65,536 (one IPv4 /16, one IPv6 /112). */
 export function cluster(pods: number): Cluster {
   const spaces = Array.from({ length: Math.ceil(pods / PODS_A_NAMESPACE) }, (_, i) => i)
-  const selectors = spaces.flatMap((i) => [...[0, 1, 2, 3].map((app) => podsOf(`ns${i}`, `app=app${app}, env=prod`)), podsIn(`team=team${i >> 2}`, 'app=app4')])
+  const selectors = spaces.flatMap((i) => [
+    ...[0, 1, 2, 3].map((app) => podsOf(`ns${i}`, `app=app${app}, env=prod`)),
+    podsIn(`team=team${i >> 2}`, 'app=app4'),
+  ])
   return {
     selectors,
     namespaces: spaces.map((i) => namespace({ name: `ns${i}`, labels: { team: `team${i >> 2}` } })),
