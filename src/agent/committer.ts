@@ -8,9 +8,9 @@ import type { Problem } from '../lib/problem.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Revision } from '../model/changes.ts'
 import { apply } from '../nft/apply.ts'
-import { diff, everything } from '../nft/diff.ts'
+import { diff } from '../nft/diff.ts'
 import type { Owner, Table, Transaction } from '../nft/objects.ts'
-import { emptyDirty, mergeDirty, type Dirty, type TableState } from '../nft/state.ts'
+import { emptyDirty, emptyTable, everything, mergeDirty, type Dirty, type TableState } from '../nft/state.ts'
 
 export interface CommitReport {
   readonly revision: Revision
@@ -128,7 +128,8 @@ export class Committer {
       }
       steps.push(transaction.step)
       operations += transaction.operations.length
-      this.#applied = apply(this.#applied, transaction)
+      this.#applied ??= emptyTable()
+      apply(this.#applied, transaction)
     }
   }
 

@@ -1,0 +1,206 @@
+// The agent of one node: sources in, turns, commits, and the socket that tells about it.
+//
+//   manifests, rtnetlink -> inbox -> turn -> committer -> kernel;  status and problems -> socket, log
+//
+// **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
+import type { AgentConfig } from '../config.ts'
+import { decodeObject } from '../decode/decode.ts'
+import { openKernel } from '../kernel/open.ts'
+import type { Clock } from '../lib/clock.ts'
+import { problemKey, type Problem } from '../lib/problem.ts'
+import { watchManifests, type Covers, type ManifestBatch } from '../manifests/watch.ts'
+import type { Kind, SourceEvent } from '../model/changes.ts'
+import { watchInterfaces } from '../node/watch.ts'
+import { TABLE } from '../ruleset/skeleton.ts'
+import { openSocket, type AgentSocket } from '../serve/socket.ts'
+import type { Log } from '../telemetry/log.ts'
+import { Committer, type CommitReport } from './committer.ts'
+import { Applied } from './applied.ts'
+import { flowtableProblems } from './foreign.ts'
+import { Turns } from './turn.ts'
+import { statusOf } from './status.ts'
+
+export interface RunningAgent {
+  /** Ends the process's part; the kernel stays as it is. */
+  close(): Promise<void>
+}
+
+interface Closable {
+  close(): Promise<void>
+}
+
+/** Starts everything; throws a PicketError where something that it needs is missing. */
+export async function startAgent(config: AgentConfig, clock: Clock, log: Log): Promise<RunningAgent> {
+  const agent = new Agent(config, clock, log)
+  try {
+    await agent.start()
+  } catch (error) {
+    await agent.close()
+    throw error
+  }
+  return agent
+}
+
+class Agent implements RunningAgent {
+  readonly #config: AgentConfig
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #turns: Turns
+  readonly #applied: Applied
+  readonly #closables: Closable[] = []
+  /** Problems of those parts that tell all of theirs at once. */
+  readonly #problems = new Map<'manifests' | 'interfaces' | 'kernel' | 'foreign', readonly Problem[]>()
+  #committer: Committer | null = null
+  #socket: AgentSocket | null = null
+  #kernelDescription = ''
+  #covers: Covers | null = null
+  #turnPlanned = false
+  #closed = false
+
+  constructor(config: AgentConfig, clock: Clock, log: Log) {
+    this.#config = config
+    this.#clock = clock
+    this.#log = log
+    this.#applied = new Applied()
+    this.#turns = new Turns({
+      clock,
+      onWork: () => this.#planTurn(),
+      step: {
+        isLocal: (pod) => pod.node === config.nodeName,
+        nodeName: config.nodeName,
+        podInterfaces: config.podInterfaces,
+        sourcePrefixNamespaces: config.sourcePrefixNamespaces,
+      },
+      skeleton: config,
+    })
+  }
+
+  async start(): Promise<void> {
+    const config = this.#config
+    const kernel = await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) })
+    this.#kernelDescription = kernel.description
+    this.#closables.push(kernel)
+    this.#committer = new Committer({
+      kernel,
+      clock: this.#clock,
+      table: TABLE,
+      wanted: this.#turns.translator.wanted.state,
+      ownersOf: (name) => this.#turns.translator.wanted.ownersOf(name),
+      onHeld: (report) => this.#held(report),
+      onProblems: (problems) => this.#setProblems('kernel', problems),
+    })
+    this.#closables.push(this.#committer)
+    this.#socket = await openSocket(config.socket, {
+      status: () => this.#status(),
+      notReady: () => (this.#applied.report === null ? this.#missing() : null),
+      covers: (digest) => this.#applied.covers?.digest === digest,
+    })
+    this.#closables.push(this.#socket)
+    this.#closables.push(
+      await watchInterfaces({
+        onEvents: (events) => this.#push(events),
+        onLost: (message) => this.#log.warn({ message }, 'interfaces are read anew'),
+      }),
+    )
+    this.#closables.push(await watchManifests(config.source.directory, { onBatch: (batch) => this.#manifests(batch) }))
+    this.#watchForeign(() => kernel.flowtables())
+    this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const part of this.#closables.splice(0).reverse()) await part.close()
+  }
+
+  #push(events: readonly SourceEvent[]): void {
+    for (const event of events) this.#turns.inbox.push(event)
+  }
+
+  #manifests(batch: ManifestBatch): void {
+    for (const event of batch.events) {
+      if (event.verb === 'synced') {
+        for (const kind of MANIFEST_KINDS) this.#turns.inbox.push({ verb: 'synced', kind })
+        continue
+      }
+      if (event.verb === 'delete') {
+        const kind = KIND_OF[event.kind]
+        if (kind !== undefined) this.#turns.inbox.push({ verb: 'delete', kind, key: event.uid })
+        continue
+      }
+      const decoded = decodeObject(event.object.kind, event.object.value, event.object.uid, event.object.source)
+      if (decoded !== null) this.#turns.inbox.push({ verb: 'upsert', key: event.object.uid, ...decoded } as SourceEvent)
+    }
+    this.#setProblems('manifests', batch.problems)
+    this.#covers = batch.covers
+    this.#planTurn()
+  }
+
+  #planTurn(): void {
+    if (this.#turnPlanned || this.#closed) return
+    this.#turnPlanned = true
+    setImmediate(() => {
+      this.#turnPlanned = false
+      if (!this.#closed) this.#turn()
+    })
+  }
+
+  #turn(): void {
+    const covers = this.#covers
+    const report = this.#turns.run()
+    if (report === null || this.#committer === null) return
+    this.#applied.turned(report, covers)
+    this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
+  }
+
+  #held(report: CommitReport): void {
+    const line = this.#applied.held(report, this.#clock.wallTime())
+    if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
+    this.#socket?.changed()
+  }
+
+  #setProblems(part: 'manifests' | 'interfaces' | 'kernel' | 'foreign', problems: readonly Problem[]): void {
+    const before = new Set((this.#problems.get(part) ?? []).map(problemKey))
+    for (const problem of problems) if (!before.has(problemKey(problem))) this.#log[problem.severity === 'error' ? 'error' : 'warn']({ problem }, 'problem')
+    this.#problems.set(part, problems)
+  }
+
+  #allProblems(): readonly Problem[] {
+    return [...this.#problems.values()].flat().concat([...this.#turns.problems.values()])
+  }
+
+  #missing(): string {
+    if (!this.#turns.inbox.isSynced()) return 'waiting for the first complete reading of the sources'
+    return this.#problems.get('kernel')?.[0]?.message ?? 'the first complete ruleset is being written'
+  }
+
+  #counts(): ReturnType<Applied['counts']> {
+    return this.#applied.counts(this.#turns)
+  }
+
+  #status(): unknown {
+    return statusOf({
+      nodeName: this.#config.nodeName,
+      kernel: this.#kernelDescription,
+      applied: this.#applied,
+      wanted: this.#turns.revision,
+      counts: this.#counts(),
+      problems: this.#allProblems(),
+      missing: this.#applied.report === null ? this.#missing() : null,
+    })
+  }
+
+  /** Foreign flowtables carry packets past policy (rule 89): looked for now and on the timer. */
+  #watchForeign(read: Parameters<typeof flowtableProblems>[0]): void {
+    const look = async (): Promise<void> => {
+      const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
+      this.#setProblems('foreign', await flowtableProblems(read, (name) => pods?.has(`"${name}"`) === true))
+      if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())
+    }
+    let cancel = this.#clock.after(0, () => void look())
+    this.#closables.push({ close: async () => cancel() })
+  }
+}
+
+const MANIFEST_KINDS = ['namespace', 'node', 'pod', 'policy'] as const satisfies readonly Kind[]
+
+const KIND_OF: Readonly<Record<string, Kind | undefined>> = { Namespace: 'namespace', Node: 'node', Pod: 'pod', NetworkPolicy: 'policy' }

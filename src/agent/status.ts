@@ -1,0 +1,39 @@
+// The answer to GET /status: what the kernel holds, what that covers, and what is wrong.
+//
+// **Invariant:** stable keys; programs read it (the lab, picket status).
+import manifest from '../../package.json' with { type: 'json' }
+import type { Problem } from '../lib/problem.ts'
+import type { Applied } from './applied.ts'
+
+export interface StatusInput {
+  readonly nodeName: string
+  readonly kernel: string
+  readonly applied: Applied
+  readonly wanted: number
+  readonly counts: Readonly<Record<string, number>>
+  readonly problems: readonly Problem[]
+  readonly missing: string | null
+}
+
+/** At most so many problems are listed; `problemsTotal` counts all. */
+const LISTED_PROBLEMS = 200
+
+export function statusOf(input: StatusInput): unknown {
+  const { applied } = input
+  const notEnforced = input.problems.some((p) => p.code === 'NotEnforced')
+  return {
+    node: input.nodeName,
+    version: manifest.version,
+    ready: applied.report !== null,
+    ...(input.missing === null ? {} : { waitingFor: input.missing }),
+    enforced: applied.report !== null && !notEnforced,
+    revision: applied.report?.revision ?? 0,
+    wantedRevision: input.wanted,
+    programmedAt: applied.report === null ? null : new Date(applied.report.at).toISOString(),
+    covers: { manifests: applied.covers },
+    kernel: input.kernel,
+    counts: input.counts,
+    problems: input.problems.slice(0, LISTED_PROBLEMS),
+    problemsTotal: input.problems.length,
+  }
+}
