@@ -1,0 +1,90 @@
+// The compiler from events to the kernel's text, in one process: what property and transition tests drive.
+//
+// The same turns, diff and apply as the agent's, with a table in memory in the kernel's place.
+// **Invariant:** after turn() the table in memory is what the agent would have committed, commit by commit.
+import { Turns, type TurnReport } from '../../src/agent/turn.ts'
+import type { SourceEvent } from '../../src/model/changes.ts'
+import type { Problem } from '../../src/lib/problem.ts'
+import { apply } from '../../src/nft/apply.ts'
+import { diff } from '../../src/nft/diff.ts'
+import type { Transaction } from '../../src/nft/objects.ts'
+import { render } from '../../src/nft/render.ts'
+import { emptyDirty, emptyTable, everything, mergeDirty, type Dirty, type TableState } from '../../src/nft/state.ts'
+import { TABLE, type SkeletonOptions } from '../../src/ruleset/skeleton.ts'
+import { syncAll } from './cluster-feed.ts'
+
+export interface PipelineOptions extends Partial<SkeletonOptions> {
+  readonly nodeName: string
+  readonly sourcePrefixNamespaces?: readonly string[]
+  /** Keeps the whole table's text after each commit; slow, for transitions. */
+  readonly captureCommits?: boolean
+}
+
+const CLOCK = { now: () => 0, wallTime: () => 0, after: () => () => undefined }
+
+export class Pipeline {
+  readonly turns: Turns
+  /** The whole table's text after each commit, with captureCommits. */
+  readonly commits: string[] = []
+  readonly transactions: Transaction[] = []
+  readonly #capture: boolean
+  #applied: TableState | null = null
+  #dirty: Dirty = emptyDirty()
+
+  constructor(options: PipelineOptions) {
+    const { nodeName, sourcePrefixNamespaces = [], captureCommits = false, ...rest } = options
+    const skeleton: SkeletonOptions = { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], ...rest }
+    this.#capture = captureCommits
+    this.turns = new Turns({
+      clock: CLOCK,
+      onWork: () => undefined,
+      step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: skeleton.podInterfaces, sourcePrefixNamespaces },
+      skeleton,
+    })
+    syncAll(this.turns.inbox)
+  }
+
+  push(events: readonly SourceEvent[]): void {
+    for (const event of events) this.turns.inbox.push(event)
+  }
+
+  /** Drain, step, translate, and commit until nothing differs. */
+  turn(): TurnReport {
+    const report = this.turns.run() as TurnReport
+    const { wanted } = this.turns.translator
+    mergeDirty(this.#dirty, wanted.takeDirty())
+    for (;;) {
+      const transaction = diff(TABLE, this.#applied, wanted.state, this.#dirty, (name) => wanted.ownersOf(name))
+      if (transaction === null) break
+      this.#applied ??= emptyTable()
+      apply(this.#applied, transaction)
+      this.transactions.push(transaction)
+      if (this.#capture) this.commits.push(this.text())
+    }
+    this.#dirty = emptyDirty()
+    return report
+  }
+
+  get problems(): readonly Problem[] {
+    return [...this.turns.problems.values()]
+  }
+
+  /** The table in memory, written as what would make it from nothing. */
+  text(): string {
+    return tableText(this.#applied ?? emptyTable())
+  }
+}
+
+/** A whole table as the text that makes it from nothing. */
+export function tableText(state: TableState): string {
+  const parts: string[] = []
+  let made: TableState | null = null
+  for (;;) {
+    const dirty = made === null ? emptyDirty() : everything(made, state)
+    const transaction = diff(TABLE, made, state, dirty, () => [])
+    if (transaction === null) return parts.join('')
+    parts.push(render(transaction))
+    made ??= emptyTable()
+    apply(made, transaction)
+  }
+}
