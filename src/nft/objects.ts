@@ -52,7 +52,7 @@ export type ObjectKind = NftObject['kind']
 /**
  * An element of a set or map. `key` is nft text in canonical form: parts joined by ` . `, names of interfaces quoted,
  * addresses canonical, ranges `first-last` (a range of one is that one, never a prefix), protocols in lower case:
- * `"veth1" . 10.0.0.1`, `10.0.0.0-10.0.0.9`, `10.0.0.1 . tcp . 80`.
+ * `"veth1" . 10.0.0.1`, `10.0.0.0-10.0.0.9`, `10.0.0.1 . tcp . 80`. Numbers (marks, ports, indexes) are decimal, in data too.
  */
 export interface Element {
   readonly key: string

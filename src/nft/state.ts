@@ -42,3 +42,25 @@ export function mergeDirty(dirty: Dirty, more: Dirty): void {
     else for (const key of keys) before.add(key)
   }
 }
+
+/**
+ * Stands for the rules of a chain that was read back. What the kernel lists is not always what was written
+ * (`dnat ip addr . port to` lists as `dnat ip to`), so listed rules equal nothing and are written anew.
+ */
+export const LISTED_RULES: readonly string[] = Object.freeze(['<listed>'])
+
+export function isListed(rules: readonly string[]): boolean {
+  return rules.length === 1 && rules[0] === LISTED_RULES[0]
+}
+
+/** Every name of either table, for a start or where nobody knows what the kernel holds. */
+export function everything(applied: TableState | null, wanted: TableState): Dirty {
+  const dirty = emptyDirty()
+  for (const state of [applied, wanted]) {
+    if (state === null) continue
+    for (const name of state.chains.keys()) dirty.chains.add(name)
+    for (const name of state.counters.keys()) dirty.counters.add(name)
+    for (const name of state.sets.keys()) dirty.sets.set(name, 'all')
+  }
+  return dirty
+}
