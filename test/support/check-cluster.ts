@@ -1,0 +1,36 @@
+// One state of a cluster, one node: what the node's table says of every probe, held against the oracle.
+//
+// **Invariant:** the way from raw objects to the text of a table is the product's own; only the last word is the oracle's.
+import assert from 'node:assert/strict'
+import { ALL_SYNCED, interfaceEvents, interfacesOf, sourceEvent } from './events.ts'
+import type { RawCluster } from './manifests.ts'
+import { Pipeline } from './pipeline.ts'
+import { explainFailure, probesOf, type Probe } from './probes.ts'
+import { eventsBetween } from './states.ts'
+import { Tracer } from './tracer.ts'
+
+const NOTHING: RawCluster = new Map()
+
+/** A node's pipeline with the whole state pushed in one go. */
+export function compiled(cluster: RawCluster, node: string): Pipeline {
+  const pipeline = new Pipeline({ nodeName: node })
+  pipeline.push(eventsBetween(NOTHING, cluster).map(sourceEvent))
+  pipeline.push(interfaceEvents(new Map(), interfacesOf(cluster, node)))
+  pipeline.push(ALL_SYNCED)
+  pipeline.turn()
+  return pipeline
+}
+
+/** Asserts every probe; says how many there were. */
+export function assertProbes(text: string, probes: readonly Probe[]): number {
+  const tracer = new Tracer(text)
+  for (const probe of probes) {
+    const trace = tracer.trace(probe.packet)
+    if (trace.verdict !== probe.expected) assert.fail(explainFailure(probe, trace))
+  }
+  return probes.length
+}
+
+export function assertCluster(cluster: RawCluster, node: string, salt: number, every: number): number {
+  return assertProbes(compiled(cluster, node).text(), probesOf(cluster, node, salt, every))
+}
