@@ -1,0 +1,187 @@
+// The lab's network as iproute2 lines: an underlay with a bridge, nodes and an outside host on it, pods behind their nodes.
+//
+// Pods are attached as Calico and the ptp plugin do it: a veth per pod, host addresses and host routes, a gateway
+// (169.254.1.1, and a link-local one) that exists only as a neighbour entry. Neighbours are static wherever they are
+// known, and duplicate address detection is off, so that the first packet arrives at once.
+// **Invariant:** pure; no line names anything of the machine's own network.
+import { shortHash } from '../lib/hash.ts'
+import { type Address, bitsOf, familyOf } from '../model/ip.ts'
+import type { IpLine } from './ip-batch.ts'
+
+/** The underlay's ranges. Pods may have any address but these, and 169.254.1.1. */
+export const UNDERLAY_V4 = '192.168.61'
+export const UNDERLAY_V6 = 'fd00:61:'
+const FIRST_NODE = 10
+export const MAX_NODES = 180
+/** The outside host's place in the underlay. */
+export const OUTSIDE = 200
+
+const POD_GATEWAY_V4 = '169.254.1.1'
+const POD_GATEWAY_V6 = 'fe80::ecee:eeff:feee:eeee'
+const POD_GATEWAY_MAC = 'ee:ee:ee:ee:ee:ee'
+
+export const BRIDGE = 'br0'
+export const UPLINK = 'uplink'
+
+/** A node or the outside host: where it sits on the underlay. */
+export interface UnderlayHost {
+  /** 1 to 255. */
+  readonly position: number
+  readonly netns: string
+}
+
+/** `index` 1 to MAX_NODES. */
+export function nodePosition(index: number): number {
+  return FIRST_NODE + index
+}
+
+/** [IPv4, IPv6]. The IPv6 address shows the same decimal digits: fd00:61::11 beside 192.168.61.11. */
+export function underlayAddresses(position: number): readonly [Address, Address] {
+  return [`${UNDERLAY_V4}.${position}`, `${UNDERLAY_V6}:${position}`]
+}
+
+function underlayMac(position: number): string {
+  return `02:61:00:00:00:${position.toString(16).padStart(2, '0')}`
+}
+
+const run = (text: string, mayFail = false): IpLine => ({ kind: 'run', text, mayFail })
+
+export function underlayLines(): readonly IpLine[] {
+  return [run('link set dev lo up'), run(`link add ${BRIDGE} type bridge stp_state 0 mcast_snooping 0`), run(`link set dev ${BRIDGE} addrgenmode none up`)]
+}
+
+/** The host's port on the bridge. */
+export function portName(host: UnderlayHost): string {
+  return `port-${host.position}`
+}
+
+/** Makes the host's uplink; run anywhere. */
+export function uplinkLines(host: UnderlayHost, underlay: string): readonly IpLine[] {
+  const mac = underlayMac(host.position)
+  return [run(`link add ${UPLINK} address ${mac} netns ${host.netns} type veth peer name ${portName(host)} netns ${underlay}`)]
+}
+
+/** In the underlay. */
+export function portLines(host: UnderlayHost): readonly IpLine[] {
+  return [run(`link set dev ${portName(host)} addrgenmode none master ${BRIDGE} up`)]
+}
+
+/** In the namespace of a node or of the outside host. `more`: further addresses of its own. */
+export function hostLines(host: UnderlayHost, more: readonly Address[]): readonly IpLine[] {
+  const [v4, v6] = underlayAddresses(host.position)
+  const lines = [
+    run('link set dev lo up'),
+    run(`link set dev ${UPLINK} addrgenmode none up`),
+    run(`address add ${v4}/24 dev ${UPLINK}`),
+    run(`address add ${v6}/64 dev ${UPLINK} nodad`),
+    run(`address add fe80::61:${host.position}/64 dev ${UPLINK} nodad`),
+    ...more.map((address) => run(`address add ${address}/${bitsOf(familyOf(address))} dev ${UPLINK}${familyOf(address) === 6 ? ' nodad' : ''}`)),
+  ]
+  if (host.position === OUTSIDE) return lines
+  const [outsideV4, outsideV6] = underlayAddresses(OUTSIDE)
+  return [...lines, run(`route add default via ${outsideV4} dev ${UPLINK}`), run(`route add ::/0 via ${outsideV6} dev ${UPLINK}`)]
+}
+
+/** In a host's namespace: where another host of the underlay is. */
+export function neighbourLines(other: UnderlayHost): readonly IpLine[] {
+  return underlayAddresses(other.position).map((address) => run(`neighbor replace ${address} lladdr ${underlayMac(other.position)} dev ${UPLINK} nud permanent`))
+}
+
+/** A pod's place in the network. */
+export interface Attachment {
+  readonly netns: string
+  /** Unique among the pods that live, 1 to 2^32-1. */
+  readonly number: number
+  /** Name of the host side. */
+  readonly veth: string
+  readonly addresses: readonly Address[]
+  readonly node: UnderlayHost
+}
+
+/** Stable for a pod's key, as with Calico. */
+export function vethName(key: string): string {
+  return `veth${shortHash(key, 8).toLowerCase()}`
+}
+
+function podMac(pod: Attachment): string {
+  const bytes = [24, 16, 8, 0].map((shift) => ((pod.number >>> shift) & 255).toString(16).padStart(2, '0'))
+  return `02:70:${bytes.join(':')}`
+}
+
+/** Makes the pod's veth; run anywhere. */
+export function vethLines(pod: Attachment): readonly IpLine[] {
+  return [run(`link add ${pod.veth} address ${POD_GATEWAY_MAC} netns ${pod.node.netns} type veth peer name eth0 address ${podMac(pod)} netns ${pod.netns}`)]
+}
+
+/** In the pod's namespace. */
+export function podLines(pod: Attachment): readonly IpLine[] {
+  const lines = [
+    run('link set dev lo up'),
+    run('link set dev eth0 addrgenmode none up'),
+    run(`address add fe80::70:${(pod.number >>> 16).toString(16)}:${(pod.number & 0xffff).toString(16)}/64 dev eth0 nodad`),
+    ...pod.addresses.map((address) => run(`address add ${address}/${bitsOf(familyOf(address))} dev eth0${familyOf(address) === 6 ? ' nodad' : ''}`)),
+  ]
+  const firstOf = (family: 4 | 6): Address | undefined => pod.addresses.find((address) => familyOf(address) === family)
+  const v4 = firstOf(4)
+  const v6 = firstOf(6)
+  if (v4 !== undefined) {
+    lines.push(run(`route add ${POD_GATEWAY_V4} dev eth0 scope link`), run(`route add default via ${POD_GATEWAY_V4} dev eth0 src ${v4}`))
+    lines.push(run(`neighbor replace ${POD_GATEWAY_V4} lladdr ${POD_GATEWAY_MAC} dev eth0 nud permanent`))
+  }
+  if (v6 !== undefined) {
+    lines.push(run(`neighbor replace ${POD_GATEWAY_V6} lladdr ${POD_GATEWAY_MAC} dev eth0 nud permanent`))
+    lines.push(run(`route add ::/0 via ${POD_GATEWAY_V6} dev eth0 src ${v6}`))
+  }
+  return lines
+}
+
+/** In the namespace of the pod's node. */
+export function attachLines(pod: Attachment): readonly IpLine[] {
+  const [nodeV4, nodeV6] = underlayAddresses(pod.node.position)
+  return [
+    run(`link set dev ${pod.veth} addrgenmode none up`),
+    run(`address add ${POD_GATEWAY_V6}/64 dev ${pod.veth} nodad`),
+    ...pod.addresses.flatMap((address) => [
+      run(`neighbor replace ${address} lladdr ${podMac(pod)} dev ${pod.veth} nud permanent`),
+      run(`route replace ${hostRoute(address)} dev ${pod.veth}${familyOf(address) === 4 ? ` scope link src ${nodeV4}` : ` src ${nodeV6}`}`),
+    ]),
+  ]
+}
+
+/** In the namespace of another node, or of the outside host. */
+export function remoteLines(pod: Attachment): readonly IpLine[] {
+  const [nodeV4, nodeV6] = underlayAddresses(pod.node.position)
+  return pod.addresses.map((address) => run(`route replace ${hostRoute(address)} via ${familyOf(address) === 4 ? nodeV4 : nodeV6} dev ${UPLINK}`))
+}
+
+/** In the namespace of another node, or of the outside host: for those of a removed pod's addresses that nobody else took over. */
+export function forgetLines(addresses: readonly Address[]): readonly IpLine[] {
+  return addresses.map((address) => run(`route delete ${hostRoute(address)} dev ${UPLINK}`, true))
+}
+
+function hostRoute(address: Address): string {
+  return `${address}/${bitsOf(familyOf(address))}`
+}
+
+const QUIET: readonly (readonly [string, string])[] = [
+  ['net/ipv4/conf/all/rp_filter', '0'],
+  ['net/ipv4/conf/default/rp_filter', '0'],
+  ['net/ipv6/conf/all/accept_dad', '0'],
+  ['net/ipv6/conf/default/accept_dad', '0'],
+  ['net/ipv6/conf/all/accept_ra', '0'],
+  ['net/ipv6/conf/default/accept_ra', '0'],
+]
+
+/** For pods and the outside host: hosts that route nothing. */
+export const HOST_SYSCTLS = QUIET
+
+/** A router. ICMP errors without a rate limit: a reject rule has to answer every one of a hundred probes at once. */
+export const NODE_SYSCTLS: readonly (readonly [string, string])[] = [
+  ...QUIET,
+  ['net/ipv4/ip_forward', '1'],
+  ['net/ipv6/conf/all/forwarding', '1'],
+  ['net/ipv6/conf/default/forwarding', '1'],
+  ['net/ipv4/conf/uplink/rp_filter', '0'],
+  ['net/ipv4/icmp_ratelimit', '0'],
+  ['net/ipv6/icmp/ratelimit', '0'],
+]

@@ -1,0 +1,196 @@
+// One round of probes of one host and one protocol: sends, sends again, and says what became of each.
+//
+// TCP connects (a fresh connection each), UDP sends from a socket of the round's own, SCTP sends INIT from a port of the
+// probe's own; every request carries a token. **Invariant:** a probe is settled as answered only by its own token, from
+// the address and port that were asked; stop() leaves nothing behind that could meet a later round (no TIME_WAIT).
+import type dgram from 'node:dgram'
+import net from 'node:net'
+import { type Address, FAMILIES, type Family, familyOf } from '../model/ip.ts'
+import type { HostListener, LabHost } from './host.ts'
+import type { IcmpError } from './icmp.ts'
+import type { Probe, ProbeOutcome } from './messages.ts'
+import { initPacket, IPPROTO_SCTP, type SctpPacket } from './sctp.ts'
+import { ANY, udpSocket } from './sockets.ts'
+import { parseReply, type Reply } from './wire.ts'
+
+const IPPROTO_UDP = 17
+
+/** What a kind of probe needs from the round: its tokens, and where outcomes go. */
+export interface RoundContext {
+  readonly host: LabHost
+  readonly probes: readonly Probe[]
+  token(index: number): string
+  /** The probe's index, where `token` is one of this round. */
+  indexOf(token: string): number | undefined
+  isPending(index: number): boolean
+  /** Only the first outcome of a probe counts. */
+  settle(index: number, outcome: ProbeOutcome): void
+  answered(index: number, reply: Reply): void
+}
+
+/** `send` is called with the thread in the host's namespace, first and whenever it is time to send again. */
+export interface ProbeKind {
+  send(indexes: readonly number[]): void
+  stop(): void
+}
+
+/** A drop on the way out (EPERM) or a full queue is silence; whatever else the kernel refuses to send is a failure. */
+function settleSendError(context: RoundContext, index: number, error: Error | null): void {
+  const code = (error as NodeJS.ErrnoException | null)?.code
+  if (error === null || code === 'EPERM' || code === 'ENOBUFS' || code === 'EAGAIN') return
+  context.settle(index, { kind: 'failed', message: code ?? error.message })
+}
+
+export class TcpProbes implements ProbeKind {
+  readonly #context: RoundContext
+  readonly #sockets = new Set<net.Socket>()
+  readonly #tries = new Map<number, number>()
+  #stopped = false
+
+  constructor(context: RoundContext) {
+    this.#context = context
+  }
+
+  /** The kernel sends a SYN again after a second, which is too late for most deadlines: a second connection stands in for that, once. */
+  send(indexes: readonly number[]): void {
+    for (const index of indexes) {
+      const tries = this.#tries.get(index) ?? 0
+      this.#tries.set(index, tries + 1)
+      if (tries === 0 || tries === 2) this.#connect(index)
+    }
+  }
+
+  #connect(index: number): void {
+    const { address, port } = this.#context.probes[index] as Probe
+    const socket = net.connect({ host: address, port, family: familyOf(address), noDelay: true })
+    let text = ''
+    this.#sockets.add(socket)
+    socket.on('connect', () => socket.write(`${this.#context.token(index)}\n`))
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1')
+      if (!text.includes('\n')) return
+      const reply = parseReply(text)
+      if (reply !== null && reply.token === this.#context.token(index)) this.#context.answered(index, reply)
+      else this.#context.settle(index, { kind: 'rejected', message: 'another answer than the lab\'s' })
+      socket.resetAndDestroy()
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#context.settle(index, { kind: 'rejected', message: error.code ?? error.message })
+    })
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      if (!this.#stopped) this.#context.settle(index, { kind: 'rejected', message: 'closed without an answer' })
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const socket of this.#sockets) {
+      if (socket.connecting) socket.destroy()
+      else socket.resetAndDestroy()
+    }
+  }
+}
+
+export class UdpProbes implements ProbeKind, HostListener {
+  readonly #context: RoundContext
+  readonly #sockets = new Map<Family, dgram.Socket>()
+
+  constructor(context: RoundContext) {
+    this.#context = context
+    context.host.listen(this)
+  }
+
+  send(indexes: readonly number[]): void {
+    for (const index of indexes) {
+      const { address, port } = this.#context.probes[index] as Probe
+      this.#socketOf(familyOf(address)).send(this.#context.token(index), port, address, (error) => settleSendError(this.#context, index, error))
+    }
+  }
+
+  #socketOf(family: Family): dgram.Socket {
+    const known = this.#sockets.get(family)
+    if (known !== undefined) return known
+    const socket = udpSocket(ANY[family], 0)
+    this.#sockets.set(family, socket)
+    socket.on('error', () => undefined)
+    socket.on('message', (bytes, from) => {
+      const reply = parseReply(bytes.toString('latin1'))
+      const index = reply === null ? undefined : this.#context.indexOf(reply.token)
+      if (reply === null || index === undefined) return
+      const probe = this.#context.probes[index] as Probe
+      if (from.address === probe.address && from.port === probe.port) this.#context.answered(index, reply)
+    })
+    return socket
+  }
+
+  onSctpAnswer(): void {}
+
+  onIcmpError(error: IcmpError): void {
+    if (error.protocol !== IPPROTO_UDP || ![...this.#sockets.values()].some((socket) => socket.address().port === error.sourcePort)) return
+    this.#context.probes.forEach((probe, index) => {
+      if (probe.protocol !== 'UDP' || probe.address !== error.destination || probe.port !== error.destinationPort) return
+      this.#context.settle(index, { kind: 'rejected', message: error.message })
+    })
+  }
+
+  stop(): void {
+    this.#context.host.unlisten(this)
+    for (const socket of this.#sockets.values()) socket.close()
+  }
+}
+
+export class SctpProbes implements ProbeKind, HostListener {
+  readonly #context: RoundContext
+  /** Source port -> probe. */
+  readonly #byPort = new Map<number, number>()
+  readonly #ports = new Map<number, number>()
+
+  constructor(context: RoundContext) {
+    this.#context = context
+    context.host.listen(this)
+  }
+
+  send(indexes: readonly number[]): void {
+    for (const index of indexes) {
+      const { address, port } = this.#context.probes[index] as Probe
+      const socket = this.#context.host.sctpSocket(familyOf(address))
+      const source = this.#portOf(index)
+      // Sent again, it is the same packet: connection tracking takes it for a retransmission.
+      const packet = initPacket({ source, destination: port }, 0x10000 + source, this.#context.token(index))
+      socket?.send(packet, IPPROTO_SCTP, address, (error) => settleSendError(this.#context, index, error))
+    }
+  }
+
+  #portOf(index: number): number {
+    const known = this.#ports.get(index)
+    if (known !== undefined) return known
+    const port = this.#context.host.nextSctpPort()
+    this.#ports.set(index, port)
+    this.#byPort.set(port, index)
+    return port
+  }
+
+  onSctpAnswer(packet: SctpPacket, source: Address): void {
+    const index = this.#byPort.get(packet.ports.destination)
+    const probe = index === undefined ? undefined : this.#context.probes[index]
+    if (index === undefined || probe === undefined || probe.address !== source || probe.port !== packet.ports.source) return
+    if (packet.kind === 'abort') return this.#context.settle(index, { kind: 'rejected', message: 'SCTP ABORT' })
+    const reply = packet.kind === 'init-ack' ? parseReply(packet.text) : null
+    if (reply !== null && this.#context.indexOf(reply.token) === index) this.#context.answered(index, reply)
+  }
+
+  onIcmpError(error: IcmpError): void {
+    const index = error.protocol === IPPROTO_SCTP ? this.#byPort.get(error.sourcePort) : undefined
+    if (index !== undefined) this.#context.settle(index, { kind: 'rejected', message: error.message })
+  }
+
+  stop(): void {
+    this.#context.host.unlisten(this)
+  }
+}
+
+/** Whether the host can send to `address` at all. */
+export function canReach(host: LabHost, address: Address): boolean {
+  return FAMILIES.some((family) => family === familyOf(address) && host.addressOf(family) !== null)
+}

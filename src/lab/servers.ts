@@ -1,0 +1,102 @@
+// The servers of one host: TCP and UDP that echo a line with the host's identity, and its replies to SCTP's INIT.
+//
+// **Invariant:** every socket is bound to one address of the host, so that the answer comes from the address that was
+// asked; close() leaves none open, and no connection either.
+import type dgram from 'node:dgram'
+import net from 'node:net'
+import type { Address } from '../model/ip.ts'
+import type { ServedPort } from './messages.ts'
+import { abortPacket, initAckPacket, IPPROTO_SCTP, type SctpPacket } from './sctp.ts'
+import { tcpListener, udpSocket } from './sockets.ts'
+import { httpResponse, type Identity, isHttpRequest, MAX_TOKEN, replyText } from './wire.ts'
+
+/** A connection on which nothing comes for this long is dropped: its client may be cut off. Milliseconds. */
+const IDLE = 60_000
+
+export class Servers {
+  readonly #identity: Identity
+  readonly #addresses: readonly Address[]
+  readonly #listeners = new Map<string, net.Server | dgram.Socket>()
+  readonly #connections = new Set<net.Socket>()
+  readonly #sctpPorts = new Set<number>()
+  #nextTag = 1
+
+  constructor(identity: Identity, addresses: readonly Address[]) {
+    this.#identity = identity
+    this.#addresses = addresses
+  }
+
+  /** Begins to serve, in the calling thread's namespace; ports that are served already stay. Throws a SyscallError (EADDRINUSE). */
+  serve(ports: readonly ServedPort[]): void {
+    for (const { protocol, port } of ports) {
+      if (protocol === 'SCTP') {
+        this.#sctpPorts.add(port)
+        continue
+      }
+      for (const address of this.#addresses) {
+        const key = `${protocol} ${address} ${port}`
+        if (!this.#listeners.has(key)) this.#listeners.set(key, protocol === 'TCP' ? this.#serveTcp(address, port) : this.#serveUdp(address, port))
+      }
+    }
+  }
+
+  close(): void {
+    for (const listener of this.#listeners.values()) listener.close()
+    for (const connection of this.#connections) connection.resetAndDestroy()
+    this.#listeners.clear()
+    this.#sctpPorts.clear()
+  }
+
+  #serveTcp(address: Address, port: number): net.Server {
+    const server = net.createServer({ noDelay: true }, (socket) => this.#serveConnection(socket))
+    server.on('error', () => server.close())
+    server.listen({ fd: tcpListener(address, port) })
+    return server
+  }
+
+  #serveConnection(socket: net.Socket): void {
+    const source = socket.remoteAddress ?? '-'
+    const local = `${socket.localAddress}:${socket.localPort}`
+    let rest = ''
+    let http: string | null = null
+    this.#connections.add(socket)
+    socket.on('close', () => this.#connections.delete(socket))
+    socket.on('error', () => socket.destroy())
+    socket.setTimeout(IDLE, () => socket.destroy())
+    socket.on('data', (bytes) => {
+      const lines = (rest + bytes.toString('latin1')).split('\n')
+      rest = lines.pop() as string
+      if (rest.length > 65536) socket.destroy()
+      for (const raw of lines) {
+        const line = raw.trim()
+        if (http === null && isHttpRequest(line)) http = line
+        else if (http === null) this.#answerLine(socket, line, source)
+        else if (line === '') socket.end(httpResponse(http, this.#identity, local, source))
+      }
+    })
+  }
+
+  #answerLine(socket: net.Socket, line: string, source: Address): void {
+    if (line.length > 0 && line.length <= MAX_TOKEN && socket.writable) socket.write(`${replyText(line, this.#identity, source)}\n`)
+  }
+
+  #serveUdp(address: Address, port: number): dgram.Socket {
+    const socket = udpSocket(address, port)
+    socket.on('error', () => undefined)
+    socket.on('message', (bytes, from) => {
+      const token = bytes.toString('latin1').trim()
+      if (token.length === 0 || token.length > MAX_TOKEN) return
+      socket.send(`${replyText(token, this.#identity, from.address)}\n`, from.port, from.address, () => undefined)
+    })
+    return socket
+  }
+
+  /** Answers an INIT that came to `socket` from `source`: INIT-ACK where the port is served, ABORT where not. */
+  answerInit(socket: dgram.Socket, packet: SctpPacket & { readonly kind: 'init' }, source: Address): void {
+    const ports = { source: packet.ports.destination, destination: packet.ports.source }
+    const answer = this.#sctpPorts.has(ports.source)
+      ? initAckPacket(ports, packet.tag, this.#nextTag++, replyText(packet.text, this.#identity, source))
+      : abortPacket(ports, packet.tag)
+    socket.send(answer, IPPROTO_SCTP, source, () => undefined)
+  }
+}
