@@ -4,12 +4,12 @@
 //
 // **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
 import type { AgentConfig } from '../config.ts'
-import { decodeObject } from '../decode/decode.ts'
+import { decodeObject, objectKindOf, type ObjectKind } from '../decode/decode.ts'
 import { openKernel } from '../kernel/open.ts'
 import type { Clock } from '../lib/clock.ts'
 import { problemKey, type Problem } from '../lib/problem.ts'
 import { watchManifests, type Covers, type ManifestBatch } from '../manifests/watch.ts'
-import type { Kind, SourceEvent } from '../model/changes.ts'
+import type { SourceEvent } from '../model/changes.ts'
 import { watchInterfaces } from '../node/watch.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
@@ -123,12 +123,13 @@ class Agent implements RunningAgent {
         continue
       }
       if (event.verb === 'delete') {
-        const kind = KIND_OF[event.kind]
-        if (kind !== undefined) this.#turns.inbox.push({ verb: 'delete', kind, key: event.uid })
+        const kind = objectKindOf(event.kind)
+        if (kind !== null) this.#turns.inbox.push({ verb: 'delete', kind, key: event.uid })
         continue
       }
-      const decoded = decodeObject(event.object.kind, event.object.value, event.object.uid, event.object.source)
-      if (decoded !== null) this.#turns.inbox.push({ verb: 'upsert', key: event.object.uid, ...decoded } as SourceEvent)
+      const { kind, value, uid, source } = event.object
+      const decoded = decodeObject(kind, value, uid, source)
+      if (decoded !== null) this.#turns.inbox.push({ verb: 'upsert', key: uid, ...decoded } as SourceEvent)
     }
     this.#setProblems('manifests', batch.problems)
     this.#covers = batch.covers
@@ -201,6 +202,5 @@ class Agent implements RunningAgent {
   }
 }
 
-const MANIFEST_KINDS = ['namespace', 'node', 'pod', 'policy'] as const satisfies readonly Kind[]
-
-const KIND_OF: Readonly<Record<string, Kind | undefined>> = { Namespace: 'namespace', Node: 'node', Pod: 'pod', NetworkPolicy: 'policy' }
+/** What the manifests' source lists; interfaces come from the kernel. */
+const MANIFEST_KINDS: readonly ObjectKind[] = ['namespace', 'node', 'pod', 'policy']
