@@ -15,11 +15,6 @@ export const SETTLE_TIMEOUT_MS = 30_000
 const RETRY_MS = 10
 const LOG_LINES = 8
 
-export interface AgentFlags {
-  /** The command line of `picket`; another one in tests. */
-  readonly command: readonly string[]
-}
-
 interface RunningAgent {
   readonly node: string
   readonly process: LabProcess
@@ -55,12 +50,17 @@ export class Agents {
     return this.#running.map((one) => one.node)
   }
 
+  /** Starts agents that ended again, as a kubelet would. */
+  async restartEnded(): Promise<void> {
+    for (const { node, end } of [...this.#running]) if (end !== null) await this.restart(node)
+  }
+
   /** Ends and starts the agent of a node again. */
   async restart(node: string): Promise<void> {
     const index = this.#running.findIndex((one) => one.node === node)
     const [agent] = index < 0 ? [] : this.#running.splice(index, 1)
     if (agent === undefined) throw new PicketError('UnknownNode', `node ${node}: has no agent; there are ${this.nodes.join(', ')}`)
-    agent.process.kill('SIGTERM')
+    if (agent.end === null) agent.process.kill('SIGTERM')
     await agent.process.ended
     await this.start(node)
   }

@@ -8,7 +8,7 @@ import { PicketError } from '../lib/errors.ts'
 import { folderDigest } from '../manifests/digest.ts'
 import { AgentsFolder } from './agents-folder.ts'
 import { Agents } from './agents.ts'
-import { openTestbed, removeLeftovers } from './open-testbed.ts'
+import { openTestbed } from './open-testbed.ts'
 import { ownCommand, type LabPlaces } from './places.ts'
 import type { Prober } from './round.ts'
 import type { LabNode, PodSpec, Testbed } from './testbed.ts'
@@ -53,7 +53,6 @@ export class Cluster {
   /** Nodes are called n1, n2, ...; agents are started, and have said nothing yet. */
   static async open({ places, nodes, onProgress, command = ownCommand() }: ClusterOptions): Promise<Cluster> {
     if (process.getuid?.() !== 0) throw new PicketError('NotRoot', 'the lab makes network namespaces, which takes root: run it with sudo')
-    await Cluster.removeLeftovers(places)
     const testbed = await openTestbed({ prefix: places.prefix, onProgress })
     const cluster = new Cluster(testbed, places, command)
     try {
@@ -64,13 +63,6 @@ export class Cluster {
       await cluster.close()
       throw error
     }
-  }
-
-  /** Ends and removes what a lab of that name left when it died. */
-  static async removeLeftovers(places: LabPlaces): Promise<void> {
-    await removeLeftovers(places.prefix)
-    fs.rmSync(places.folder, { recursive: true, force: true })
-    fs.rmSync(places.socket, { force: true })
   }
 
   get nodes(): readonly LabNode[] {
