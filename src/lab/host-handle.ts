@@ -4,7 +4,7 @@
 // another number and another identity, so that a late answer of the old one is told apart.
 import type { Address } from '../model/ip.ts'
 import { IpBatch } from './ip-batch.ts'
-import { netnsPath } from './namespaces.ts'
+import { netnsPath } from './leftovers.ts'
 import type { ServedPort } from './messages.ts'
 import type { Identity } from './wire.ts'
 import type { WorkerClient } from './worker-client.ts'

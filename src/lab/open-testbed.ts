@@ -4,13 +4,11 @@
 import os from 'node:os'
 import { PicketError } from '../lib/errors.ts'
 import { parseAddress } from '../model/ip.ts'
-import { netnsPath, removeLeftovers } from './namespaces.ts'
+import { netnsPath, removeLeftovers } from './leftovers.ts'
 import { NamespaceTestbed } from './namespace-testbed.ts'
 import { LabNetwork } from './network.ts'
 import type { Testbed, TestbedOptions } from './testbed.ts'
 import { WorkerClient } from './worker-client.ts'
-
-export { removeLeftovers }
 
 /** Threads that carry the hosts. More than there are processors make probing slower, not faster. */
 const WORKERS = Math.max(2, Math.min(4, os.availableParallelism()))
