@@ -39,7 +39,11 @@ export class SortedChunks<T> {
   /** Adds an entry, in place of one with the same key. */
   set(value: T): void {
     const key = this.#key(value)
-    if (this.#chunks.length === 0) this.#chunks.push([])
+    if (this.#chunks.length === 0) {
+      this.#chunks.push([value])
+      this.#size = 1
+      return
+    }
     const c = this.#chunkOf(key)
     const chunk = this.#chunks[c] as T[]
     const at = this.#upper(chunk, key)

@@ -117,7 +117,7 @@ function rulesAllow(cluster: RawCluster, packet: OraclePacket, direction: Direct
     const far = direction === 'ingress' ? packet.source : packet.destination
     const listening = direction === 'ingress' ? subject : other
     // "If this field is empty or missing, this rule matches all sources" (rule 11; destinations likewise).
-    if (peers === undefined || peers.length === 0) return portsAllow(rule.ports, packet, listening)
+    if (peers === undefined || peers.length === 0) return portsAllow(rule.ports, packet, direction === 'egress' ? inKnownNamespace(cluster, listening) : listening)
     // "Items in this list are combined using a logical OR operation."
     return peers.some((peer) => {
       if (!peerMatches(cluster, peer, policy, far, other)) return false
@@ -126,6 +126,11 @@ function rulesAllow(cluster: RawCluster, packet: OraclePacket, direction: Direct
       return portsAllow(rule.ports, packet, resolver)
     })
   })
+}
+
+/** Our choice: a name is looked up on pods of namespaces that are there; before that nothing is known of them. */
+function inKnownNamespace(cluster: RawCluster, pod: RawPod | null): RawPod | null {
+  return objectsOf(cluster, 'Namespace').some((n) => n.metadata.name === pod?.metadata.namespace) ? pod : null
 }
 
 function peerMatches(cluster: RawCluster, peer: RawPeer, policy: RawPolicy, address: Address, pod: RawPod | null): boolean {
