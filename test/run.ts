@@ -1,0 +1,110 @@
+// The test commands: `npm run check`, `npm test`, `npm run test:kernel`, `npm run bench -- NAME`.
+//
+// check: types, lint, and every test that needs no privileges. test: check and a sample of the kernel tests. kernel: all
+// of those. Flags: --seed N (which tenth of the kernel cases `npm test` adds), --runs N (property tests), --only TEXT
+// (test files whose path holds TEXT). **Invariant:** the last line is `N passed, N failed`, and the status is 0 only
+// where nothing failed and every part ran.
+import { spawnSync } from 'node:child_process'
+import { existsSync, globSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { conclude, failedPart, runPart, type Part, type Result } from './support/summary.ts'
+
+const root = path.resolve(import.meta.dirname, '..')
+const MODULES = path.join(root, 'node_modules')
+const FREE_FOLDERS = ['unit', 'property', 'golden', 'transitions', 'tidy']
+const MINUTE = 60_000
+
+interface Flags {
+  readonly seed: number
+  readonly runs: number | null
+  readonly only: string | null
+}
+
+function filesBelow(folder: string, only: string | null): readonly string[] {
+  const files = globSync(`test/${folder}/**/*.test.ts`, { cwd: root }).sort()
+  return files.filter((file) => only === null || file.includes(only))
+}
+
+function tool(title: string, script: string, args: readonly string[]): Part {
+  return { title, program: process.execPath, args: [path.join(MODULES, script), ...args], counts: 'tool', limit: 2 * MINUTE }
+}
+
+function mocha(title: string, files: readonly string[], args: readonly string[], env: Record<string, string>, limit: number): Part {
+  const reporter = path.join(root, 'test/support/summary-reporter.ts')
+  const common = ['--reporter', reporter, '--forbid-only', '--forbid-pending', '--full-trace']
+  return {
+    title,
+    program: process.execPath,
+    args: [path.join(MODULES, 'mocha/bin/mocha.js'), ...common, ...args, ...files],
+    env,
+    counts: 'tests',
+    limit,
+  }
+}
+
+async function check({ runs, only }: Flags): Promise<readonly Result[]> {
+  const results: Result[] = []
+  if (only === null) {
+    results.push(await runPart(tool('types', 'typescript/bin/tsc', ['-p', root])))
+    results.push(await runPart(tool('lint', 'oxlint/bin/oxlint', ['--type-aware', '--deny-warnings', 'src', 'test'])))
+  }
+  const files = FREE_FOLDERS.flatMap((folder) => filesBelow(folder, only))
+  const env = runs === null ? {} : { PICKET_TEST_RUNS: String(runs) }
+  const limit = runs === null ? 5 * MINUTE : 24 * 60 * MINUTE
+  if (files.length > 0) results.push(await runPart(mocha(FREE_FOLDERS.join(', '), files, ['--parallel', '--jobs', '2'], env, limit)))
+  return results
+}
+
+/** One process a file, in turn: they use the same kernel, and one that crashes must not take the others along. */
+async function kernel(env: Record<string, string>, only: string | null): Promise<readonly Result[]> {
+  const files = filesBelow('kernel', only)
+  if (files.length > 0 && process.getuid?.() !== 0) {
+    return [failedPart('kernel', 'these tests make network namespaces and need root: run the command as root')]
+  }
+  const results: Result[] = []
+  for (const file of files) results.push(await runPart(mocha(file, [file], ['--exit', '--timeout', '60000'], env, 15 * MINUTE)))
+  return results
+}
+
+function bench(name: string | undefined, args: readonly string[]): number {
+  const folder = path.join(root, 'test/bench')
+  const names = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.ts')).map((file) => file.slice(0, -3)) : []
+  if (name === undefined || !names.includes(name)) {
+    process.stderr.write(`picket: npm run bench -- NAME: expected one of ${names.join(', ') || '(there are none yet)'}\n`)
+    return 2
+  }
+  return spawnSync(process.execPath, [path.join(folder, `${name}.ts`), ...args], { stdio: 'inherit', cwd: root }).status ?? 2
+}
+
+function readFlags(args: readonly string[]): Flags {
+  const { values } = parseArgs({ args: [...args], options: { seed: { type: 'string' }, runs: { type: 'string' }, only: { type: 'string' } } })
+  const number = (name: 'seed' | 'runs'): number | null => {
+    const text = values[name]
+    if (text !== undefined && !/^\d{1,9}$/.test(text)) throw new TypeError(`--${name}: expected a whole number, got "${text}"`)
+    return text === undefined ? null : Number(text)
+  }
+  return { seed: number('seed') ?? Math.floor(Date.now() / 1000) % 1000, runs: number('runs'), only: values.only ?? null }
+}
+
+async function main([command, ...args]: readonly string[]): Promise<number> {
+  if (command === 'bench') return bench(args[0], args.slice(1))
+  const flags = readFlags(args)
+  if (command === 'check') return conclude(await check(flags), [])
+  if (command === 'kernel') return conclude(await kernel({ PICKET_TEST_WHOLE: '1' }, flags.only), [])
+  if (command !== 'test') throw new TypeError('expected check, test, kernel or bench')
+  process.stdout.write(`seed ${flags.seed} (again: npm test -- --seed ${flags.seed})\n`)
+  const results = [...(await check(flags)), ...(await kernel({ PICKET_TEST_SEED: String(flags.seed) }, flags.only))]
+  const sampled = results.some((result) => result.leftOut.length > 0)
+  return conclude(results, sampled ? [`the kernel cases above, by seed ${flags.seed}; npm run test:kernel runs them all`] : [])
+}
+
+process.chdir(root)
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  // parseArgs throws TypeErrors that say what is wrong.
+  if (!(error instanceof TypeError)) throw error
+  process.stderr.write(`picket: ${error.message}\n`)
+  process.exitCode = 2
+}

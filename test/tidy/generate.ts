@@ -1,0 +1,9 @@
+// `npm run generate`: writes what is made from src/imports.json into .oxlintrc.json and src/README.md.
+//
+// **Invariant:** running it twice changes nothing the second time.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { LINTER_FILE, linterText, MAP_FILE, mapText, readTable } from './table.ts'
+
+const rows = readTable()
+writeFileSync(LINTER_FILE, linterText(readFileSync(LINTER_FILE, 'utf8'), rows))
+writeFileSync(MAP_FILE, mapText(readFileSync(MAP_FILE, 'utf8'), rows))
