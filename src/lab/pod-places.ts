@@ -38,7 +38,7 @@ export class PodPlaces {
   /** `pods`: all that there are now; whatever was decided for others is free again. */
   place(pods: readonly PodFacts[], nodeAddresses: (node: string) => readonly Address[]): Placed {
     const keys = new Set(pods.map((one) => one.key))
-    for (const of of [this.#nodeOf, this.#addressesOf]) for (const key of of.keys()) if (!keys.has(key)) of.delete(key)
+    for (const decided of [this.#nodeOf, this.#addressesOf]) for (const key of decided.keys()) if (!keys.has(key)) decided.delete(key)
     const notes: string[] = []
     const taken = new Map<Address, string>()
     for (const node of this.#nodes) for (const address of nodeAddresses(node)) taken.set(address, `node ${node}`)

@@ -3,7 +3,7 @@
 // Used by `lab up`, `lab down` and `lab run`. **Invariant:** a process is ended only if its command line names this
 // lab's own folder or the lab by name; nothing else on the machine is looked at twice.
 import fs from 'node:fs'
-import { removeLeftovers } from './namespaces.ts'
+import { removeLeftovers } from './leftovers.ts'
 import type { LabPlaces } from './places.ts'
 
 /** How long a process may take to end by itself. */
