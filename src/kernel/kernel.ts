@@ -3,7 +3,7 @@
 //
 // **Invariant:** one request at a time, in order; every request ends, within its deadline, with an answer that says
 // whether the kernel's state is known.
-import type { TableState } from '../nft/state.ts'
+import type { Listing } from '../nft/listing.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
 
 export type CommitOutcome =
@@ -15,7 +15,7 @@ export type CommitOutcome =
   | { readonly kind: 'unknown'; readonly message: string }
 
 export type ReadBack =
-  | { readonly kind: 'table'; readonly state: TableState }
+  | ({ readonly kind: 'table' } & Listing)
   | { readonly kind: 'absent' }
   /** There is a table of our name that this version cannot read: `message` says why. It is replaced. */
   | { readonly kind: 'unreadable'; readonly message: string }
@@ -31,7 +31,7 @@ export interface Kernel {
   /** `libnftables` or `nft`, with the version, for status. */
   readonly description: string
   commit(transaction: Transaction): Promise<CommitOutcome>
-  /** What the kernel holds of our table: sets, maps with elements, chains (rules as listed), counters. */
+  /** What the kernel holds of our table: sets, maps with elements, chains (rules: LISTED_RULES), counters with their values. */
   readBack(table: Table): Promise<ReadBack>
   /** Removes the table; no error where it is not there. */
   deleteTable(table: Table): Promise<CommitOutcome>

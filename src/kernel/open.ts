@@ -1,0 +1,82 @@
+// Opens the way into the kernel: libnftables in process, or spawned nft where that cannot be loaded.
+//
+// Whether it works at all is tried here, with a listing and a transaction that the kernel judges and does not keep, so
+// that a missing right or module is told in one line at the start. **Invariant:** what is returned has worked once.
+import { PicketError } from '../lib/errors.ts'
+import { objectsOf } from '../nft/listing.ts'
+import type { Kernel } from './kernel.ts'
+import { LibnftablesRunner } from './libnftables.ts'
+import { NftProcessRunner, nftVersion } from './nft-process.ts'
+import { firstError, type Runner } from './runner.ts'
+import { DEADLINES, TextKernel, type Deadlines } from './text-kernel.ts'
+
+export type KernelAccess = 'auto' | 'libnftables' | 'nft'
+
+export interface OpenKernelOptions {
+  readonly access: KernelAccess
+  /** Path of the network namespace to work in, in place of the process's own. */
+  readonly netns?: string
+  /** Told what was chosen where that is not the first choice; one sentence. */
+  readonly onNote?: (text: string) => void
+  readonly deadlines?: Deadlines
+}
+
+/** Milliseconds for the trial: modules may have to be loaded. */
+const TRIAL_DEADLINE = 15_000
+
+const TRIAL = `add table inet picket-trial
+add set inet picket-trial addresses { typeof ip saddr; flags interval; }
+add chain inet picket-trial forward { type filter hook forward priority filter - 10; policy accept; }
+add rule inet picket-trial forward ct state invalid ip saddr @addresses counter drop
+`
+
+/** Throws PicketError: NotPermitted, NoNftables (the kernel), NoNft (the program), NoLibnftables. */
+export async function openKernel(options: OpenKernelOptions): Promise<Kernel> {
+  const { access, netns, onNote, deadlines = DEADLINES } = options
+  if (access !== 'nft') {
+    const runner = new LibnftablesRunner(netns)
+    const tried = await tryOut(runner)
+    if (tried.kind === 'works') return new TextKernel(`libnftables ${tried.version}`, runner, deadlines)
+    await runner.close()
+    if (tried.kind === 'refused') throw tried.error
+    if (access === 'libnftables') throw new PicketError('NoLibnftables', `libnftables cannot be used: ${tried.message}; install libnftables1, or set kernelAccess to nft`)
+    onNote?.(`libnftables cannot be used (${tried.message}); nft is spawned for each commit instead, which is slower`)
+  }
+  if ((await nftVersion()) === null) throw new PicketError('NoNft', 'there is neither libnftables.so.1 nor the program nft on this machine; install the package nftables')
+  const runner = new NftProcessRunner(netns)
+  const tried = await tryOut(runner)
+  if (tried.kind === 'works') return new TextKernel(`nft ${tried.version}`, runner, deadlines)
+  await runner.close()
+  throw tried.kind === 'refused' ? tried.error : new PicketError('NoNft', `the program nft does not answer: ${tried.message}`)
+}
+
+type Tried =
+  | { readonly kind: 'works'; readonly version: string }
+  /** The kernel said no: another way in would hear the same. */
+  | { readonly kind: 'refused'; readonly error: PicketError }
+  | { readonly kind: 'unusable'; readonly message: string }
+
+async function tryOut(runner: Runner): Promise<Tried> {
+  const listed = await runner.run({ text: 'list tables', mode: 'json', deadline: TRIAL_DEADLINE })
+  if (listed.kind === 'lost') return { kind: 'unusable', message: listed.message }
+  if (listed.kind === 'failed') return { kind: 'refused', error: refusal(listed.output, 'list tables') }
+  const trial = await runner.run({ text: TRIAL, mode: 'check', deadline: TRIAL_DEADLINE })
+  if (trial.kind === 'lost') return { kind: 'unusable', message: trial.message }
+  if (trial.kind === 'failed') return { kind: 'refused', error: refusal(trial.output, TRIAL) }
+  return { kind: 'works', version: versionOf(listed.output) }
+}
+
+/** What nft or the kernel said at the trial -> who can do what about it. */
+export function refusal(output: string, text: string): PicketError {
+  const reason = firstError(output, text)
+  if (/not permitted|Permission denied/.test(output)) {
+    return new PicketError('NotPermitted', `no right to change nftables (${reason}); run as root, or with CAP_NET_ADMIN`)
+  }
+  if (/cannot be started/.test(output)) return new PicketError('NoNft', `${reason}; install the packages nftables and util-linux`)
+  return new PicketError('NoNftables', `this kernel cannot do what is needed (${reason}); load the modules nf_tables, nft_ct and nf_conntrack, or use a kernel that has them`)
+}
+
+function versionOf(listing: string): string {
+  const metainfo = objectsOf(listing).find(([kind]) => kind === 'metainfo')?.[1]
+  return String(metainfo?.['version'] ?? 'of unknown version')
+}

@@ -1,0 +1,93 @@
+// Kernel by way of nft text: renders transactions, parses listings, and tells what an answer means.
+//
+// The same for libnftables and for spawned nft: only the Runner below differs.
+// **Invariant:** one run at a time, in the order of the calls; a run without an answer is `unknown`, never `refused`.
+import { PicketError } from '../lib/errors.ts'
+import { parseListing, UnreadableListing } from '../nft/listing.ts'
+import type { Table, Transaction } from '../nft/objects.ts'
+import { render } from '../nft/render.ts'
+import { decodeFlowtables } from './flowtables.ts'
+import type { CommitOutcome, ForeignFlowtable, Kernel, ReadBack } from './kernel.ts'
+import { firstError, type Run, type RunResult, type Runner } from './runner.ts'
+
+/** Milliseconds. 45,000 services take 3 s to load, 100,000 intervals about one. */
+export interface Deadlines {
+  readonly commit: number
+  readonly list: number
+}
+
+export const DEADLINES: Deadlines = { commit: 30_000, list: 30_000 }
+
+/** The name of our tables, in every family. */
+const OURS = 'picket'
+
+export class TextKernel implements Kernel {
+  readonly description: string
+  readonly #runner: Runner
+  readonly #deadlines: Deadlines
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(description: string, runner: Runner, deadlines: Deadlines = DEADLINES) {
+    this.description = description
+    this.#runner = runner
+    this.#deadlines = deadlines
+  }
+
+  async commit(transaction: Transaction): Promise<CommitOutcome> {
+    let text: string
+    try {
+      text = render(transaction)
+    } catch (error) {
+      // What cannot be written safely is what the kernel would refuse: its owner is found in the same way.
+      if (error instanceof PicketError) return { kind: 'refused', message: error.message }
+      throw error
+    }
+    if (text === '') return { kind: 'acknowledged' }
+    return outcome(await this.#run({ text, mode: 'commit', deadline: this.#deadlines.commit }), text)
+  }
+
+  async readBack(table: Table): Promise<ReadBack> {
+    const text = `list table ${table.family} ${table.name}`
+    const result = await this.#run({ text, mode: 'json', deadline: this.#deadlines.list })
+    if (result.kind === 'lost') return { kind: 'failed', message: result.message }
+    if (result.kind === 'failed') return isAbsent(result.output) ? { kind: 'absent' } : { kind: 'failed', message: firstError(result.output, text) }
+    try {
+      return { kind: 'table', ...parseListing(result.output, table) }
+    } catch (error) {
+      if (error instanceof UnreadableListing) return { kind: 'unreadable', message: error.message }
+      throw error
+    }
+  }
+
+  async deleteTable(table: Table): Promise<CommitOutcome> {
+    const text = `delete table ${table.family} ${table.name}\n`
+    const result = await this.#run({ text, mode: 'commit', deadline: this.#deadlines.commit })
+    return result.kind === 'failed' && isAbsent(result.output) ? { kind: 'acknowledged' } : outcome(result, text)
+  }
+
+  async flowtables(): Promise<readonly ForeignFlowtable[]> {
+    const result = await this.#run({ text: 'list flowtables', mode: 'json', deadline: this.#deadlines.list })
+    return result.kind === 'done' ? decodeFlowtables(result.output, OURS) : []
+  }
+
+  async close(): Promise<void> {
+    await this.#runner.close()
+  }
+
+  #run(run: Run): Promise<RunResult> {
+    const result = this.#last.then(() => this.#runner.run(run))
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+}
+
+function outcome(result: RunResult, text: string): CommitOutcome {
+  if (result.kind === 'done') return { kind: 'acknowledged' }
+  if (result.kind === 'lost') return { kind: 'unknown', message: result.message }
+  return { kind: 'refused', message: firstError(result.output, text) }
+}
+
+/** ENOENT about the one table that was named; a kernel without that family has no such table either. */
+function isAbsent(output: string): boolean {
+  return /Error: (Could not process rule: )?(No such file or directory|Address family not supported|Operation not supported)/.test(output)
+}
