@@ -9,6 +9,7 @@ import { execCommand, matrixCommand, probeCommand } from './lab-ask.ts'
 
 export function command(): Command {
   return new Command('lab')
+    .enablePositionalOptions()
     .description('a cluster in network namespaces: try policies on real packets')
     .addHelpText('after', '\nBegin with: picket lab up -f DIR; then picket lab matrix; at the end picket lab down. Needs root.')
     .addCommand(upCommand())

@@ -2,6 +2,7 @@
 //
 // SourceFile[] -> pods to run and the mirrored files that agents read. **Invariant:** an object keeps its UID for as long
 // as it is in the folder (a file that cannot be read for a while takes nothing away); one that comes back is a new one.
+import { by } from '../lib/sorting.ts'
 import type { LabNode } from './testbed.ts'
 import { isObject, type JsonObject } from './case-fields.ts'
 import type { RunningPod, Wanted } from './cluster.ts'
@@ -54,7 +55,7 @@ export class ControlPlane {
     const placed = this.#places.place([...facts.values()], (name) => this.#nodes.find((one) => one.name === name)?.addresses ?? [])
     const files = this.#mirror(sources, placed.pods)
     files.set(OWN_FILE, this.#ownObjects(objects))
-    const pods = [...placed.pods.values()].filter((pod) => pod.runs !== 'no')
+    const pods = [...placed.pods.values()].filter((pod) => pod.runs !== 'no').sort(by((pod) => pod.key))
     const running = new Map<string, RunningPod>()
     for (const pod of pods) {
       if (pod.runs === 'namespace') running.set(pod.key, { key: pod.key, uid: this.#identities.uidOf(`Pod ${pod.key}`), node: pod.node, addresses: pod.addresses, ports: pod.ports })
