@@ -46,7 +46,7 @@ export interface ClusterSketch {
   readonly nodes: number
 }
 
-/** One change: a slot gets another content, or none. `again` makes it a new object of the same name. */
+/** One change: a slot gets another content, or none. `again` makes it a new object of the same name even where an edit would do. */
 export type ChangeSketch =
   | { readonly kind: 'pod'; readonly slot: number; readonly again: boolean; readonly pod: PodSketch | null }
   | { readonly kind: 'policy'; readonly slot: number; readonly again: boolean; readonly policy: PolicySketch | null }
@@ -72,16 +72,21 @@ export function statesOf(start: ClusterSketch, changes: readonly ChangeSketch[])
   const states = [materialise(sketch, incarnations)]
   for (const change of changes) {
     const key = change.kind === 'namespace' ? `namespace/${change.name}` : `${change.kind}/${change.slot}`
-    if (change.again || !isFilled(sketch, change)) incarnations.set(key, (incarnations.get(key) ?? 0) + 1)
+    if (change.again || isAnother(sketch, change)) incarnations.set(key, (incarnations.get(key) ?? 0) + 1)
     sketch = changed(sketch, change)
     states.push(materialise(sketch, incarnations))
   }
   return states
 }
 
-function isFilled(sketch: ClusterSketch, change: ChangeSketch): boolean {
-  if (change.kind === 'namespace') return (sketch.namespaces[change.name] ?? null) !== null
-  return ((change.kind === 'pod' ? sketch.pods : sketch.policies)[change.slot - 1] ?? null) !== null
+/** Whether the change makes a new object: the slot was empty, or a field changes that the API server never lets change. */
+function isAnother(sketch: ClusterSketch, change: ChangeSketch): boolean {
+  if (change.kind === 'namespace') return (sketch.namespaces[change.name] ?? null) === null
+  if (change.kind === 'policy') return sketch.policies[change.slot - 1]?.namespace !== change.policy?.namespace
+  const before = sketch.pods[change.slot - 1] ?? null
+  const { pod } = change
+  if (before === null || pod === null) return before !== pod
+  return (['namespace', 'node', 'hostNetwork', 'age'] as const).some((field) => before[field] !== pod[field])
 }
 
 function changed(sketch: ClusterSketch, change: ChangeSketch): ClusterSketch {
