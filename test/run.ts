@@ -1,11 +1,10 @@
-// The test commands: `npm run check`, `npm test`, `npm run test:kernel`, `npm run bench -- NAME`.
+// The test commands: `npm run check`, `npm test`, `npm run test:kernel`.
 //
 // check: types, lint, and every test that needs no privileges. test: check and a sample of the kernel tests. kernel: all
 // of those. Flags: --seed N (which tenth of the kernel cases `npm test` adds), --runs N (property tests), --only TEXT
 // (test files whose path holds TEXT). **Invariant:** the last line is `N passed, N failed`, and the status is 0 only
 // where nothing failed and every part ran.
-import { spawnSync } from 'node:child_process'
-import { existsSync, globSync, readdirSync } from 'node:fs'
+import { globSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { conclude, failedPart, runPart, type Part, type Result } from './support/summary.ts'
@@ -67,16 +66,6 @@ async function kernel(env: Record<string, string>, only: string | null): Promise
   return results
 }
 
-function bench(name: string | undefined, args: readonly string[]): number {
-  const folder = path.join(root, 'test/bench')
-  const names = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.ts')).map((file) => file.slice(0, -3)) : []
-  if (name === undefined || !names.includes(name)) {
-    process.stderr.write(`picket: npm run bench -- NAME: expected one of ${names.join(', ') || '(there are none yet)'}\n`)
-    return 2
-  }
-  return spawnSync(process.execPath, [path.join(folder, `${name}.ts`), ...args], { stdio: 'inherit', cwd: root }).status ?? 2
-}
-
 function readFlags(args: readonly string[]): Flags {
   const { values } = parseArgs({ args: [...args], options: { seed: { type: 'string' }, runs: { type: 'string' }, only: { type: 'string' } } })
   const number = (name: 'seed' | 'runs'): number | null => {
@@ -88,11 +77,10 @@ function readFlags(args: readonly string[]): Flags {
 }
 
 async function main([command, ...args]: readonly string[]): Promise<number> {
-  if (command === 'bench') return bench(args[0], args.slice(1))
   const flags = readFlags(args)
   if (command === 'check') return conclude(await check(flags), [])
   if (command === 'kernel') return conclude(await kernel({ PICKET_TEST_WHOLE: '1' }, flags.only), [])
-  if (command !== 'test') throw new TypeError('expected check, test, kernel or bench')
+  if (command !== 'test') throw new TypeError('expected check, test or kernel')
   process.stdout.write(`seed ${flags.seed} (again: npm test -- --seed ${flags.seed})\n`)
   const results = [...(await check(flags)), ...(await kernel({ PICKET_TEST_SEED: String(flags.seed) }, flags.only))]
   const sampled = results.some((result) => result.leftOut.length > 0)

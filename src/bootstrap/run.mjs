@@ -17,7 +17,8 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 /** What a program needs of the system, by its first argument. Asking for help needs nothing. */
 const NEEDS = {
   'src/main.ts': { agent: ['nft'], cleanup: ['nft'], lab: ['nft', 'ip'], demo: ['nft', 'ip'] },
-  'test/run.ts': { test: ['nft', 'ip'], kernel: ['nft', 'ip'], bench: ['nft', 'ip'] },
+  'test/run.ts': { test: ['nft', 'ip'], kernel: ['nft', 'ip'] },
+  'test/bench/main.ts': { packets: ['nft', 'ip'] },
 }
 
 async function main() {

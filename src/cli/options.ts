@@ -4,7 +4,7 @@
 // **Invariant:** every option that two commands have is built here, and its parser says what it expected.
 import { InvalidArgumentError, Option } from 'commander'
 import { parseDuration } from '../config.ts'
-import type { Protocol } from '../model/objects.ts'
+import { PROTOCOLS, type Protocol } from '../model/objects.ts'
 
 /** Null stands for every protocol, or every port. */
 export interface PortFilter {
@@ -13,13 +13,13 @@ export interface PortFilter {
   readonly port: number | null
 }
 
-const PROTOCOL_OF: Readonly<Record<string, Protocol>> = { tcp: 'TCP', udp: 'UDP', sctp: 'SCTP' }
+const PROTOCOL_OF: ReadonlyMap<string, Protocol> = new Map(PROTOCOLS.map((protocol) => [protocol.toLowerCase(), protocol]))
 
 /** `80/tcp`, `80` (every protocol), `/tcp` (every port). Throws commander's InvalidArgumentError. */
 export function parsePort(text: string): PortFilter {
   const match = /^(\d{1,5})?(?:\/([A-Za-z]+))?$/.exec(text)
   const port = match?.[1] === undefined ? null : Number(match[1])
-  const protocol = match?.[2] === undefined ? null : (PROTOCOL_OF[match[2].toLowerCase()] ?? 'unknown')
+  const protocol = match?.[2] === undefined ? null : (PROTOCOL_OF.get(match[2].toLowerCase()) ?? 'unknown')
   const outOfRange = port !== null && (port < 1 || port > 65535)
   if (match === null || protocol === 'unknown' || outOfRange || (port === null && protocol === null)) {
     throw new InvalidArgumentError('expected PORT/PROTOCOL, PORT or /PROTOCOL: 80/tcp, 80, /udp (ports 1-65535; tcp, udp, sctp)')

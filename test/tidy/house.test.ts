@@ -65,6 +65,7 @@ describe('the rules of the house', () => {
   it('see the environment read outside config.ts', () => {
     assert.equal(environmentFaults(at('src/lab/x.ts', 'const a = process.env.HOME')).length, 1)
     assert.equal(environmentFaults(at('src/lab/x.ts', "import { env } from 'node:process'")).length, 1)
+    assert.deepEqual(environmentFaults(at('src/lab/x.ts', 'spawn(a, { env: { ...process.env, LC_ALL } })')), [])
     assert.deepEqual(environmentFaults(at('src/config.ts', 'const a = process.env.HOME')), [])
   })
   it('see files that are too long, and headers that are missing, too long or without invariant', () => {

@@ -52,10 +52,10 @@ export function purityFaults(source: SourceFile, rows: readonly Row[]): readonly
   return [...imports, ...code]
 }
 
-/** The environment and the arguments, read anywhere but in config.ts. */
+/** The environment and the arguments, read anywhere but in config.ts. `...process.env` hands it on to a child, unread. */
 export function environmentFaults(source: SourceFile): readonly string[] {
   if (source.path === 'src/config.ts') return []
-  const read = /\bprocess\s*\.\s*(env|argv)\b/.exec(source.code)?.[0]
+  const read = /(?<!\.\.\.)\bprocess\s*\.\s*(env|argv)\b/.exec(source.code)?.[0]
   const imported = importsOf(source).some(({ specifier }) => specifier === 'node:process' || specifier === 'process')
   return [
     ...(read === undefined ? [] : [`${source.path} reads ${read}; only src/config.ts does`]),

@@ -1,0 +1,173 @@
+// Settings: what wins over what, and what each wrong value is answered with.
+//
+// **Invariant:** every setting of the table is tried with a value of the wrong type.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { Command } from 'commander'
+import { addSettingFlags, flagOf, loadAgentConfig, parseDuration, SETTINGS } from '../../../src/config.ts'
+import { PicketError } from '../../../src/lib/errors.ts'
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-config-'))
+after(() => rmSync(folder, { recursive: true }))
+
+function fileWith(text: string): string {
+  const file = path.join(folder, 'agent.yaml')
+  writeFileSync(file, text)
+  return file
+}
+
+/** Too long and too odd for any setting. */
+const NO_VALUE = 'no way '.repeat(50).trim()
+
+const REQUIRED = { nodeName: 'n1', source: 'manifests:m' }
+
+/** The flags as `picket agent ARGS` hands them over. */
+function flagsOf(...args: readonly string[]): Record<string, unknown> {
+  const command = addSettingFlags(new Command('agent')).exitOverride().configureOutput({ writeErr: () => {} }).action(() => {})
+  command.parse([...args], { from: 'user' })
+  return command.opts()
+}
+
+function refused(flags: Record<string, unknown>, ...expected: readonly RegExp[]): void {
+  assert.throws(
+    () => loadAgentConfig(flags),
+    (error) => {
+      assert.ok(error instanceof PicketError, String(error))
+      assert.equal(error.exit, 2)
+      assert.doesNotMatch(error.message, /\n/)
+      for (const pattern of expected) assert.match(error.message, pattern)
+      return true
+    },
+  )
+}
+
+describe('the agent config', () => {
+  it('has its defaults, and is frozen', () => {
+    const config = loadAgentConfig(REQUIRED)
+    assert.deepEqual(config, {
+      nodeName: 'n1',
+      source: { kind: 'manifests', directory: 'm' },
+      socket: '/run/picket/agent.sock',
+      newPods: 'deny',
+      nodeEgress: 'allow',
+      dropInvalid: true,
+      establishedConnections: 'cut',
+      sourcePrefixNamespaces: [],
+      podInterfaces: [],
+      kernelAccess: 'auto',
+      resyncInterval: 30_000,
+      serviceProxy: 'none',
+      masquerade: 'none',
+      logLevel: 'info',
+    })
+    assert.ok(Object.isFrozen(config) && Object.isFrozen(config.source) && Object.isFrozen(config.podInterfaces))
+    assert.deepEqual(Object.keys(config), SETTINGS.map((setting) => setting.name))
+  })
+
+  it('takes each setting from the file', () => {
+    const text = 'nodeName: n2\nsource: manifests:/etc/m\nsocket: /tmp/s\nnewPods: allow\nnodeEgress: enforce\ndropInvalid: false\nestablishedConnections: keep\n'
+    const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\nserviceProxy: none\nmasquerade: none\nlogLevel: debug\n'
+    assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists) }), {
+      nodeName: 'n2',
+      source: { kind: 'manifests', directory: '/etc/m' },
+      socket: '/tmp/s',
+      newPods: 'allow',
+      nodeEgress: 'enforce',
+      dropInvalid: false,
+      establishedConnections: 'keep',
+      sourcePrefixNamespaces: ['a', 'b'],
+      podInterfaces: ['cali*'],
+      kernelAccess: 'nft',
+      resyncInterval: 60_000,
+      serviceProxy: 'none',
+      masquerade: 'none',
+      logLevel: 'debug',
+    })
+  })
+
+  it('lets a flag win over the file, for every type', () => {
+    const config = fileWith('newPods: allow\ndropInvalid: false\npodInterfaces: [a]\nresyncInterval: 1s\nnodeName: n2\n')
+    const flags = flagsOf('--config', config, '--new-pods', 'deny', '--drop-invalid', '--pod-interfaces', 'b,c*', '--pod-interfaces', 'd')
+    const merged = loadAgentConfig({ ...flags, ...flagsOf('--resync-interval', '2s', '--node-name', 'n1', '--source', 'manifests:x'), podInterfaces: flags['podInterfaces'] })
+    assert.equal(merged.newPods, 'deny')
+    assert.equal(merged.dropInvalid, true)
+    assert.deepEqual(merged.podInterfaces, ['b', 'c*', 'd'])
+    assert.equal(merged.resyncInterval, 2000)
+    assert.equal(merged.nodeName, 'n1')
+  })
+
+  it('takes --drop-invalid in each form, and leaves it to the file where it is absent', () => {
+    const value = (...args: readonly string[]) => loadAgentConfig({ ...REQUIRED, ...flagsOf(...args) }).dropInvalid
+    assert.equal(value('--drop-invalid'), true)
+    assert.equal(value('--drop-invalid=false'), false)
+    assert.equal(value('--drop-invalid=true'), true)
+    assert.equal(value('--no-drop-invalid'), false)
+    assert.deepEqual(flagsOf(), {})
+  })
+
+  it('takes the node name from NODE_NAME where nothing else has it', () => {
+    const before = process.env['NODE_NAME']
+    process.env['NODE_NAME'] = 'from-env'
+    try {
+      assert.equal(loadAgentConfig({ source: 'manifests:m' }).nodeName, 'from-env')
+      assert.equal(loadAgentConfig({ source: 'manifests:m', config: fileWith('nodeName: from-file') }).nodeName, 'from-file')
+      process.env['NODE_NAME'] = 'Not A Name'
+      refused({ source: 'manifests:m' }, /^\$NODE_NAME: expected a Node's name/)
+      process.env['NODE_NAME'] = ''
+      refused({ source: 'manifests:m' }, /nodeName is not set/, /--node-name/, /NODE_NAME/)
+    } finally {
+      if (before === undefined) delete process.env['NODE_NAME']
+      else process.env['NODE_NAME'] = before
+    }
+  })
+
+  it('names what is missing', () => refused({ nodeName: 'n1' }, /^source is not set/, /--source/))
+
+  for (const setting of SETTINGS) {
+    it(`refuses ${setting.name} of the wrong type, in the file and as a flag`, () => {
+      const others = Object.fromEntries(Object.entries(REQUIRED).filter(([name]) => name !== setting.name))
+      for (const wrong of ['7', '{a: b}', '[[1]]', 'null', NO_VALUE]) {
+        const file = fileWith(`${setting.name}: ${wrong}\n`)
+        refused({ ...others, config: file }, new RegExp(`^${file}: ${setting.name}: expected .*, got `))
+      }
+      if (setting.type !== 'list') refused({ ...REQUIRED, [setting.name]: NO_VALUE }, new RegExp(`^${flagOf(setting.name)}: expected `))
+    })
+  }
+
+  it('refuses settings that it does not know, and says which there are', () => {
+    refused({ ...REQUIRED, config: fileWith('newPod: deny\n') }, /agent\.yaml: newPod: unknown setting/, /newPods/)
+    refused({ ...REQUIRED, config: fileWith('constructor: deny\n') }, /constructor: unknown setting/)
+  })
+
+  it('refuses a file that it cannot read or that is no YAML map', () => {
+    refused({ ...REQUIRED, config: path.join(folder, 'none.yaml') }, /none\.yaml: cannot be read/)
+    refused({ ...REQUIRED, config: folder }, /cannot be read/)
+    refused({ ...REQUIRED, config: fileWith('a: [1\n') }, /not valid YAML/, /line/)
+    refused({ ...REQUIRED, config: fileWith('newPods: deny\nnewPods: allow\n') }, /not valid YAML/)
+    refused({ ...REQUIRED, config: fileWith('newPods: deny\n---\nnewPods: allow\n') }, /not valid YAML/)
+    refused({ ...REQUIRED, config: fileWith('- a\n') }, /agent\.yaml: expected settings/)
+    assert.equal(loadAgentConfig({ ...REQUIRED, config: fileWith('# nothing\n') }).newPods, 'deny')
+  })
+
+  it('says that Services and masquerade are not in this version', () => {
+    refused({ ...REQUIRED, serviceProxy: 'picket' }, /^--service-proxy: "picket": this version leaves Services to kube-proxy/)
+    refused({ ...REQUIRED, masquerade: 'picket' }, /^--masquerade: "picket": this version leaves masquerading/)
+  })
+
+  it('takes interface patterns with one * at the end only', () => {
+    const patterns = (...podInterfaces: readonly string[]) => loadAgentConfig({ ...REQUIRED, podInterfaces }).podInterfaces
+    assert.deepEqual(patterns('*', 'eth0', 'cali*', 'a23456789012345'), ['*', 'eth0', 'cali*', 'a23456789012345'])
+    for (const bad of ['', 'a*b', '**', 'a b', 'a/b', 'a234567890123456']) refused({ ...REQUIRED, podInterfaces: [bad] }, /--pod-interfaces: expected/)
+  })
+})
+
+describe('parseDuration', () => {
+  it('reads numbers with a unit', () => {
+    assert.deepEqual(['500ms', '60s', '2m', '1h', '1.5s'].map(parseDuration), [500, 60_000, 120_000, 3_600_000, 1500])
+  })
+  it('refuses anything else, zero and what no timer can wait for', () => {
+    for (const text of ['', '5', 's', '-1s', '1 s', '1d', '0s', '1e3s', '600h', '0.1ms']) assert.equal(parseDuration(text), null, text)
+  })
+})
