@@ -170,18 +170,19 @@ const QUIET: readonly (readonly [string, string])[] = [
   ['net/ipv6/conf/default/accept_dad', '0'],
   ['net/ipv6/conf/all/accept_ra', '0'],
   ['net/ipv6/conf/default/accept_ra', '0'],
+  // No kind of ICMP error is limited (255 is none): a reject rule, or a closed port, answers every one of a hundred probes.
+  ['net/ipv4/icmp_ratemask', '0'],
+  ['net/ipv6/icmp/ratemask', '255'],
 ]
 
 /** For pods and the outside host: hosts that route nothing. */
 export const HOST_SYSCTLS = QUIET
 
-/** A router. ICMP errors without a rate limit: a reject rule has to answer every one of a hundred probes at once. */
+/** A router. */
 export const NODE_SYSCTLS: readonly (readonly [string, string])[] = [
   ...QUIET,
   ['net/ipv4/ip_forward', '1'],
   ['net/ipv6/conf/all/forwarding', '1'],
   ['net/ipv6/conf/default/forwarding', '1'],
   ['net/ipv4/conf/uplink/rp_filter', '0'],
-  ['net/ipv4/icmp_ratelimit', '0'],
-  ['net/ipv6/icmp/ratelimit', '0'],
 ]

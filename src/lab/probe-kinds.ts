@@ -13,6 +13,7 @@ import { initPacket, IPPROTO_SCTP, type SctpPacket } from './sctp.ts'
 import { ANY, udpSocket } from './sockets.ts'
 import { parseReply, type Reply } from './wire.ts'
 
+const IPPROTO_TCP = 6
 const IPPROTO_UDP = 17
 
 /** What a kind of probe needs from the round: its tokens, and where outcomes go. */
@@ -41,14 +42,16 @@ function settleSendError(context: RoundContext, index: number, error: Error | nu
   context.settle(index, { kind: 'failed', message: code ?? error.message })
 }
 
-export class TcpProbes implements ProbeKind {
+export class TcpProbes implements ProbeKind, HostListener {
   readonly #context: RoundContext
-  readonly #sockets = new Set<net.Socket>()
+  /** Open connection -> probe. */
+  readonly #sockets = new Map<net.Socket, number>()
   readonly #tries = new Map<number, number>()
   #stopped = false
 
   constructor(context: RoundContext) {
     this.#context = context
+    context.host.listen(this)
   }
 
   /** The kernel sends a SYN again after a second, which is too late for most deadlines: a second connection stands in for that, once. */
@@ -64,7 +67,7 @@ export class TcpProbes implements ProbeKind {
     const { address, port } = this.#context.probes[index] as Probe
     const socket = net.connect({ host: address, port, family: familyOf(address), noDelay: true })
     let text = ''
-    this.#sockets.add(socket)
+    this.#sockets.set(socket, index)
     socket.on('connect', () => socket.write(`${this.#context.token(index)}\n`))
     socket.on('data', (bytes) => {
       text += bytes.toString('latin1')
@@ -83,9 +86,22 @@ export class TcpProbes implements ProbeKind {
     })
   }
 
+  onSctpAnswer(): void {}
+
+  /** The kernel drops an ICMP error that comes back while connect() is still at work, as it does over veth: read it here. */
+  onIcmpError(error: IcmpError): void {
+    if (error.protocol !== IPPROTO_TCP) return
+    for (const [socket, index] of this.#sockets) {
+      const { address, port } = this.#context.probes[index] as Probe
+      if (address !== error.destination || port !== error.destinationPort || socket.localPort !== error.sourcePort) continue
+      this.#context.settle(index, { kind: 'rejected', message: error.message })
+    }
+  }
+
   stop(): void {
     this.#stopped = true
-    for (const socket of this.#sockets) {
+    this.#context.host.unlisten(this)
+    for (const socket of this.#sockets.keys()) {
       if (socket.connecting) socket.destroy()
       else socket.resetAndDestroy()
     }
