@@ -1,83 +1,32 @@
 // The interface source against the kernel: what `ip` does in namespaces of the test's own must become the right rows.
-//
-// **Invariant:** only namespaces that begin with this run's prefix are made, and all of them are removed.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import type { SourceEvent } from '../../src/model/changes.ts'
+import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs'
 import type { HostInterface } from '../../src/model/objects.ts'
-import type { InterfaceWatch, WatchInterfacesOptions } from '../../src/node/watch.ts'
+import { dup2 } from '../../src/netlink/libc.ts'
+import type { WatchInterfacesOptions } from '../../src/node/watch.ts'
 import { watchInterfaces } from '../../src/node/watch.ts'
-
-const PREFIX = `pkif${process.pid}`
-const made = new Set<string>()
-
-function newNamespace(name: string): string {
-  const netns = `${PREFIX}-${name}`
-  execFileSync('ip', ['netns', 'add', netns])
-  made.add(netns)
-  return netns
-}
-
-/** One command a line, all in one `ip` process. */
-function ip(netns: string, commands: string): void {
-  const input = commands.split('\n').map((line) => line.trim()).filter((line) => line !== '').join('\n')
-  execFileSync('ip', ['-n', netns, '-batch', '-'], { input: `${input}\n`, stdio: ['pipe', 'ignore', 'inherit'] })
-}
-
-/** What the source told, folded as the store would. */
-class Observer {
-  readonly rows = new Map<string, HostInterface>()
-  readonly batches: SourceEvent[][] = []
-  readonly resyncs: string[] = []
-  readonly losses: string[] = []
-  watch: InterfaceWatch | null = null
-
-  static async start(netns: string, options: Partial<WatchInterfacesOptions> = {}): Promise<Observer> {
-    const observer = new Observer()
-    observer.watch = await watchInterfaces({
-      netns: `/run/netns/${netns}`,
-      onEvents: (events) => observer.#take(events),
-      onLost: (message) => observer.losses.push(message),
-      onResync: (reason) => observer.resyncs.push(reason),
-      ...options,
-    })
-    return observer
-  }
-
-  byName(name: string): HostInterface | undefined {
-    return [...this.rows.values()].find((row) => row.name === name)
-  }
-
-  /** Waits until it holds; fails with the rows as they are after `ms`. */
-  async until(what: string, holds: () => boolean, ms = 5_000): Promise<void> {
-    const end = Date.now() + ms
-    while (!holds()) {
-      if (Date.now() > end) assert.fail(`not within ${ms} ms: ${what}; rows: ${JSON.stringify([...this.rows.values()])}`.slice(0, 4_000))
-      await new Promise((resolve) => setTimeout(resolve, 2))
-    }
-  }
-
-  #take(events: SourceEvent[]): void {
-    this.batches.push(events)
-    for (const event of events) {
-      assert.equal(event.kind, 'interface')
-      if (event.kind !== 'interface') continue
-      if (event.verb === 'replace') {
-        this.rows.clear()
-        for (const [key, decoded] of event.rows) if (decoded.kind === 'good') this.rows.set(key, decoded.row)
-      } else if (event.verb === 'upsert' && event.decoded.kind === 'good') {
-        assert.notDeepEqual(this.rows.get(event.key), event.decoded.row, 'a row was told that did not change')
-        this.rows.set(event.key, event.decoded.row)
-      } else if (event.verb === 'delete') {
-        assert.ok(this.rows.delete(event.key), 'a row was deleted that was not there')
-      }
-    }
-  }
-}
+import { ip, newNamespace, Observer, PREFIX, removeNamespaces } from './interfaces-support.ts'
 
 function routesOf(observer: Observer, name: string): { readonly hostRoutes: readonly string[]; readonly hasWiderRoutes: boolean } | null {
   const row = observer.byName(name)
   return row === undefined ? null : { hostRoutes: row.hostRoutes, hasWiderRoutes: row.hasWiderRoutes }
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
+}
+
+/** The sockets of this process. */
+function sockets(): number[] {
+  const isSocket = (fd: string): boolean => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:')
+    } catch {
+      return false
+    }
+  }
+  return readdirSync('/proc/self/fd').filter(isSocket).map(Number)
 }
 
 function addresses(count: number): string[] {
@@ -97,8 +46,7 @@ describe('interfaces of a node, from the kernel', function () {
   afterEach(async () => {
     await Promise.all(observers.map((observer) => observer.watch?.close()))
     observers = []
-    for (const netns of made) execFileSync('ip', ['netns', 'del', netns])
-    made.clear()
+    removeNamespaces()
   })
 
   it('tells what is there first, as one replace and synced', async () => {
@@ -194,7 +142,7 @@ describe('interfaces of a node, from the kernel', function () {
     assert.equal(observer.byName('br0')?.kind, 'bridge')
     ip(netns, 'link set p0 nomaster')
     await observer.until('no port', () => observer.byName('p0')?.master === 0)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await sleep(50)
     assert.ok(observer.byName('p0'))
   })
 
@@ -263,23 +211,40 @@ describe('interfaces of a node, from the kernel', function () {
     assert.ok(median < 50, `median of ${median} ms after the command had ended`)
   })
 
+  it('comes back with a replace after its thread died', async () => {
+    const netns = newNamespace('death')
+    ip(netns, 'link add d0 type veth peer name d1')
+    const before = sockets()
+    const observer = await observe(netns)
+    const [socket] = sockets().filter((fd) => !before.includes(fd))
+    assert.ok(socket !== undefined)
+    const nowhere = openSync('/dev/null', 'r')
+    dup2(nowhere, socket)
+    closeSync(nowhere)
+    await observer.until('the loss', () => observer.losses.length === 1)
+    assert.match(observer.losses[0] ?? '', /^lost sight of the interfaces in .*: recvfrom: ENOTSOCK; what was known stands, next try in 100 ms$/)
+    ip(netns, 'link del d0\nlink add e0 type veth peer name e1')
+    await observer.until('the new link', () => observer.byName('e0') !== undefined)
+    assert.deepEqual(observer.batches.at(-1)?.map((event) => event.verb), ['replace'])
+    assert.equal(observer.byName('d0'), undefined)
+  })
+
   it('says in one line why it cannot start', async () => {
     const never = watchInterfaces({ netns: `/run/netns/${PREFIX}-none`, onEvents: () => assert.fail(), onLost: () => assert.fail() })
     await assert.rejects(never, { name: 'PicketError', message: `cannot watch the interfaces in /run/netns/${PREFIX}-none: open /run/netns/${PREFIX}-none: ENOENT` })
   })
 
-  it('closes within its receive timeout, leaves no descriptor open, and tells nothing afterwards', async () => {
+  it('closes within its receive timeout, leaves no socket open, and tells nothing afterwards', async () => {
     const netns = newNamespace('close')
-    const descriptors = (): number => execFileSync('ls', [`/proc/${process.pid}/fd`]).toString().split('\n').length
-    const before = descriptors()
+    const before = sockets().length
     const observer = await observe(netns)
     const began = performance.now()
     await observer.watch?.close()
     assert.ok(performance.now() - began < 500, `${performance.now() - began} ms`)
     const batches = observer.batches.length
     ip(netns, 'link add q0 type veth peer name q1')
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await sleep(50)
     assert.equal(observer.batches.length, batches)
-    assert.ok(descriptors() <= before, `${descriptors()} descriptors, ${before} before`)
+    assert.equal(sockets().length, before)
   })
 })
