@@ -69,7 +69,8 @@ export async function runPart(part: Part): Promise<Result> {
   const started = performance.now()
   try {
     const ending = await runProgram(part, { PICKET_TEST_TOTALS: totalsFile, PICKET_TEST_LEFT_OUT: leftOutFile })
-    const { passed, failed } = judge(part, ending, readIfThere(totalsFile))
+    const { passed, failed, fault } = judge(part, ending, readIfThere(totalsFile))
+    if (fault !== null) process.stdout.write(`  FAILED: ${fault}\n`)
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
     process.stdout.write(`  ${passed} passed, ${failed} failed (${seconds} s)\n`)
     return { title: part.title, passed, failed, leftOut: readIfThere(leftOutFile).split('\n').filter((id) => id !== '') }
@@ -78,14 +79,21 @@ export async function runPart(part: Part): Promise<Result> {
   }
 }
 
+export interface Verdict {
+  readonly passed: number
+  readonly failed: number
+  /** What went wrong besides tests that failed. */
+  readonly fault: string | null
+}
+
 /** `totals` is what the reporter wrote, empty where it wrote nothing. */
-export function judge(part: Part, ending: Ending, totals: string): { readonly passed: number; readonly failed: number } {
+export function judge(part: Part, ending: Ending, totals: string): Verdict {
   const well = ending.status === 0 && ending.reason === null
-  if (part.counts === 'tool') return well ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
+  if (part.counts === 'tool') return { passed: well ? 1 : 0, failed: well ? 0 : 1, fault: ending.reason }
   const told = totals === '' ? null : (JSON.parse(totals) as { passed: number; failed: number })
-  if (told !== null && (well || told.failed > 0)) return told
-  process.stdout.write(`  FAILED: ${ending.reason ?? `ended with status ${ending.status}`}${told === null ? ' before its last test' : ''}\n`)
-  return { passed: told?.passed ?? 0, failed: (told?.failed ?? 0) + 1 }
+  if (told !== null && (well || told.failed > 0)) return { ...told, fault: null }
+  const fault = `${ending.reason ?? `ended with status ${ending.status}`}${told === null ? ' before its last test' : ''}`
+  return { passed: told?.passed ?? 0, failed: (told?.failed ?? 0) + 1, fault }
 }
 
 function readIfThere(file: string): string {

@@ -33,17 +33,17 @@ describe('sums', () => {
   const part: Part = { title: 'x', program: 'x', args: [], counts: 'tests', limit: 1 }
   const well = { status: 0, reason: null }
   it('take what the reporter counted', () => {
-    assert.deepEqual(judge(part, well, '{"passed":3,"failed":0}'), { passed: 3, failed: 0 })
-    assert.deepEqual(judge(part, { status: 2, reason: null }, '{"passed":3,"failed":2}'), { passed: 3, failed: 2 })
+    assert.deepEqual(judge(part, well, '{"passed":3,"failed":0}'), { passed: 3, failed: 0, fault: null })
+    assert.deepEqual(judge(part, { status: 2, reason: null }, '{"passed":3,"failed":2}'), { passed: 3, failed: 2, fault: null })
   })
   it('count a crash, a kill and a silent failure as failures', () => {
-    assert.deepEqual(judge(part, well, ''), { passed: 0, failed: 1 })
-    assert.deepEqual(judge(part, { status: null, reason: 'killed' }, '{"passed":3,"failed":0}'), { passed: 3, failed: 1 })
-    assert.deepEqual(judge(part, { status: 1, reason: null }, '{"passed":3,"failed":0}'), { passed: 3, failed: 1 })
+    assert.deepEqual(judge(part, well, ''), { passed: 0, failed: 1, fault: 'ended with status 0 before its last test' })
+    assert.deepEqual(judge(part, { status: null, reason: 'killed' }, '{"passed":3,"failed":0}'), { passed: 3, failed: 1, fault: 'killed' })
+    assert.deepEqual(judge(part, { status: 1, reason: null }, '{"passed":3,"failed":0}'), { passed: 3, failed: 1, fault: 'ended with status 1' })
   })
   it('count a tool as one', () => {
-    assert.deepEqual(judge({ ...part, counts: 'tool' }, well, ''), { passed: 1, failed: 0 })
-    assert.deepEqual(judge({ ...part, counts: 'tool' }, { status: 1, reason: null }, ''), { passed: 0, failed: 1 })
+    assert.deepEqual(judge({ ...part, counts: 'tool' }, well, ''), { passed: 1, failed: 0, fault: null })
+    assert.deepEqual(judge({ ...part, counts: 'tool' }, { status: 1, reason: null }, ''), { passed: 0, failed: 1, fault: null })
   })
 })
 
