@@ -19,7 +19,8 @@ export class WorkerClient {
 
   /** `restingNetns`: path of a namespace without routes, where the thread is while it makes no sockets. */
   constructor(restingNetns: string) {
-    this.#worker = spawnWorker('lab-pod-worker', { workerData: { restingNetns } })
+    // Not this process's own options for Node: some (--input-type, --eval) are for its entry alone.
+    this.#worker = spawnWorker('lab-pod-worker', { workerData: { restingNetns }, execArgv: [] })
     this.#worker.on('message', (answer: WorkerAnswer) => this.#settle(answer))
     this.#worker.on('error', (error) => this.#die(error instanceof Error ? error : new Error(String(error))))
     this.#worker.on('exit', () => this.#die(new PicketError('LabClosed', 'the lab was closed')))
