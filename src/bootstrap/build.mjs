@@ -3,7 +3,6 @@
 // koffi stays outside, since it loads a native file of its own; pino wants a `require`, hence the banner. dist/main.js
 // is what `bin` names. **Invariant:** one entry for each worker of lib/workers.ts, under the name it is started by.
 import { build } from 'esbuild'
-import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WORKERS } from '../lib/workers.ts'
@@ -12,11 +11,7 @@ const source = fileURLToPath(new URL('..', import.meta.url))
 const outdir = path.resolve(process.argv[2] ?? path.join(source, '../dist'))
 
 const entryPoints = { main: path.join(source, 'main.ts') }
-for (const [name, file] of Object.entries(WORKERS)) {
-  const entry = path.join(source, file)
-  if (existsSync(entry)) entryPoints[name] = entry
-  else process.stderr.write(`picket: no ${file}: the bundle goes without ${name}\n`)
-}
+for (const [name, file] of Object.entries(WORKERS)) entryPoints[name] = path.join(source, file)
 
 await build({
   entryPoints,
