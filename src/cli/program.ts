@@ -33,7 +33,8 @@ function tame(command: Command): void {
   // Without a subcommand commander would print the help as an error and end with 1.
   if (command.commands.length > 0) {
     command.action(() => {
-      const names = command.commands.map((one) => one.name()).join(', ')
+      const visible = command.createHelp().visibleCommands(command).map((one) => one.name())
+      const names = visible.filter((name) => name !== 'help').join(', ')
       const [first] = command.args
       const fault = first === undefined ? 'a command is missing' : `unknown command '${first}'`
       throw new PicketError('Usage', `${fault}; expected ${path} with one of ${names}; see "${path} --help"`)
