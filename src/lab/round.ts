@@ -39,16 +39,16 @@ export interface Prober {
   readonly hostPorts: readonly { readonly protocol: Protocol; readonly port: number }[]
 }
 
+/** How long the first round waits for answers, in ms: on an idle machine a thousand answers take a sixth of that. */
+const FIRST_DEADLINE_MS = 600
+/** A second round waits by the slowest answer of the first, within these: both together stay within 4 s for some 1,000 probes. */
+const SECOND_DEADLINE_MS = { least: 900, most: 2_000 } as const
+const SECOND_BY_SLOWEST = 2.5
 /**
- * How long to wait for answers, in ms, once and, if that was not conclusive, once more. The second wait is long enough
- * for a machine that is busy; both together stay within 4 s for some 1,000 probes.
+ * A round counts only if its slowest answer took less than this part of the deadline: where answers come close to it,
+ * some may have missed it, and their silence would be taken for denied.
  */
-const DEADLINES_MS = [750, 2_200] as const
-/**
- * The first round counts only if the slowest answer took less than this part of the deadline: where answers come close
- * to it, some may have missed it.
- */
-const COMFORTABLE = 0.6
+const COMFORTABLE = { first: 0.7, second: 0.9 } as const
 
 /** Whether a result is a reply by the very party that was meant. */
 export function reaches(result: ProbeResult | undefined, to: Party): boolean {
@@ -60,15 +60,21 @@ export async function askRound(prober: Prober, questions: readonly Question[]): 
   const started = performance.now()
   const controls = controlsFor(prober, questions)
   const requests = [...questions, ...controls].map(({ from, address, protocol, port }) => ({ from, address, protocol, port }))
-  let reason = ''
-  for (const [attempt, deadline] of DEADLINES_MS.entries()) {
-    const results = await prober.probe(requests, deadline)
-    const last = attempt === DEADLINES_MS.length - 1
-    const doubt = doubtOf([...questions, ...controls], questions.length, results, last ? Infinity : deadline * COMFORTABLE)
-    if (doubt === null) return { kind: 'measured', results: results.slice(0, questions.length), ms: Math.round(performance.now() - started) }
-    reason = doubt
-  }
-  return { kind: 'unusable', reason, ms: Math.round(performance.now() - started) }
+  const asked = [...questions, ...controls]
+  const first = await prober.probe(requests, FIRST_DEADLINE_MS)
+  const measured = (results: readonly ProbeResult[]): Round => ({ kind: 'measured', results: results.slice(0, questions.length), ms: Math.round(performance.now() - started) })
+  if (doubtOf(asked, questions.length, first, FIRST_DEADLINE_MS * COMFORTABLE.first) === null) return measured(first)
+  const deadline = secondDeadline(first)
+  const second = await prober.probe(requests, deadline)
+  const reason = doubtOf(asked, questions.length, second, deadline * COMFORTABLE.second)
+  return reason === null ? measured(second) : { kind: 'unusable', reason, ms: Math.round(performance.now() - started) }
+}
+
+function secondDeadline(first: readonly ProbeResult[]): number {
+  const silent = first.every((one) => one.kind !== 'answered')
+  const slowest = Math.max(0, ...first.map((one) => (one.kind === 'answered' ? one.ms : 0)))
+  const { least, most } = SECOND_DEADLINE_MS
+  return silent ? most : Math.min(most, Math.max(least, slowest * SECOND_BY_SLOWEST))
 }
 
 /** Why these results say nothing certain; null if they do. */

@@ -71,7 +71,7 @@ describe('a round of probes', () => {
   })
 
   it('does not believe silence while other answers come close to the deadline', async () => {
-    const one = prober((request, attempt) => (request.from.kind === 'node' ? answered('shop/db', attempt === 1 ? 700 : 5) : (wellControlled(request) ?? silent)))
+    const one = prober((request, attempt) => (request.from.kind === 'node' ? answered('shop/db', attempt === 1 ? 500 : 5) : (wellControlled(request) ?? silent)))
     assert.equal((await askRound(one, [question])).kind, 'measured')
     assert.equal(one.asked.length, 2)
   })
