@@ -13,6 +13,8 @@ function sleep(milliseconds: number): Promise<void> {
 }
 
 describe('interfaces of a node, whatever happens to them', () => {
+  after(removeNamespaces)
+
   it('property: whatever was done, in steps, the rows are those that a new look gives', async function () {
     this.timeout(120_000)
     const device = fc.constantFrom('a0', 'a1', 'b0', 'b1')

@@ -73,22 +73,28 @@ describe('what is told of interfaces', () => {
     )
   })
 
-  it('costs the same for one event whether 100 or 20,000 other routes are there', () => {
-    const costOf = (others: number): number => {
+  it('costs the same for one event whether 100 or 20,000 other routes are there', function () {
+    this.timeout(20_000)
+    const foldBeside = (others: number): InterfaceFold => {
       const fold = new InterfaceFold()
       for (let i = 1; i <= 100; i++) fold.apply(link(i))
       for (let i = 0; i < others; i++) fold.apply(route('new', 'append', { to: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, by: [1 + (i % 100)] }))
       fold.changes()
+      return fold
+    }
+    const costOf = (fold: InterfaceFold): number => {
       const began = performance.now()
-      for (let i = 0; i < 2_000; i++) {
+      for (let i = 0; i < 500; i++) {
         fold.apply(route(i % 2 === 0 ? 'new' : 'delete', 'append', { to: '10.200.0.1', by: [1] }))
         assert.equal(fold.changes().length, 1)
       }
       return performance.now() - began
     }
-    costOf(100)
-    const few = Math.min(costOf(100), costOf(100), costOf(100))
-    const many = Math.min(costOf(20_000), costOf(20_000), costOf(20_000))
-    assert.ok(many < few * 6, `${few.toFixed(1)} ms for 2,000 events beside 100 routes, ${many.toFixed(1)} ms beside 20,000`)
+    const [few, many] = [foldBeside(100), foldBeside(20_000)]
+    // The shortest of several: the machine has other things to do at times.
+    const best = (fold: InterfaceFold): number => Math.min(...Array.from({ length: 6 }, () => costOf(fold)))
+    best(few)
+    const [beside100, beside20000] = [best(few), best(many)]
+    assert.ok(beside20000 < beside100 * 6, `${beside100.toFixed(1)} ms for 500 events beside 100 routes, ${beside20000.toFixed(1)} ms beside 20,000`)
   })
 })
