@@ -22,6 +22,9 @@ const value = fc.constantFrom(...VALUES)
 const namespace = fc.constantFrom(...NAMESPACES)
 const protocol = fc.option(fc.constantFrom(...PROTOCOLS), { nil: undefined })
 
+/** Mostly one and the same name: what is hard is one name with several numbers and protocols (rules 36-40). */
+const portName = fc.oneof({ weight: 3, arbitrary: fc.constant(PORT_NAMES[0]) }, { weight: 1, arbitrary: fc.constant(PORT_NAMES[1]) })
+
 /** fast-check gives undefined for an absent field, JSON has no such thing. */
 function compact<T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(Object.entries(fields).filter(([, field]) => field !== undefined)) as T
@@ -30,7 +33,7 @@ function compact<T extends object>(fields: { readonly [K in keyof T]: T[K] | und
 export const labels: fc.Arbitrary<LabelSketch> = fc.array(fc.tuple(key, value), { maxLength: 2 }).map((pairs) => Object.fromEntries(pairs))
 
 const portSketch: fc.Arbitrary<PortSketch> = fc
-  .record({ name: fc.constantFrom(...PORT_NAMES), port: fc.constantFrom(...PORT_NUMBERS), protocol, where: fc.constantFrom('first', 'second', 'sidecar', 'init') })
+  .record({ name: portName, port: fc.constantFrom(...PORT_NUMBERS), protocol, where: fc.constantFrom('first', 'second', 'sidecar', 'init') })
   .map((fields) => compact<PortSketch>(fields))
 
 /** What is first in a list is what a counterexample shrinks to. */
@@ -43,7 +46,7 @@ export const podSketch: fc.Arbitrary<PodSketch> = fc
     life: fc.oneof({ weight: 8, arbitrary: fc.constant('running' as const) }, { weight: 3, arbitrary: fc.constantFrom('pending', 'terminating', 'succeeded', 'failed') }),
     hostNetwork: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
     age: fc.nat({ max: 2 }),
-    takes: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined, freq: 1 }),
+    takes: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined, freq: 2 }),
     ports: fc.array(portSketch, { maxLength: 3 }),
   })
   .map((fields) => compact<PodSketch>({ ...fields, takes: fields.age === 2 ? fields.takes : undefined }))
@@ -98,7 +101,7 @@ const port: fc.Arbitrary<RawPort> = fc.oneof(
       .record({ protocol, port: fc.constantFrom(...PORT_NUMBERS), more: fc.constantFrom(0, 1, 10, 70000) })
       .map((p) => compact<RawPort>({ protocol: p.protocol, port: p.port, endPort: Math.min(p.port + p.more, 65535) })),
   },
-  { weight: 3, arbitrary: fc.record({ protocol, port: fc.constantFrom<string>(...PORT_NAMES, 'nope') }).map((p) => compact<RawPort>(p)) },
+  { weight: 4, arbitrary: fc.record({ protocol, port: fc.oneof({ weight: 6, arbitrary: portName }, { weight: 1, arbitrary: fc.constant('nope') }) }).map((p) => compact<RawPort>(p)) },
   { weight: 1, arbitrary: fc.record({ protocol }).map((p) => compact<RawPort>(p)) },
 )
 

@@ -39,7 +39,7 @@ describe('transitions: random stories', () => {
     const way = fc.record({ expander: fc.constantFrom(...EXPANDERS), flush: fc.constantFrom(...FLUSHES), node: fc.constantFrom('n1', 'n2') })
     fc.assert(
       fc.property(clusterSketch, fc.array(changeSketch, { minLength: 1, maxLength: 4 }), way, fc.nat({ max: 1000 }), (start, changes, { expander, flush, node }, salt) => {
-        checks += told(`${expander.title}, flushed ${flush}`, () => walkTale(expander.expand(statesOf(start, changes), node), node, flush, salt, 40)).checks
+        checks += told(`${expander.title}, flushed ${flush}`, () => walkTale(expander.expand(statesOf(start, changes), node), node, flush, salt, 15)).checks
       }),
       runs(RANDOM_STORIES),
     )

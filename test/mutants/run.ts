@@ -1,0 +1,108 @@
+// Plants each bug in a copy of src/ and runs the property test that should find it there.
+//
+//   node test/mutants/run.ts [TEXT]      only mutants whose title holds TEXT
+//
+// **Invariant:** a mutant that survives, cannot be planted, or breaks the test before it judges anything is a failure; the
+// unchanged copy must pass. Seeds and runs are fixed, so that the outcome is the same each time.
+import { spawn } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { MUTANTS, type Mutant } from './mutants.ts'
+
+const ROOT = path.resolve(import.meta.dirname, '../..')
+const TESTS = {
+  policy: { file: 'test/property/policy.test.ts', grep: 'every packet meets', runs: 1500 },
+  transitions: { file: 'test/transitions/expanders.test.ts', grep: 'any story', runs: 400 },
+} as const
+/** Runs of the unchanged copy: it only has to show that the tests can pass. */
+const CONTROL_RUNS = 60
+const LIMIT_MS = 120_000
+const JOBS = 2
+
+type Outcome = { readonly kind: 'caught'; readonly by: string } | { readonly kind: 'survived' } | { readonly kind: 'broken'; readonly message: string }
+
+function copyTree(): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-mutant-'))
+  for (const name of ['src', 'test/support', 'test/cases', 'test/property', 'test/transitions', 'package.json']) {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true })
+    cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true })
+  }
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'))
+  return folder
+}
+
+/** Null where it was planted, else why not. */
+function plant(folder: string, mutant: Mutant): string | null {
+  const file = path.join(folder, 'src', mutant.file)
+  const text = readFileSync(file, 'utf8')
+  const found = text.split(mutant.search).length - 1
+  if (found !== 1) return `src/${mutant.file} holds the text to replace ${found} times, expected once: adapt the mutant`
+  writeFileSync(file, text.replace(mutant.search, () => mutant.replace))
+  return null
+}
+
+function runTest(folder: string, test: keyof typeof TESTS, runs: number): Promise<{ readonly status: number | null; readonly output: string }> {
+  const { file, grep } = TESTS[test]
+  const args = [path.join(ROOT, 'node_modules/mocha/bin/mocha.js'), '--reporter', 'dot', '--grep', grep, file]
+  const env = { ...process.env, PICKET_PROPERTY_RUNS: String(runs), PICKET_PROPERTY_SEED: '20260101', PICKET_PROPERTY_FAST: '1' }
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMIT_MS, killSignal: 'SIGKILL' })
+    let output = ''
+    child.stdout.on('data', (data: Buffer) => (output += data.toString()))
+    child.stderr.on('data', (data: Buffer) => (output += data.toString()))
+    child.once('close', (status) => resolve({ status, output }))
+  })
+}
+
+async function tryMutant(mutant: Mutant): Promise<Outcome> {
+  const folder = copyTree()
+  try {
+    const trouble = plant(folder, mutant)
+    if (trouble !== null) return { kind: 'broken', message: trouble }
+    const { status, output } = await runTest(folder, mutant.caughtBy, TESTS[mutant.caughtBy].runs)
+    if (status === 0) return { kind: 'survived' }
+    const failed = /Property failed after (\d+) tests/.exec(output)
+    if (failed === null) return { kind: 'broken', message: output.slice(-2000) }
+    return { kind: 'caught', by: `${failed[1]} runs: ${/Caused by: (.*)/.exec(output)?.[1] ?? ''}`.slice(0, 200) }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Whether the tests pass where nothing is planted. */
+async function control(): Promise<boolean> {
+  const folder = copyTree()
+  try {
+    for (const test of Object.keys(TESTS) as (keyof typeof TESTS)[]) {
+      const { status, output } = await runTest(folder, test, CONTROL_RUNS)
+      if (status !== 0) {
+        process.stdout.write(`FAILED  ${test}: fails where nothing is planted\n${output.slice(-2000)}\n`)
+        return false
+      }
+    }
+    return true
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function main(only: string): Promise<number> {
+  if (!(await control())) return 1
+  const left = MUTANTS.filter((mutant) => mutant.title.includes(only))
+  const total = left.length
+  let caught = 0
+  const worker = async (): Promise<void> => {
+    for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
+      const outcome = await tryMutant(mutant)
+      if (outcome.kind === 'caught') caught += 1
+      const said = { caught: () => `caught  ${mutant.title}\n          ${outcome.kind === 'caught' ? outcome.by : ''}`, survived: () => `FAILED  ${mutant.title}: survived`, broken: () => `FAILED  ${mutant.title}: ${outcome.kind === 'broken' ? outcome.message : ''}` }
+      process.stdout.write(`${said[outcome.kind]()}\n`)
+    }
+  }
+  await Promise.all(Array.from({ length: JOBS }, worker))
+  process.stdout.write(`${caught} passed, ${total - caught} failed\n`)
+  return caught === total && total > 0 ? 0 : 1
+}
+
+process.exitCode = await main(process.argv[2] ?? '')
