@@ -36,8 +36,7 @@ export class NftProcessRunner implements Runner {
   #spawn(run: Run): Promise<RunResult> {
     const [file, ...rest] = this.#command as [string, ...string[]]
     const args = [...rest, ...ARGUMENTS[run.mode], ...(run.mode === 'json' ? [run.text] : [])]
-    // Errors are told apart by their text, so it must not be translated.
-    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } })
+    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'] })
     const printed: Buffer[] = []
     const said: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => printed.push(chunk))

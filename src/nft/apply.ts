@@ -24,6 +24,12 @@ function applyOne(applied: TableState, operation: Operation): void {
       for (const element of operation.elements) elements?.set(element.key, element)
       return
     }
+    case 'refill-elements': {
+      const elements = applied.sets.get(operation.set.name)?.elements
+      elements?.clear()
+      for (const element of operation.elements) elements?.set(element.key, element)
+      return
+    }
     case 'delete-elements': {
       const elements = applied.sets.get(operation.set.name)?.elements
       for (const element of operation.elements) elements?.delete(element.key)

@@ -92,10 +92,20 @@ function changedElements(from: SetState, to: SetState, keys: ReadonlySet<string>
     for (const key of to.elements.keys()) visit(key)
   }
   const set = { kind: to.object.kind, name: to.object.name }
+  if (gone.length > cheapDeletes(to)) return [{ verb: 'refill-elements', set, elements: [...to.elements.values()], owners }]
   return [
     ...(gone.length > 0 ? [{ verb: 'delete-elements', set, elements: gone, owners } as const] : []),
     ...(come.length > 0 ? [{ verb: 'add-elements', set, elements: come, owners } as const] : []),
   ]
+}
+
+/**
+ * Up to how many deletes are cheaper than refilling. Deleting an interval costs nft 1.0.6 half a microsecond for each
+ * interval of the set (26 s for 10,000 of 10,000), a concatenated one the kernel a tenth of that; refilling costs 13 for each.
+ */
+function cheapDeletes({ object }: SetState): number {
+  if (!object.flags.includes('interval') || object.flags.includes('timeout')) return Infinity
+  return object.key.length === 1 ? 25 : 250
 }
 
 function isKernels(set: SetState): boolean {

@@ -1,6 +1,6 @@
 // Transaction -> the text that `nft -f` reads, in an order that the kernel accepts whatever order the operations have.
 //
-//   flush what is rewritten, delete elements, delete maps, chains, sets, counters       (what names goes before what is named)
+//   flush what is rewritten or refilled, delete elements, delete maps, chains, sets, counters       (what names goes before what is named)
 //   add counters, sets, maps, chains; elements with data; rules; elements with verdicts (what is named before what names)
 //
 // **Invariant:** one line is one command, and no text of a user can begin another: everything passes validate.ts.
@@ -10,12 +10,13 @@ import { checkChain, checkCounter, checkElements, checkName, checkSet, checkTabl
 /** Elements per line: enough that a line's cost does not show, few enough that an error message stays readable. */
 const CHUNK = 500
 
-type ElementsOperation = Extract<Operation, { verb: 'add-elements' | 'delete-elements' }>
+type ElementsOperation = Extract<Operation, { set: unknown }>
 type DeleteOperation = Extract<Operation, { verb: 'delete' }>
 
 /** Operations by what they do. */
 interface Sorted {
   readonly rewrites: Chain[]
+  readonly refilled: ElementsOperation[]
   readonly deletedElements: ElementsOperation[]
   readonly deleted: DeleteOperation[]
   readonly counters: Counter[]
@@ -36,6 +37,7 @@ export function render(transaction: Transaction): string {
   if (transaction.createsTable) lines.push(`add table ${at}${block(commentClause(table.comment))}`)
 
   for (const chain of sorted.rewrites) lines.push(`flush chain ${at} ${chain.name}`)
+  for (const { set } of sorted.refilled) lines.push(`flush ${set.kind} ${at} ${set.name}`)
   for (const operation of sorted.deletedElements) pushElements(lines, `delete element ${at}`, operation, parts)
   for (const kind of ['map', 'chain', 'set', 'counter'] as const) {
     for (const { object } of sorted.deleted) if (object.kind === kind) lines.push(`delete ${kind} ${at} ${object.name}`)
@@ -52,7 +54,7 @@ export function render(transaction: Transaction): string {
 }
 
 function sort(operations: readonly Operation[]): Sorted {
-  const sorted: Sorted = { rewrites: [], deletedElements: [], deleted: [], counters: [], sets: [], chains: [], data: [], verdicts: [] }
+  const sorted: Sorted = { rewrites: [], refilled: [], deletedElements: [], deleted: [], counters: [], sets: [], chains: [], data: [], verdicts: [] }
   for (const operation of operations) {
     switch (operation.verb) {
       case 'add':
@@ -68,6 +70,10 @@ function sort(operations: readonly Operation[]): Sorted {
         break
       case 'delete-elements':
         sorted.deletedElements.push(operation)
+        break
+      case 'refill-elements':
+        sorted.refilled.push(operation)
+        sorted.data.push(operation)
         break
       case 'add-elements':
         ;(namesChain(operation.elements) ? sorted.verdicts : sorted.data).push(operation)
@@ -98,7 +104,7 @@ function namesChain(elements: readonly Element[]): boolean {
 function pushElements(lines: string[], command: string, operation: ElementsOperation, parts: ReadonlyMap<string, number>): void {
   const { elements, set } = operation
   checkName(set.kind, set.name)
-  const adds = operation.verb === 'add-elements'
+  const adds = operation.verb !== 'delete-elements'
   checkElements(`${set.kind} ${set.name}`, elements, parts.get(set.name) ?? null, set.kind === 'map', adds)
   const texts = adds && set.kind === 'map' ? elements.map((e) => `${e.key} : ${e.value}`) : elements.map((e) => e.key)
   for (let i = 0; i < texts.length; i += CHUNK) lines.push(`${command} ${set.name} { ${texts.slice(i, i + CHUNK).join(', ')} }`)

@@ -1,0 +1,122 @@
+// A kernel in memory that keeps the real one's contract, refusals included: for tests of what stands above it.
+//
+// It can refuse operations of an owner, lose an answer (with the commit applied or not), and be changed by a foreigner.
+// **Invariant:** it passes test/kernel/conformance.ts like the real ones; a refused commit changes nothing.
+import type { CommitOutcome, ForeignFlowtable, Kernel, ReadBack } from '../../src/kernel/kernel.ts'
+import { messageOf } from '../../src/lib/errors.ts'
+import type { Owner, Table, Transaction } from '../../src/nft/objects.ts'
+import { render } from '../../src/nft/render.ts'
+import { LISTED_RULES, type SetState, type TableState } from '../../src/nft/state.ts'
+import { Draft } from './fake-kernel-draft.ts'
+import { tableBlock } from './table-text.ts'
+
+export class FakeKernel implements Kernel {
+  readonly description = 'fake'
+  /** Every transaction that was asked for, refused ones too. */
+  readonly transactions: Transaction[] = []
+  foreignFlowtables: readonly ForeignFlowtable[] = []
+  readonly #tables = new Map<string, { table: Table; state: TableState }>()
+  readonly #refused = new Map<Owner, string>()
+  #loss: 'applied' | 'dropped' | null = null
+
+  // ---- what tests do to it
+
+  /** From now on refuses every transaction with an operation of `owner`. */
+  refuse(owner: Owner, message = 'Could not process rule: Invalid argument'): void {
+    this.#refused.set(owner, message)
+  }
+
+  accept(owner: Owner): void {
+    this.#refused.delete(owner)
+  }
+
+  /** The next commit's answer is lost; whether the kernel holds it is `how`. */
+  loseNextAnswer(how: 'applied' | 'dropped'): void {
+    this.#loss = how
+  }
+
+  /** Somebody else changes a table behind our back; `change` edits it in place. */
+  foreign(table: Table, change: (state: TableState) => void): void {
+    const found = this.state(table)
+    if (found === null) throw new Error(`there is no table ${nameOf(table)}`)
+    change(found)
+  }
+
+  /** Somebody else deletes the table. */
+  foreignDelete(table: Table): void {
+    this.#tables.delete(nameOf(table))
+  }
+
+  /** What it holds, as it is: not a copy. */
+  state(table: Table): TableState | null {
+    return this.#tables.get(nameOf(table))?.state ?? null
+  }
+
+  text(table: Table): string {
+    const state = this.state(table)
+    return state === null ? '' : tableBlock(table, state)
+  }
+
+  // ---- Kernel
+
+  async commit(transaction: Transaction): Promise<CommitOutcome> {
+    this.transactions.push(transaction)
+    const loss = this.#loss
+    this.#loss = null
+    if (loss === 'dropped') return { kind: 'unknown', message: 'the answer was lost' }
+    const refusal = this.#judge(transaction)
+    if (loss !== null) return { kind: 'unknown', message: 'the answer was lost' }
+    return refusal === null ? { kind: 'acknowledged' } : { kind: 'refused', message: refusal }
+  }
+
+  /** Takes the transaction over, or says why not. */
+  #judge(transaction: Transaction): string | null {
+    for (const { owners } of transaction.operations) {
+      for (const owner of owners) if (this.#refused.has(owner)) return this.#refused.get(owner) as string
+    }
+    try {
+      render(transaction)
+      const { table } = transaction
+      const before = this.#tables.get(nameOf(table))
+      if (before === undefined && !transaction.createsTable) {
+        return transaction.operations.length === 0 ? null : `No such file or directory: table ${nameOf(table)}`
+      }
+      const draft = new Draft(table.family, before?.state ?? null)
+      draft.run(transaction.operations)
+      this.#tables.set(nameOf(table), { table: before?.table ?? table, state: draft.state })
+      return null
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
+
+  async readBack(table: Table): Promise<ReadBack> {
+    const state = this.state(table)
+    if (state === null) return { kind: 'absent' }
+    return {
+      kind: 'table',
+      state: {
+        chains: new Map([...state.chains].map(([name, chain]) => [name, { ...chain, rules: LISTED_RULES }])),
+        sets: new Map([...state.sets].map(([name, set]): [string, SetState] => [name, { object: set.object, elements: new Map(set.elements) }])),
+        counters: new Map(state.counters),
+      },
+      counters: new Map([...state.counters.keys()].map((name) => [name, { packets: 0, bytes: 0 }])),
+      rules: new Map([...state.chains].map(([name, chain]) => [name, chain.rules.map((rule) => `${rule}\n`).join('')])),
+    }
+  }
+
+  async deleteTable(table: Table): Promise<CommitOutcome> {
+    this.#tables.delete(nameOf(table))
+    return { kind: 'acknowledged' }
+  }
+
+  async flowtables(): Promise<readonly ForeignFlowtable[]> {
+    return this.foreignFlowtables
+  }
+
+  async close(): Promise<void> {}
+}
+
+function nameOf(table: Table): string {
+  return `${table.family} ${table.name}`
+}
