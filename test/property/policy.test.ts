@@ -6,11 +6,12 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { CaseCluster, policyCases } from '../support/case-cluster.ts'
 import { assertCluster } from '../support/check-cluster.ts'
-import { clusterSketch } from '../support/generate.ts'
+import { clusterSketch, clusterWith, damagedPolicySketch } from '../support/generate.ts'
 import { report, runs } from '../support/runs.ts'
 import { materialise } from '../support/states.ts'
 
 const CLUSTERS = 150
+const DAMAGED = 60
 const MIN_CHECKS = 20_000
 /** One probe in so many is asked of each cluster: more clusters find more than more probes of one. */
 const EVERY = 12
@@ -28,6 +29,20 @@ describe('policy: random clusters (rules 1-62, 68, 72-77, 80-82, 87-89)', () => 
     )
     report('random clusters', checks)
     if (runs(CLUSTERS).numRuns >= CLUSTERS) assert.ok(checks >= MIN_CHECKS, `only ${checks} checks`)
+  })
+})
+
+describe('policy: parts that cannot be read (rules 25, 33, 57)', () => {
+  it('they open nothing, and the rest of the policy stands', function () {
+    this.timeout(0)
+    let checks = 0
+    fc.assert(
+      fc.property(clusterWith(damagedPolicySketch), fc.nat({ max: 1000 }), (sketch, salt) => {
+        checks += assertCluster(materialise(sketch), 'n1', salt, EVERY)
+      }),
+      runs(DAMAGED),
+    )
+    report('damaged policies', checks)
   })
 })
 

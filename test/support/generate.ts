@@ -112,6 +112,34 @@ function list<T>(of: fc.Arbitrary<T>, maxLength: number): fc.Arbitrary<readonly 
 const ingressRule = fc.record({ from: list(peer, 3), ports: list(port, 3) }).map((rule) => compact<RawRule>(rule))
 const egressRule = fc.record({ to: list(peer, 3), ports: list(port, 3) }).map((rule) => compact<RawRule>(rule))
 
+/** What no API server lets in, and a folder of manifests may hold all the same. */
+const BAD_PEERS: readonly RawPeer[] = [
+  {},
+  { ipBlock: { cidr: '10.1.0.0/33' } },
+  { ipBlock: { cidr: '10.1.0.0' } },
+  { ipBlock: { cidr: '010.1.0.0/16' } },
+  { ipBlock: { cidr: '0.0.0.0/0', except: ['10.1.1.0/24', 'ten'] } },
+  { ipBlock: { cidr: '10.1.0.0/16', except: ['0.0.0.0/0'] } },
+  { ipBlock: { cidr: '10.1.0.0/16', except: ['10.1.0.0/16', 'fd00::/8'] } },
+  { ipBlock: { cidr: '0.0.0.0/0', except: ['::/1'] } },
+  { ipBlock: { cidr: '0.0.0.0/0' }, podSelector: {} },
+  { podSelector: { matchExpressions: [{ key: 'app', operator: 'Equals', values: ['x'] }] } },
+  { podSelector: { matchExpressions: [{ key: 'app', operator: 'In' }] } },
+  { namespaceSelector: { matchExpressions: [{ key: 'app', operator: 'NotIn', values: [] }] }, podSelector: {} },
+  { namespaceSelector: {}, podSelector: { matchExpressions: [{ key: 'app', operator: 'Exists', values: ['x'] }] } },
+]
+const BAD_PORTS: readonly RawPort[] = [
+  { port: 0 },
+  { port: 80, endPort: 79 },
+  { port: 80, endPort: 70000 },
+  { port: 'http', endPort: 90 },
+  { endPort: 90 },
+  { protocol: 'ICMP' },
+  { protocol: 'tcp', port: 80 },
+  { port: '80' },
+  { port: 65536 },
+]
+
 const spec: fc.Arbitrary<RawPolicy['spec']> = fc
   .record({
     podSelector: fc.option(selector, { nil: undefined, freq: 8 }),
@@ -123,12 +151,36 @@ const spec: fc.Arbitrary<RawPolicy['spec']> = fc
 
 export const policySketch: fc.Arbitrary<PolicySketch> = fc.record({ namespace, spec })
 
-export const clusterSketch: fc.Arbitrary<ClusterSketch> = fc.record({
-  namespaces: fc.record({ a: labels, b: labels, c: fc.option(labels, { nil: null, freq: 6 }) }),
-  pods: fc.array(podSketch, { minLength: 1, maxLength: 7 }),
-  policies: fc.array(policySketch, { minLength: 1, maxLength: 4 }),
-  nodes: fc.constant(3),
+function damaged(rule: RawRule, side: 'from' | 'to', at: number): RawRule {
+  const peers = [...(rule[side] ?? []), BAD_PEERS[at % BAD_PEERS.length] as RawPeer]
+  const ports = [...(rule.ports ?? []), BAD_PORTS[at % BAD_PORTS.length] as RawPort]
+  return at % 3 === 0 ? { ...rule, ports } : at % 3 === 1 ? { ...rule, [side]: peers } : { ...rule, [side]: peers, ports }
+}
+
+/** Policies of which one part of a rule cannot be read. */
+export const damagedPolicySketch: fc.Arbitrary<PolicySketch> = fc.tuple(policySketch, fc.nat({ max: 1000 })).map(([policy, at]) => {
+  const { ingress, egress } = policy.spec
+  return {
+    ...policy,
+    spec: {
+      ...policy.spec,
+      ...(ingress === undefined ? {} : { ingress: ingress.map((rule, i) => damaged(rule, 'from', at + i)) }),
+      ...(egress === undefined ? {} : { egress: egress.map((rule, i) => damaged(rule, 'to', at + 2 * i)) }),
+      ...(at % 10 === 0 ? { policyTypes: ['Ingres'] } : {}),
+    },
+  }
 })
+
+export function clusterWith(policy: fc.Arbitrary<PolicySketch>): fc.Arbitrary<ClusterSketch> {
+  return fc.record({
+    namespaces: fc.record({ a: labels, b: labels, c: fc.option(labels, { nil: null, freq: 6 }) }),
+    pods: fc.array(podSketch, { minLength: 1, maxLength: 7 }),
+    policies: fc.array(policy, { minLength: 1, maxLength: 4 }),
+    nodes: fc.constant(3),
+  })
+}
+
+export const clusterSketch: fc.Arbitrary<ClusterSketch> = clusterWith(policySketch)
 
 /** `again` is the rarer case: an edit keeps the UID. */
 const again = fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) })

@@ -98,6 +98,8 @@ function anyPolicyAllows(cluster: RawCluster, packet: OraclePacket, direction: D
 
 function isolates(policy: RawPolicy, direction: Direction): boolean {
   const types = policy.spec.policyTypes ?? []
+  // A type that cannot be read may have meant either direction.
+  if (types.some((type) => type !== 'Ingress' && type !== 'Egress')) return true
   if (types.length > 0) return types.includes(direction === 'ingress' ? 'Ingress' : 'Egress')
   // "If no policyTypes are specified on a NetworkPolicy then by default Ingress will always be set and Egress will be
   // set if the NetworkPolicy has any egress rules" (rule 3).
@@ -185,8 +187,13 @@ function portAllows(entry: RawPort, packet: OraclePacket, listening: RawPod | nu
   if (entry.port === undefined) return entry.endPort === undefined
   // "endPort cannot be defined if the port field is a named port" (rule 33).
   if (typeof entry.port === 'string') return entry.endPort === undefined && listening !== null && numberOf(listening, entry.port, packet.protocol) === packet.port
+  if (!isPortNumber(entry.port) || (entry.endPort !== undefined && !isPortNumber(entry.endPort))) return false
   // "the range of ports from port to endPort, inclusive, should be allowed" (rule 32).
   return entry.port <= packet.port && packet.port <= (entry.endPort ?? entry.port)
+}
+
+function isPortNumber(value: number): boolean {
+  return Number.isInteger(value) && value >= 1 && value <= 65535
 }
 
 /** Name and protocol must match (rule 38); the first container that has it counts (rule 40), restartable init containers last (rule 41). */

@@ -104,9 +104,10 @@ function probe(cluster: RawCluster, node: string, asked: Asked, path: Path, vari
   const verdict = judge(cluster, { ...asked, port: icmp || asked.protocol === 'GRE' ? null : asked.port })
   const here = { egress: path.from.kind === 'pod' && verdict.egress === 'deny', ingress: path.to.kind === 'pod' && verdict.ingress === 'deny' }
   const flow = FLOWS[variant % FLOWS.length] as Flow
-  const { from, to, ...way } = path
   const packet: TracePacket = {
-    ...way,
+    path: path.path,
+    iif: path.iif,
+    oif: path.oif,
     source: asked.source,
     destination: asked.destination,
     protocol: icmp && asked.source.includes(':') ? ICMPV6 : NUMBER[asked.protocol],
@@ -118,7 +119,7 @@ function probe(cluster: RawCluster, node: string, asked: Asked, path: Path, vari
     ctDirection: flow.direction,
   }
   const expected = flow.expect(here.egress || here.ingress, path.path !== 'output', icmp)
-  return { asked, flow: variant, title: `on ${node}: ${flow.title} ${asked.source} -> ${asked.destination} ${asked.protocol} ${asked.port} (${way.path})`, packet, expected }
+  return { asked, flow: variant, title: `on ${node}: ${flow.title} ${asked.source} -> ${asked.destination} ${asked.protocol} ${asked.port} (${path.path})`, packet, expected }
 }
 
 interface Flow {

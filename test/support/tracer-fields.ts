@@ -3,7 +3,7 @@
 // **Invariant:** a field that the kernel cannot load from a packet (ports of ICMP by `tcp dport`, IPv6 addresses of an
 // IPv4 packet) reads as null and then no rule matches, negated or not: the kernel breaks off the rule (NFT_BREAK).
 import { bitString } from './oracle-address.ts'
-import { Cursor, TracerError, type Token } from './tracer-tokens.ts'
+import { TracerError, type Cursor, type Token } from './tracer-tokens.ts'
 
 export interface Link {
   readonly name: string
