@@ -3,11 +3,11 @@
 // Each message is `TOKEN:NUMBER`; the server's reply repeats it. **Invariant:** an answer counts once, however often it
 // comes; what is neither answered nor young is lost.
 import { randomBytes } from 'node:crypto'
-import dgram from 'node:dgram'
+import type dgram from 'node:dgram'
 import net from 'node:net'
 import { familyOf } from '../model/ip.ts'
 import type { FlowSpec } from './messages.ts'
-import { ANY, udpSocket } from './sockets.ts'
+import { freshUdpSocket } from './sockets.ts'
 import type { FlowStats } from './testbed.ts'
 import { parseReply } from './wire.ts'
 
@@ -74,7 +74,7 @@ export class FlowClient {
 
   #open(): dgram.Socket {
     const { address, port } = this.#spec
-    const socket = udpSocket(ANY[familyOf(address)], 0)
+    const socket = freshUdpSocket(familyOf(address))
     socket.on('error', () => undefined)
     socket.on('message', (bytes, from) => {
       if (from.address === address && from.port === port) this.#receive(bytes.toString('latin1'))

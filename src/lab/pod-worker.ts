@@ -8,7 +8,7 @@ import { messageOf } from '../lib/errors.ts'
 import { enterNetns } from '../netlink/libc.ts'
 import { FlowClient } from './flow-client.ts'
 import { LabHost } from './host.ts'
-import type { WorkerAnswer, WorkerRequest } from './messages.ts'
+import type { ProbeOutcome, ProbeRound, WorkerAnswer, WorkerRequest } from './messages.ts'
 import { runRounds } from './prober.ts'
 
 const { restingNetns } = workerData as { readonly restingNetns: string }
@@ -39,10 +39,8 @@ async function handle(request: WorkerRequest): Promise<unknown> {
       hosts.get(request.host)?.close()
       hosts.delete(request.host)
       return null
-    case 'probe': {
-      const rounds = request.rounds.map(({ host, probes }) => ({ host: hostOf(host), probes }))
-      return runRounds(rounds, request.deadlineMs, inNamespace)
-    }
+    case 'probe':
+      return probe(request.rounds, request.deadlineMs)
     case 'open-flow': {
       const { host } = request.spec
       const client = await inNamespace(hostOf(host).spec.netns, () => new FlowClient(request.spec))
@@ -58,6 +56,17 @@ async function handle(request: WorkerRequest): Promise<unknown> {
       return flow.stop()
     }
   }
+}
+
+/** Rounds of hosts that were removed meanwhile fail by themselves. */
+async function probe(rounds: readonly ProbeRound[], deadlineMs: number): Promise<readonly (readonly ProbeOutcome[])[]> {
+  const present = rounds.flatMap((round) => {
+    const host = hosts.get(round.host)
+    return host === undefined ? [] : [{ host, probes: round.probes, round }]
+  })
+  const outcomes = await runRounds(present, deadlineMs, inNamespace)
+  const byRound = new Map(present.map(({ round }, index) => [round, outcomes[index] as readonly ProbeOutcome[]]))
+  return rounds.map((round) => byRound.get(round) ?? round.probes.map(() => ({ kind: 'failed', message: 'the source was removed' })))
 }
 
 async function openHost(number: number, host: LabHost): Promise<null> {

@@ -10,7 +10,7 @@ import type { HostListener, LabHost } from './host.ts'
 import type { IcmpError } from './icmp.ts'
 import type { Probe, ProbeOutcome } from './messages.ts'
 import { initPacket, IPPROTO_SCTP, type SctpPacket } from './sctp.ts'
-import { ANY, udpSocket } from './sockets.ts'
+import { freshUdpSocket } from './sockets.ts'
 import { parseReply, type Reply } from './wire.ts'
 
 const IPPROTO_TCP = 6
@@ -127,7 +127,7 @@ export class UdpProbes implements ProbeKind, HostListener {
   #socketOf(family: Family): dgram.Socket {
     const known = this.#sockets.get(family)
     if (known !== undefined) return known
-    const socket = udpSocket(ANY[family], 0)
+    const socket = freshUdpSocket(family)
     this.#sockets.set(family, socket)
     socket.on('error', () => undefined)
     socket.on('message', (bytes, from) => {

@@ -4,6 +4,7 @@
 // answer meanwhile. **Invariant:** a probe is silent only after the deadline, counted from the last first sending, and
 // after everything that had arrived by then was read.
 import { randomBytes } from 'node:crypto'
+import { messageOf } from '../lib/errors.ts'
 import type { LabHost } from './host.ts'
 import type { Probe, ProbeOutcome } from './messages.ts'
 import { canReach, type ProbeKind, type RoundContext, SctpProbes, TcpProbes, UdpProbes } from './probe-kinds.ts'
@@ -23,13 +24,14 @@ export async function runRounds(
   deadlineMs: number,
   inNamespace: InNamespace,
 ): Promise<readonly (readonly ProbeOutcome[])[]> {
+  if (rounds.length === 0) return []
   const done = Promise.withResolvers<void>()
   let open = rounds.length
   const running = rounds.map(({ host, probes }) => new Round(host, probes, () => {
     if (--open === 0) done.resolve()
   }))
   for (const round of running) {
-    await inNamespace(round.netns, () => round.send())
+    await round.sendIn(inNamespace)
     await nextTurn()
   }
   const again = AGAIN.filter((ms) => ms + TOO_LATE < deadlineMs)
@@ -42,7 +44,7 @@ export async function runRounds(
 
 async function sendAgain(rounds: readonly Round[], inNamespace: InNamespace): Promise<void> {
   for (const round of rounds) {
-    if (round.pending > 0) await inNamespace(round.netns, () => round.send())
+    if (round.pending > 0) await round.sendIn(inNamespace)
   }
 }
 
@@ -82,16 +84,21 @@ class Round implements RoundContext {
     if (probes.length === 0) queueMicrotask(onDone)
   }
 
-  get netns(): string {
-    return this.host.spec.netns
-  }
-
   get pending(): number {
     return this.#pending
   }
 
-  /** Sends whatever is pending. In the host's namespace. */
-  send(): void {
+  /** Sends whatever is pending. Where that cannot be done (the namespace is gone, no socket), it has failed. */
+  async sendIn(inNamespace: InNamespace): Promise<void> {
+    try {
+      await inNamespace(this.host.spec.netns, () => this.#send())
+    } catch (error) {
+      const message = messageOf(error)
+      this.probes.forEach((_, index) => this.settle(index, { kind: 'failed', message }))
+    }
+  }
+
+  #send(): void {
     if (this.#stopped) return
     const byKind: Record<Probe['protocol'], number[]> = { TCP: [], UDP: [], SCTP: [] }
     this.probes.forEach((probe, index) => {

@@ -53,6 +53,26 @@ export function udpSocket(address: Address, port: number): dgram.Socket {
   return datagramSocket(familyOf(address), boundSocket(address, port, libc.SOCK_DGRAM, 0))
 }
 
+/** The ports that the kernel chooses from, too. */
+const CLIENT_PORTS = { first: 32_768, last: 60_999 }
+let nextClientPort = CLIENT_PORTS.first + Math.floor(Math.random() * (CLIENT_PORTS.last - CLIENT_PORTS.first))
+
+/**
+ * A UDP socket of any address on a port that this thread has not used for 28,000 sockets, whatever the namespace:
+ * connection tracking remembers a port for minutes, and a pod may be made again with the same address.
+ */
+export function freshUdpSocket(family: Family): dgram.Socket {
+  for (;;) {
+    const port = nextClientPort
+    nextClientPort = port === CLIENT_PORTS.last ? CLIENT_PORTS.first : port + 1
+    try {
+      return udpSocket(ANY[family], port)
+    } catch (error) {
+      if ((error as libc.SyscallError).code !== 'EADDRINUSE') throw error
+    }
+  }
+}
+
 /**
  * A raw socket of an IP protocol as a datagram socket. Its messages begin with the IP header for IPv4, and without for
  * IPv6; send to port `protocol` (IPv6 refuses another one but 0, which Node refuses).

@@ -2,11 +2,11 @@
 //
 // **Invariant:** namespaces of this file's own prefix only; the machine's own network is compared, never changed.
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { labOwner, namespacesOf, removeLeftovers } from '../../src/lab/leftovers.ts'
+import { namespacesOf } from '../../src/lab/leftovers.ts'
 import { openTestbed } from '../../src/lab/open-testbed.ts'
 import type { PodSpec, ProbeRequest, ProbeResult, ProbeSource, Testbed } from '../../src/lab/testbed.ts'
 import { familyOf } from '../../src/model/ip.ts'
@@ -176,6 +176,16 @@ describe('the testbed', function () {
     }
   })
 
+  it('a source that is removed while it asks fails, and nobody else does', async () => {
+    await testbed.addPod(podOn('n1', 'shop/brief', 6))
+    const probes = [{ kind: 'pod', key: 'shop/brief' } as const, sourceOf(PODS[1] as PodSpec)].map((from) => ({ from, address: '10.88.0.3', protocol: 'TCP' as const, port: 8080 }))
+    const asked = testbed.probe(Array.from({ length: 20 }, () => probes).flat(), ANSWERED)
+    await Promise.all([testbed.removePod('shop/brief'), asked])
+    const kinds = (await asked).map((result) => result.kind)
+    assert.deepEqual(new Set(kinds.filter((_, index) => index % 2 === 1)), new Set(['answered']))
+    assert.deepEqual((await testbed.probe(probes, ANSWERED)).map((result) => result.kind), ['failed', 'answered'])
+  })
+
   it('an address belongs to the pod that took it last; the end of an earlier holder takes nothing away', async () => {
     await testbed.addPod(podOn('n1', 'shop/old', 7))
     await testbed.addPod(podOn('n2', 'shop/new', 7))
@@ -247,45 +257,6 @@ describe('the testbed', function () {
     await assert.rejects(openTestbed({ prefix: 'Wrong' }), /lab prefix Wrong/)
   })
 })
-
-describe('a lab that was killed', function () {
-  this.timeout(30_000)
-  const prefix = 'pk-killed-'
-
-  after(async () => void (await removeLeftovers(prefix)))
-
-  it('keeps its namespaces from others while it lives, and leaves nothing that the next one does not remove', async () => {
-    const module = new URL('../../src/lab/open-testbed.ts', import.meta.url).href
-    const script = `const { openTestbed } = await import(${JSON.stringify(module)})
-      const testbed = await openTestbed({ prefix: '${prefix}' })
-      await testbed.addNode('n1')
-      const { pid } = await testbed.start('n1', ['sleep', '1000'], { logFile: '/dev/null' })
-      console.log(pid)`
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const agent = Number(await new Promise<string>((resolve) => child.stdout.once('data', (bytes: Buffer) => resolve(bytes.toString()))))
-    assert.equal(labOwner(prefix), child.pid)
-    await assert.rejects(openTestbed({ prefix }), new RegExp(`belong to process ${child.pid}`))
-    child.kill('SIGKILL')
-    await new Promise((resolve) => child.once('exit', resolve))
-    assert.deepEqual([...namespacesOf(prefix)].sort(), [`${prefix}n1`, `${prefix}outside`, `${prefix}underlay`])
-    assert.equal(existsSync(`/proc/${agent}`), true)
-    const testbed = await openTestbed({ prefix })
-    for (let tries = 0; tries < 50 && isRunning(agent); tries++) await sleep(20)
-    assert.equal(isRunning(agent), false)
-    assert.deepEqual([...namespacesOf(prefix)].sort(), [`${prefix}outside`, `${prefix}underlay`])
-    await testbed.close()
-    assert.deepEqual(namespacesOf(prefix), [])
-  })
-})
-
-/** A killed process whose parent is gone too may stay as a zombie. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
-}
 
 function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
