@@ -1,4 +1,6 @@
-// Orders that do not depend on the locale. **Invariant:** code-unit order, the same on every machine.
+// Orders for Array.sort that do not depend on the locale: names, ids and keys are sorted by them wherever order shows.
+//
+// **Invariant:** code-unit order, the same on every machine.
 
 /** For Array.sort: code-unit order of strings. */
 export function byText(a: string, b: string): number {
