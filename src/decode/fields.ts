@@ -89,8 +89,9 @@ export class FieldReader {
   warnUnknown(mapping: Mapping, field: string, known: readonly string[]): void {
     for (const key of Object.keys(mapping)) {
       if (known.includes(key)) continue
-      const message = `there is no such field here (known: ${known.join(', ')}); it is ignored, as the API server does, and may change what the rest means`
-      this.remark('warning', 'UnknownField', at(field, printable(key)), message)
+      const message = `there is no such field here (known: ${known.join(', ')})`
+      const now = 'it is ignored, as the API server does, and may change what the rest means'
+      this.remark('warning', 'UnknownField', at(field, printable(key)), `${message}; ${now}`)
     }
   }
 

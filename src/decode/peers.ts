@@ -5,7 +5,7 @@
 import { show } from '../lib/show.ts'
 import type { Cidr } from '../model/ip.ts'
 import type { Peer } from '../model/policy.ts'
-import { podSelector } from '../model/selector.ts'
+import { type NamespaceScope, podSelector } from '../model/selector.ts'
 import { EVERYTHING } from '../model/labels.ts'
 import { A_CIDR, cidrOf, covers } from './addresses.ts'
 import { type FieldReader, type Mapping, isMapping, own } from './fields.ts'
@@ -44,7 +44,7 @@ function readPeer(reader: FieldReader, item: unknown, field: string, namespace: 
   const namespaceReading = namespaces === undefined ? null : readSelector(reader, namespaces, `${field}.namespaceSelector`, NO_PEER)
   if (podReading?.readable === false || namespaceReading?.readable === false) return null
   // Rule 12: a podSelector alone selects in the policy's own namespace; rules 13, 14: both are ANDed.
-  const scope = namespaceReading === null ? ({ kind: 'named', name: namespace } as const) : ({ kind: 'matching', selector: namespaceReading.selector } as const)
+  const scope: NamespaceScope = namespaceReading === null ? { kind: 'named', name: namespace } : { kind: 'matching', selector: namespaceReading.selector }
   return Object.freeze({ kind: 'pods', selector: podSelector(scope, podReading?.selector ?? EVERYTHING) })
 }
 

@@ -38,7 +38,8 @@ export function decodePod(raw: unknown, uid: Uid, source?: string): Decoded<Pod>
     ports: readNamedPorts(reader, spec),
     sourcePrefixes: readSourcePrefixes(reader, metadata),
   }
-  const decoded = reader.decoded<Pod>(name === null || namespace === null || labels === null ? null : Object.freeze({ ...pod, namespace, name, labels }))
+  const named = name !== null && namespace !== null && labels !== null
+  const decoded = reader.decoded<Pod>(named ? Object.freeze({ ...pod, namespace, name, labels }) : null)
   return decoded.kind === 'good' ? decoded : Object.freeze({ ...decoded, strict: null })
 }
 
@@ -113,7 +114,8 @@ function readSourcePrefixes(reader: FieldReader, metadata: Mapping): readonly Ci
   if (value === undefined) return Object.freeze([])
   const field = `metadata.annotations[${SOURCE_PREFIXES}]`
   if (typeof value !== 'string') {
-    reader.remark('error', 'InvalidField', field, `found ${show(value)}, expected CIDRs separated by commas; the pod may send as its own addresses only`)
+    const message = `found ${show(value)}, expected CIDRs separated by commas; the pod may send as its own addresses only`
+    reader.remark('error', 'InvalidField', field, message)
     return Object.freeze([])
   }
   const found = new Map<string, Cidr>()

@@ -144,5 +144,6 @@ function duplicate(item: ManifestItem, first: ManifestItem): Problem {
 }
 
 function titleOf(item: ManifestItem): string {
-  return item.namespace === null ? `${item.kind} ${printable(item.name, 253)}` : `${item.kind} ${printable(item.namespace, 253)}/${printable(item.name, 253)}`
+  const name = printable(item.name, 253)
+  return item.namespace === null ? `${item.kind} ${name}` : `${item.kind} ${printable(item.namespace, 253)}/${name}`
 }

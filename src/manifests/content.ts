@@ -34,7 +34,8 @@ export async function readContent(path: string, mostBytes: number = MOST_BYTES):
     const after = await handle.stat({ bigint: true })
     const signature = signatureOf(before)
     if (signature !== signatureOf(after) || BigInt(bytes.length) !== before.size) return { kind: 'changing' }
-    return { kind: 'read', bytes, sha256: createHash('sha256').update(bytes).digest('hex'), signature, modifiedMs: Number(before.mtimeNs / 1_000_000n) }
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    return { kind: 'read', bytes, sha256, signature, modifiedMs: Number(before.mtimeNs / 1_000_000n) }
   } catch (error) {
     return { kind: 'failed', message: explain(error) }
   } finally {

@@ -43,5 +43,6 @@ export async function folderDigest(dir: string): Promise<string> {
 }
 
 export function unreadableFolder(dir: string, message: string): PicketError {
-  return new PicketError('ManifestFolder', `manifests: cannot read the folder ${printable(dir, 256)}: ${message}; expected a folder of YAML and JSON files`)
+  const what = `manifests: cannot read the folder ${printable(dir, 256)}: ${message}`
+  return new PicketError('ManifestFolder', `${what}; expected a folder of YAML and JSON files`)
 }

@@ -101,7 +101,8 @@ function parseChunk(chunk: Chunk): readonly Result[] {
   const json = parseJson(chunk.text)
   if (json !== null) return [json]
   if (chunk.text.length > MOST_YAML) {
-    const message = `found a YAML document of ${chunk.text.length} characters, expected at most ${MOST_YAML} (write it as JSON, or as several documents)`
+    const size = `found a YAML document of ${chunk.text.length} characters, expected at most ${MOST_YAML}`
+    const message = `${size} (write it as JSON, or as several documents)`
     return [{ kind: 'damaged', message }]
   }
   const lines = new LineCounter()

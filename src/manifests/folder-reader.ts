@@ -12,7 +12,7 @@ import { readContent, signatureOf } from './content.ts'
 import { type Covers, digestOf } from './digest.ts'
 import { decodeText, readDocuments } from './documents.ts'
 import { type FileReading, damagedFile, readObjects } from './objects.ts'
-import { walk } from './walk.ts'
+import { isManifest, walk } from './walk.ts'
 
 /** A signature is believed once the content is older than this: file systems' clocks tick every 4 ms or so. */
 const SETTLED_MS = 50
@@ -135,11 +135,7 @@ export class FolderReader {
       return
     }
     const isFolder = [...this.#files.keys()].some((file) => file !== path && isBelow(file, path))
-    if (isFolder) {
-      this.#folderProblems.set(path, message)
-      return
-    }
-    if (!/\.(?:yaml|yml|json)$/.test(path)) {
+    if (isFolder || !isManifest(path.slice(path.lastIndexOf('/') + 1))) {
       this.#folderProblems.set(path, message)
       return
     }

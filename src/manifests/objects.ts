@@ -65,8 +65,14 @@ export function damagedFile(path: string, message: string): FileReading {
 
 function fail(out: Collector, source: string, field: string | undefined, what: string, code = 'MalformedDocument'): void {
   out.damaged = true
-  const message = `${what}; ${STAYS}`
-  out.problems.push({ code, severity: 'error', object: `file ${printable(out.path, 256)}`, ...(field === undefined ? {} : { field }), source: printable(source, 400), message })
+  out.problems.push({
+    code,
+    severity: 'error',
+    object: `file ${printable(out.path, 256)}`,
+    ...(field === undefined ? {} : { field }),
+    source: printable(source, 400),
+    message: `${what}; ${STAYS}`,
+  })
 }
 
 function isMapping(value: unknown): value is Mapping {
@@ -103,7 +109,8 @@ function readObject(out: Collector, value: Mapping, source: string, known: Manif
   if (typeof name !== 'string' || name === '') return fail(out, source, 'metadata.name', `found ${show(name)}, expected the ${known.kind}'s name`)
   const uid = own(metadata, 'uid')
   if (uid !== undefined && (typeof uid !== 'string' || !/^[\x21-\x7e]{1,128}$/.test(uid) || uid.startsWith(MADE_UID))) {
-    return fail(out, source, 'metadata.uid', `found ${show(uid)}, expected none, or a UID (at most 128 printable characters, not beginning with ${MADE_UID})`)
+    const expected = `none, or a UID (at most 128 printable characters, not beginning with ${MADE_UID})`
+    return fail(out, source, 'metadata.uid', `found ${show(uid)}, expected ${expected}`)
   }
   const namespace = own(metadata, 'namespace')
   if (known.namespaced && namespace !== undefined && typeof namespace !== 'string') {
@@ -138,8 +145,15 @@ function readList(out: Collector, value: Mapping, source: string, list: Manifest
 function reportIgnored(out: Collector, source: string): void {
   if (out.ignored.size === 0) return
   const found = [...out.ignored].slice(0, 8).map(([kind, count]) => (count === 1 ? printable(kind) : `${count} of ${printable(kind)}`))
-  const message = `found kind ${found.join(', ')}${out.ignored.size > 8 ? ', ...' : ''}, which is not read here and is ignored; read are ${kindNames()}`
-  out.problems.push({ code: 'UnknownKind', severity: 'warning', object: `file ${printable(out.path, 256)}`, field: 'kind', source: printable(source, 400), message })
+  const kinds = `${found.join(', ')}${out.ignored.size > 8 ? ', ...' : ''}`
+  out.problems.push({
+    code: 'UnknownKind',
+    severity: 'warning',
+    object: `file ${printable(out.path, 256)}`,
+    field: 'kind',
+    source: printable(source, 400),
+    message: `found kind ${kinds}, which is not read here and is ignored; read are ${kindNames()}`,
+  })
   out.ignored.clear()
 }
 
