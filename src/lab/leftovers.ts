@@ -2,7 +2,7 @@
 //
 // **Invariant:** only namespaces whose name begins with the prefix are touched, and only processes whose own network
 // namespace is one of those; a lab that still lives is never pulled from under its process.
-import { readdirSync, readlinkSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { PicketError } from '../lib/errors.ts'
 import { IpBatch } from './ip-batch.ts'
@@ -39,6 +39,8 @@ export async function removeLeftovers(prefix: string): Promise<readonly string[]
   if (owner !== null) {
     throw new PicketError('LabInUse', `the network namespaces ${prefix}* belong to process ${owner}, which is running; end it first, or use another name`)
   }
+  const entering = names.map((name) => enteringArgument(netnsPath(name)))
+  kill(processes().filter((pid) => argumentsOf(pid).some((argument) => entering.includes(argument))))
   endProcessesIn(names)
   await new IpBatch(null).run(names.map((name) => ({ kind: 'run', text: `netns delete ${name}`, mayFail: true })))
   return names
@@ -48,7 +50,16 @@ export async function removeLeftovers(prefix: string): Promise<readonly string[]
 export function endProcessesIn(names: readonly string[]): void {
   const inodes = inodesOf(names)
   if (inodes.size === 0) return
-  for (const pid of processes().filter((candidate) => isInside(candidate, inodes))) {
+  kill(processes().filter((pid) => isInside(pid, inodes)))
+}
+
+/** How nsenter is told to enter the network namespace at a path: who has this argument is on the way in. */
+export function enteringArgument(netns: string): string {
+  return `--net=${netns}`
+}
+
+function kill(pids: readonly number[]): void {
+  for (const pid of pids) {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
@@ -64,6 +75,14 @@ function processes(): readonly number[] {
 
 function isInside(pid: number, inodes: ReadonlySet<string>): boolean {
   return inodes.has(linkedInode(`/proc/${pid}/ns/net`))
+}
+
+function argumentsOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    return []
+  }
 }
 
 function hasThreadInside(pid: number, inodes: ReadonlySet<string>): boolean {

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import os from 'node:os'
 import { PicketError } from '../lib/errors.ts'
+import { enteringArgument } from './leftovers.ts'
 import type { LabProcess } from './testbed.ts'
 
 /** A process that does not go at SIGTERM is killed after this. Milliseconds. */
@@ -13,7 +14,7 @@ const PATIENCE = 3000
 
 function nsenter(netns: string, command: readonly string[]): readonly string[] {
   if (command.length === 0) throw new PicketError('InvalidCommand', 'expected a command to run')
-  return [`--net=${netns}`, '--', ...command]
+  return [enteringArgument(netns), '--', ...command]
 }
 
 /** With this process's own terminal; the exit status, 128 and the number where a signal ended it. */
