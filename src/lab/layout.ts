@@ -46,6 +46,14 @@ function underlayMac(position: number): string {
 
 const run = (text: string, mayFail = false): IpLine => ({ kind: 'run', text, mayFail })
 
+/**
+ * Up, without a link-local address of the kernel's making. Two lines: in one, the kernel sets the link up first, and where
+ * the other end is up already, makes the address (which is the gateway's own for a pod's veth: `address already assigned`).
+ */
+function upLines(link: string): readonly IpLine[] {
+  return [run(`link set dev ${link} addrgenmode none`), run(`link set dev ${link} up`)]
+}
+
 export function underlayLines(): readonly IpLine[] {
   return [run('link set dev lo up'), run(`link add ${BRIDGE} type bridge stp_state 0 mcast_snooping 0`), run(`link set dev ${BRIDGE} addrgenmode none up`)]
 }
@@ -71,7 +79,7 @@ export function hostLines(host: UnderlayHost, more: readonly Address[]): readonl
   const [v4, v6] = underlayAddresses(host.position)
   const lines = [
     run('link set dev lo up'),
-    run(`link set dev ${UPLINK} addrgenmode none up`),
+    ...upLines(UPLINK),
     run(`address add ${v4}/24 dev ${UPLINK}`),
     run(`address add ${v6}/64 dev ${UPLINK} nodad`),
     run(`address add fe80::61:${host.position}/64 dev ${UPLINK} nodad`),
@@ -117,7 +125,7 @@ export function vethLines(pod: Attachment): readonly IpLine[] {
 export function podLines(pod: Attachment): readonly IpLine[] {
   const lines = [
     run('link set dev lo up'),
-    run('link set dev eth0 addrgenmode none up'),
+    ...upLines('eth0'),
     run(`address add fe80::70:${(pod.number >>> 16).toString(16)}:${(pod.number & 0xffff).toString(16)}/64 dev eth0 nodad`),
     ...pod.addresses.map((address) => run(`address add ${address}/${bitsOf(familyOf(address))} dev eth0${familyOf(address) === 6 ? ' nodad' : ''}`)),
   ]
@@ -139,7 +147,7 @@ export function podLines(pod: Attachment): readonly IpLine[] {
 export function attachLines(pod: Attachment): readonly IpLine[] {
   const [nodeV4, nodeV6] = underlayAddresses(pod.node.position)
   return [
-    run(`link set dev ${pod.veth} addrgenmode none up`),
+    ...upLines(pod.veth),
     run(`address add ${POD_GATEWAY_V6}/64 dev ${pod.veth} nodad`),
     ...pod.addresses.flatMap((address) => [
       run(`neighbor replace ${address} lladdr ${podMac(pod)} dev ${pod.veth} nud permanent`),
