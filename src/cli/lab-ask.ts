@@ -107,7 +107,8 @@ export function execCommand(): Command {
     .passThroughOptions()
     .action(async (who: string, command: readonly string[], { name }: { name: string }) => {
       const { netns } = await ask(placesOf(name).socket, { command: 'where', who })
-      process.exitCode = await runIn(netns, command)
+      // Commander keeps the -- where options of ours come first.
+      process.exitCode = await runIn(netns, command[0] === '--' ? command.slice(1) : command)
     })
 }
 

@@ -42,7 +42,10 @@ async function run(file: string, options: RunOptions): Promise<void> {
   const started = performance.now()
   const table = options.output === 'table'
   const total = cases.length
-  for await (const one of runCases(cases, { places, nodes: options.nodes, onProgress: progressOnStderr() }, interrupt.signal)) {
+  const progress = progressOnStderr()
+  // Only until the first result: after that the results are the progress.
+  const onProgress = (text: string): void => (runs.length === 0 ? progress(text) : undefined)
+  for await (const one of runCases(cases, { places, nodes: options.nodes, onProgress }, interrupt.signal)) {
     runs.push(one)
     if (!table) {
       printJson(one.result, 'line')

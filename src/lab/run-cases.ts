@@ -32,14 +32,22 @@ export interface CaseRun {
   readonly step: Step
 }
 
-/** Yields each step's result as soon as it is there. Ends the lab it made, whatever happens; `signal` ends it early. */
+/** Yields each step's result as soon as it is there. Ends the lab it made, whatever happens; `signal` ends it at once. */
 export async function* runCases(cases: readonly PolicyCase[], options: ClusterOptions, signal: AbortSignal): AsyncGenerator<CaseRun> {
   const runner = new CaseRunner(options)
+  const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
+  aborted.catch(() => {})
   try {
     for (const one of cases) {
-      for await (const run of runner.run(one)) {
+      const runs = runner.run(one)
+      for (;;) {
         signal.throwIfAborted()
-        yield run
+        const next = runs.next()
+        // What is under way when somebody interrupts fails as the lab goes; nobody wants to know.
+        next.catch(() => {})
+        const run = await Promise.race([next, aborted])
+        if (run.done === true) break
+        yield run.value
       }
     }
   } finally {
@@ -49,6 +57,7 @@ export async function* runCases(cases: readonly PolicyCase[], options: ClusterOp
 
 class CaseRunner {
   readonly #options: ClusterOptions
+  #opening: Promise<Cluster> | null = null
   #cluster: Cluster | null = null
   #previous: World | null = null
   #serial = 0
@@ -74,9 +83,12 @@ class CaseRunner {
   }
 
   async close(): Promise<void> {
-    const cluster = this.#cluster
+    const opening = this.#opening
+    this.#opening = null
     this.#cluster = null
     this.#previous = null
+    // One that is being made is waited for: it removes itself if that fails.
+    const cluster = await opening?.catch(() => null)
     await cluster?.close()
   }
 
@@ -105,7 +117,8 @@ class CaseRunner {
   async #settle(world: World): Promise<{ readonly ms: number; readonly reason: string | null }> {
     const started = performance.now()
     try {
-      this.#cluster ??= await Cluster.open(this.#options)
+      this.#opening ??= Cluster.open(this.#options)
+      this.#cluster = await this.#opening
       return { ms: await this.#cluster.converge(wantedOf(world, this.#cluster.nodes, this.#cluster.pods, this.#createdAt)), reason: null }
     } catch (error) {
       // Anything but an agent that does not follow is ours or the machine's, and would fail every other case too.
