@@ -4,7 +4,7 @@
 //
 // **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
 import type { AgentConfig } from '../config.ts'
-import { decodeObject, objectKindOf, type ObjectKind } from '../decode/decode.ts'
+import { decodeObject, objectKindOf, type DecodedObject, type ObjectKind } from '../decode/decode.ts'
 import { openKernel } from '../kernel/open.ts'
 import type { Clock } from '../lib/clock.ts'
 import { problemKey, type Problem } from '../lib/problem.ts'
@@ -127,9 +127,9 @@ class Agent implements RunningAgent {
         if (kind !== null) this.#turns.inbox.push({ verb: 'delete', kind, key: event.uid })
         continue
       }
-      const { kind, value, uid, source } = event.object
+      const { kind, value, uid, source, order } = event.object
       const decoded = decodeObject(kind, value, uid, source)
-      if (decoded !== null) this.#turns.inbox.push({ verb: 'upsert', key: uid, ...decoded } as SourceEvent)
+      if (decoded !== null) this.#turns.inbox.push({ verb: 'upsert', key: uid, kind: decoded.kind, decoded: ordered(decoded, order) } as SourceEvent)
     }
     this.#setProblems('manifests', batch.problems)
     this.#covers = batch.covers
@@ -204,3 +204,9 @@ class Agent implements RunningAgent {
 
 /** What the manifests' source lists; interfaces come from the kernel. */
 const MANIFEST_KINDS: readonly ObjectKind[] = ['namespace', 'node', 'pod', 'policy']
+
+/** Manifests seldom say when an object was created; the order in which they came tells who owns an address (rule 94). */
+function ordered({ decoded }: DecodedObject, order: number): DecodedObject['decoded'] {
+  if (decoded.kind === 'bad' || !('createdAt' in decoded.row) || decoded.row.createdAt !== 0) return decoded
+  return { ...decoded, row: Object.freeze({ ...decoded.row, createdAt: order }) } as DecodedObject['decoded']
+}

@@ -13,6 +13,7 @@ import { readPeers } from './peers.ts'
 import { readPorts } from './ports.ts'
 import { readSelector } from './selector.ts'
 
+const API_VERSION = 'networking.k8s.io/v1'
 const OBJECT_FIELDS = ['apiVersion', 'kind', 'metadata', 'spec', 'status']
 const SPEC_FIELDS = ['podSelector', 'policyTypes', 'ingress', 'egress']
 const RULE_FIELDS = { ingress: ['from', 'ports'], egress: ['to', 'ports'] } as const
@@ -32,6 +33,9 @@ export function decodePolicy(raw: unknown, uid: Uid, source?: string): Decoded<P
   const namespace = readNamespace(reader, metadata, strictName) ?? standIn(own(metadata, 'namespace'))
   if (name === null || namespace === null) return reader.decoded<Policy>(null)
 
+  const apiVersion = own(object, 'apiVersion')
+  // Items of a list need not repeat it. An old version served the same fields: by them it fails closed.
+  if (apiVersion !== undefined && apiVersion !== API_VERSION) reader.error('apiVersion', apiVersion, API_VERSION, strictName)
   reader.warnUnknown(object, '', OBJECT_FIELDS)
   const spec = reader.optionalMapping(own(object, 'spec'), 'spec', 'all pods of its namespace are isolated in both directions')
   if (own(object, 'spec') === undefined) {

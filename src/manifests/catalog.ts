@@ -12,6 +12,8 @@ import { type FileReading, MADE_UID, type ManifestItem } from './objects.ts'
 /** `uid` is the object's own or made here: `manifest:Pod/shop/web#2`, the second that was created under that name. */
 export interface ManifestObject extends Omit<ManifestItem, 'uid'> {
   readonly uid: string
+  /** In which order the objects of this folder were created, from 1: time, where they do not say any. */
+  readonly order: number
 }
 
 export type ManifestEvent =
@@ -29,6 +31,7 @@ interface FileState {
 interface Current {
   readonly item: ManifestItem
   readonly uid: string
+  readonly order: number
 }
 
 export class Catalog {
@@ -36,6 +39,7 @@ export class Catalog {
   #current: ReadonlyMap<string, Current> = new Map()
   /** How often each name was created; grows with the names that were ever used. */
   readonly #created = new Map<string, number>()
+  #creations = 0
 
   setFile(path: string, reading: FileReading): void {
     const before = this.#files.get(path)
@@ -63,8 +67,9 @@ export class Catalog {
       const before = this.#current.get(key)
       const stays = before !== undefined && keepsIdentity(before, item)
       const uid = stays ? before.uid : this.#identify(key, item)
-      next.set(key, { item, uid })
-      if (!stays || !sameItem(before.item, item)) upserts.push({ verb: 'upsert', object: Object.freeze({ ...item, uid }) })
+      const order = stays ? before.order : ++this.#creations
+      next.set(key, { item, uid, order })
+      if (!stays || !sameItem(before.item, item)) upserts.push({ verb: 'upsert', object: Object.freeze({ ...item, uid, order }) })
     }
     this.#current = next
     return { events: [...deletions, ...upserts], problems }

@@ -6,13 +6,15 @@ export interface ManifestKind {
   readonly kind: string
   readonly apiVersion: string
   readonly namespaced: boolean
+  /** Versions that are passed on all the same: decode/ refuses them, and fails closed by what they say. */
+  readonly otherVersions?: readonly string[]
 }
 
 export const MANIFEST_KINDS: readonly ManifestKind[] = [
   { kind: 'Namespace', apiVersion: 'v1', namespaced: false },
   { kind: 'Node', apiVersion: 'v1', namespaced: false },
   { kind: 'Pod', apiVersion: 'v1', namespaced: true },
-  { kind: 'NetworkPolicy', apiVersion: 'networking.k8s.io/v1', namespaced: true },
+  { kind: 'NetworkPolicy', apiVersion: 'networking.k8s.io/v1', namespaced: true, otherVersions: ['extensions/v1beta1', 'networking.k8s.io/v1beta1'] },
   { kind: 'Service', apiVersion: 'v1', namespaced: true },
   { kind: 'EndpointSlice', apiVersion: 'discovery.k8s.io/v1', namespaced: true },
 ]

@@ -96,10 +96,10 @@ function readValue(out: Collector, value: unknown, source: string, inList: Manif
     return
   }
   const apiVersion = own(value, 'apiVersion') ?? inList?.apiVersion
-  if (apiVersion !== known.apiVersion) {
+  if (apiVersion !== known.apiVersion && !known.otherVersions?.includes(String(apiVersion))) {
     return fail(out, source, 'apiVersion', `found ${show(apiVersion)}, expected ${known.apiVersion} for a ${kind}`)
   }
-  readObject(out, value, source, known)
+  readObject(out, value, source, { ...known, apiVersion: String(apiVersion) })
 }
 
 function readObject(out: Collector, value: Mapping, source: string, known: ManifestKind): void {

@@ -38,6 +38,12 @@ describe('decode: NetworkPolicy, isolation', () => {
     assert.equal(good(policy({ podSelector: { matchLabels: { app: 'web' } } })).pods.text, 'app=web')
   })
 
+  it('a version that the API no longer serves is bad, and still isolates and allows as it says', () => {
+    const old = { ...(policy({ ingress: [{}] }) as object), apiVersion: 'extensions/v1beta1' }
+    assert.deepEqual(strict(old).isolates, ingressOnly)
+    assert.deepEqual(fieldsOf(old), ['apiVersion'])
+  })
+
   it('an absent spec is the empty one, and a warning', () => {
     const decoded = policy(undefined)
     assert.deepEqual(good(decoded).isolates, ingressOnly)

@@ -33,6 +33,17 @@ describe('manifests: identity', () => {
     assert.deepEqual(texts(catalog.settle().events), ['- u2', '+ manifest:Pod/shop/web#3'])
   })
 
+  it('rule 94: objects say in which order they were created, and an edit does not change it', async () => {
+    const catalog = new Catalog()
+    const orders = (): number[] => catalog.settle().events.flatMap((e) => (e.verb === 'upsert' ? [e.object.order] : []))
+    await set(catalog, 'b.yaml', pod('old'))
+    assert.deepEqual(orders(), [1])
+    await set(catalog, 'a.yaml', pod('new'))
+    assert.deepEqual(orders(), [2])
+    await set(catalog, 'b.yaml', pod('old', '  labels: {a: b}\n'))
+    assert.deepEqual(orders(), [1])
+  })
+
   it('an object that moves to another file stays the same', async () => {
     const catalog = new Catalog()
     await set(catalog, 'a.yaml', pod('web'))

@@ -101,7 +101,7 @@ describe('manifests: objects', () => {
       ['apiVersion: v1\nkind: Pod\nmetadata: {name: 5}\n', 'metadata.name', /found 5/],
       ['apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: 5}\n', 'metadata.namespace', /found 5/],
       ['apiVersion: v1\nkind: Pod\nmetadata: {name: a, uid: "manifest:x"}\n', 'metadata.uid', /found "manifest:x"/],
-      ['apiVersion: extensions/v1beta1\nkind: NetworkPolicy\nmetadata: {name: a}\n', 'apiVersion', /found "extensions\/v1beta1", expected networking.k8s.io\/v1/],
+      ['apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: a}\n', 'apiVersion', /found "projectcalico.org\/v3", expected networking.k8s.io\/v1/],
       ['kind: Pod\nmetadata: {name: a}\n', 'apiVersion', /found nothing, expected v1/],
       ['apiVersion: v1\nkind: List\nitems: 5\n', 'items', /found 5/],
       ['apiVersion: v2\nkind: PodList\nitems: []\n', 'apiVersion', /found "v2"/],
