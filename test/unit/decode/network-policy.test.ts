@@ -39,7 +39,7 @@ describe('decode: NetworkPolicy, isolation', () => {
   })
 
   it('a version that the API no longer serves is bad, and still isolates and allows as it says', () => {
-    const old = { ...(policy({ ingress: [{}] }) as object), apiVersion: 'extensions/v1beta1' }
+    const old = decodePolicy({ apiVersion: 'extensions/v1beta1', metadata: { namespace: 'shop', name: 'web' }, spec: { ingress: [{}] } }, 'u1')
     assert.deepEqual(strict(old).isolates, ingressOnly)
     assert.deepEqual(fieldsOf(old), ['apiVersion'])
   })
