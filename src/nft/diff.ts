@@ -101,11 +101,12 @@ function changedElements(from: SetState, to: SetState, keys: ReadonlySet<string>
 
 /**
  * Up to how many deletes are cheaper than refilling. Deleting an interval costs nft 1.0.6 half a microsecond for each
- * interval of the set (26 s for 10,000 of 10,000), a concatenated one the kernel a tenth of that; refilling costs 13 for each.
+ * interval of the set (26 s for 10,000 of 10,000), refilling costs 13 for each and loses no packet (0 of 2,000,000 in 123
+ * refills). Of concatenated intervals the kernel flushes no faster than it deletes.
  */
 function cheapDeletes({ object }: SetState): number {
-  if (!object.flags.includes('interval') || object.flags.includes('timeout')) return Infinity
-  return object.key.length === 1 ? 25 : 250
+  const refills = object.flags.includes('interval') && object.key.length === 1 && !object.flags.includes('timeout')
+  return refills ? 25 : Infinity
 }
 
 function isKernels(set: SetState): boolean {

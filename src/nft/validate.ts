@@ -117,10 +117,14 @@ function checkInterface(object: string, part: string): void {
 }
 
 export function checkValue(object: string, value: string): void {
-  if (PLAIN.test(value) && !VERDICT.test(value)) return
   const verdict = VERDICT.exec(value)
-  if (verdict === null) checkKey(object, value)
+  if (verdict === null) checkData(object, value)
   else if (verdict[1] !== undefined) checkName('chain', verdict[1])
+}
+
+function checkData(object: string, value: string): void {
+  if (value === 'goto' || value === 'jump') throw new InvalidObject(object, `the verdict ${value} names no chain`)
+  checkKey(object, value)
 }
 
 /** `parts` null where the set's declaration is not at hand: then all have as many as the first. */

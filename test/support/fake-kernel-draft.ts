@@ -30,7 +30,7 @@ export class Draft {
     for (const object of added) this.#add(object)
     const adds = operations.filter((o): o is ElementsOperation => o.verb === 'add-elements' || o.verb === 'refill-elements')
     for (const o of adds) if (!isVerdicts(o)) this.#addElements(o)
-    for (const object of [...added, ...rewrites]) if (object.kind === 'chain') this.#addRules(object)
+    for (const object of [...added, ...rewrites]) if (object.kind === 'chain' && object.rules.length > 0) this.#addRules(object)
     for (const o of adds) if (isVerdicts(o)) this.#addElements(o)
   }
 
