@@ -33,6 +33,8 @@ export class FlowClient {
   #lastAnswer = 0
   #longestGap = 0
   #broken: string | null = null
+  /** When it was asked to end: what comes or does not come later makes no gap. */
+  #endedAt: number | null = null
   #stopped = false
 
   /** In the namespace of the host that sends. */
@@ -130,26 +132,26 @@ export class FlowClient {
       lost,
       duplicated: this.#duplicated,
       lastAnswerAt: this.#lastAnswerAt,
-      longestGapMs: Math.max(this.#longestGap, this.#stopped ? 0 : now - this.#lastAnswer),
+      longestGapMs: Math.max(this.#longestGap, (this.#endedAt ?? now) - this.#lastAnswer),
       by: { ...this.#by },
       broken: this.#broken,
     }
   }
 
   async stop(): Promise<FlowStats> {
+    this.#endedAt ??= performance.now()
     if (this.#timer !== null) clearInterval(this.#timer)
     const until = performance.now() + LAST_ANSWERS
     while (this.#pending.size > 0 && this.#broken === null && performance.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
-    const allAnswered = this.#pending.size === 0
-    const { longestGapMs } = this.stats()
     this.#close()
-    return { ...this.stats(), longestGapMs: allAnswered ? this.#longestGap : longestGapMs }
+    return this.stats()
   }
 
   /** For a source that goes away: ends at once; the numbers stay. */
   abandon(): void {
+    this.#endedAt ??= performance.now()
     this.#break('the source was removed')
     this.#close()
   }

@@ -92,7 +92,8 @@ export function hostLines(host: UnderlayHost, more: readonly Address[]): readonl
 
 /** In a host's namespace: where another host of the underlay is. */
 export function neighbourLines(other: UnderlayHost): readonly IpLine[] {
-  return underlayAddresses(other.position).map((address) => run(`neighbor replace ${address} lladdr ${underlayMac(other.position)} dev ${UPLINK} nud permanent`))
+  const mac = underlayMac(other.position)
+  return underlayAddresses(other.position).map((address) => run(`neighbor replace ${address} lladdr ${mac} dev ${UPLINK} nud permanent`))
 }
 
 /** A pod's place in the network. */

@@ -148,7 +148,7 @@ export class NamespaceTestbed implements Testbed {
     return runInNetns(this.netnsOf(where), command)
   }
 
-  async start(node: string, command: readonly string[], options: { readonly logFile: string; readonly env?: Readonly<Record<string, string>> }): Promise<LabProcess> {
+  async start(node: string, command: readonly string[], options: Parameters<Testbed['start']>[2]): Promise<LabProcess> {
     const { handle, processes } = this.#node(node)
     const running = startInNetns(handle.path, command, options.logFile, options.env ?? {})
     processes.add(running)
@@ -208,8 +208,8 @@ export class NamespaceTestbed implements Testbed {
 
   #host(where: ProbeSource): HostHandle {
     const found = this.#find(where)
-    if (found === null) throw new PicketError('NotFound', `the lab has no ${where.kind} ${where.kind === 'node' ? where.name : where.kind === 'pod' ? where.key : ''}`)
-    return found
+    if (found !== null) return found
+    throw new PicketError('NotFound', `the lab has no ${where.kind} ${where.kind === 'node' ? where.name : where.kind === 'pod' ? where.key : 'host'}`)
   }
 
   #node(name: string): Node {

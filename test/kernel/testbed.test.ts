@@ -31,7 +31,8 @@ interface Expected extends ProbeRequest {
 }
 
 function everyProbe(sources: readonly ProbeSource[], targets: readonly PodSpec[]): readonly Expected[] {
-  return sources.flatMap((from) => targets.flatMap((pod) => pod.addresses.flatMap((address) => pod.ports.map((port) => ({ from, address, ...port, to: pod.key })))))
+  const to = (pod: PodSpec) => pod.addresses.flatMap((address) => pod.ports.map((port) => ({ address, ...port, to: pod.key })))
+  return sources.flatMap((from) => targets.flatMap(to).map((target) => ({ from, ...target })))
 }
 
 function describeResult(result: ProbeResult | undefined): string {
@@ -72,8 +73,9 @@ function noRules(testbed: Testbed): void {
 
 /** The machine's own links, addresses, routes and tables. Lifetimes of addresses run down by themselves. */
 function ownNetwork(): string {
-  const commands = [['ip', 'link'], ['ip', 'address'], ['ip', 'route', 'show', 'table', 'all'], ['ip', '-6', 'route', 'show', 'table', 'all'], ['nft', 'list', 'ruleset']]
-  return commands.map(([command, ...args]) => spawnSync(command as string, args, { encoding: 'utf8' }).stdout).join('\n').replace(/(valid_lft|preferred_lft|expires) \d+sec/g, '')
+  const commands = ['ip link', 'ip address', 'ip -4 route show table all', 'ip -6 route show table all', 'nft list ruleset']
+  const output = commands.map((command) => spawnSync('sh', ['-c', command], { encoding: 'utf8' }).stdout).join('\n')
+  return output.replace(/(valid_lft|preferred_lft|expires) \d+sec/g, '')
 }
 
 describe('the testbed', function () {
@@ -116,7 +118,8 @@ describe('the testbed', function () {
 
   it('nodes and the outside host answer pods, at every address', async () => {
     const hosts = [...testbed.nodes, { name: 'outside', ...testbed.outside }]
-    const probes = hosts.flatMap(({ name, addresses }) => addresses.flatMap((address) => testbed.hostPorts.map((port) => ({ from: sourceOf(PODS[0] as PodSpec), address, ...port, to: name }))))
+    const targets = hosts.map(({ name, addresses }) => ({ key: name, node: '', addresses, ports: testbed.hostPorts }))
+    const probes = everyProbe([sourceOf(PODS[0] as PodSpec)], targets)
     assert.equal(probes.length, 24)
     assert.deepEqual(await outcomes(testbed, probes, ANSWERED), expectedOutcomes(probes, () => null))
   })
@@ -178,7 +181,8 @@ describe('the testbed', function () {
 
   it('a source that is removed while it asks fails, and nobody else does', async () => {
     await testbed.addPod(podOn('n1', 'shop/brief', 6))
-    const probes = [{ kind: 'pod', key: 'shop/brief' } as const, sourceOf(PODS[1] as PodSpec)].map((from) => ({ from, address: '10.88.0.3', protocol: 'TCP' as const, port: 8080 }))
+    const sources: ProbeSource[] = [{ kind: 'pod', key: 'shop/brief' }, sourceOf(PODS[1] as PodSpec)]
+    const probes = sources.map((from) => ({ from, address: '10.88.0.3', protocol: 'TCP' as const, port: 8080 }))
     const asked = testbed.probe(Array.from({ length: 20 }, () => probes).flat(), ANSWERED)
     await Promise.all([testbed.removePod('shop/brief'), asked])
     const kinds = (await asked).map((result) => result.kind)
@@ -198,7 +202,8 @@ describe('the testbed', function () {
   it('a node that comes later knows the pods, and its end takes its pods along', async () => {
     await testbed.addNode('n3')
     await testbed.addPod(podOn('n3', 'shop/late', 8))
-    const probes = [...everyProbe([{ kind: 'node', name: 'n3' }, { kind: 'pod', key: 'shop/late' }], PODS), ...everyProbe(PODS.map(sourceOf), [podOn('n3', 'shop/late', 8)])]
+    const fromLate = everyProbe([{ kind: 'node', name: 'n3' }, { kind: 'pod', key: 'shop/late' }], PODS)
+    const probes = [...fromLate, ...everyProbe(PODS.map(sourceOf), [podOn('n3', 'shop/late', 8)])]
     assert.deepEqual(await outcomes(testbed, probes, ANSWERED), expectedOutcomes(probes, () => null))
     await testbed.removeNode('n3')
     assert.deepEqual(testbed.nodes.map((node) => node.name), ['n1', 'n2'])
@@ -215,7 +220,8 @@ describe('the testbed', function () {
 
   it('servers can be added; a person gets HTTP', async () => {
     await testbed.serve({ kind: 'pod', key: 'shop/api' }, [{ protocol: 'TCP', port: 80 }])
-    assert.equal(await testbed.exec(sourceOf(PODS[0] as PodSpec), ['bash', '-c', 'exec 3<>/dev/tcp/10.88.0.2/80; printf "GET / HTTP/1.1\\r\\n\\r\\n" >&3; grep -q "^shop/api at 10.88.0.2:80, asked by 10.88.0.1" <&3']), 0)
+    const ask = 'exec 3<>/dev/tcp/10.88.0.2/80; printf "GET / HTTP/1.1\\r\\n\\r\\n" >&3; grep -q "^shop/api at 10.88.0.2:80, asked by 10.88.0.1" <&3'
+    assert.equal(await testbed.exec(sourceOf(PODS[0] as PodSpec), ['bash', '-c', ask]), 0)
     assert.equal(await testbed.exec({ kind: 'outside' }, ['false']), 1)
   })
 
@@ -226,7 +232,8 @@ describe('the testbed', function () {
       const well = await flow.stats()
       assert.ok(well.answered > 50 && well.lost === 0 && well.duplicated === 0 && well.broken === null, JSON.stringify(well))
       assert.deepEqual(Object.keys(well.by), ['shop/api'])
-      for (const node of testbed.nodes) nft(node.netns, 'table inet testbed { chain cut { type filter hook forward priority -10; ip6 daddr fd00:88::2 drop; }; }')
+      const cutting = 'table inet testbed { chain cut { type filter hook forward priority -10; ip6 daddr fd00:88::2 drop; }; }'
+      for (const node of testbed.nodes) nft(node.netns, cutting)
       await sleep(900)
       const cut = await flow.stats()
       assert.ok(cut.lost > 30 && cut.longestGapMs > 500, JSON.stringify(cut))
@@ -242,7 +249,8 @@ describe('the testbed', function () {
 
   it('processes run in their node\'s namespace, log to their file, and end', async () => {
     const logFile = path.join(folder, 'agent.log')
-    const running = await testbed.start('n1', ['bash', '-c', 'echo "$GREETING"; ip -br address show dev uplink; exec sleep 100'], { logFile, env: { GREETING: 'hello' } })
+    const script = 'echo "$GREETING"; ip -br address show dev uplink; exec sleep 100'
+    const running = await testbed.start('n1', ['bash', '-c', script], { logFile, env: { GREETING: 'hello' } })
     for (let tries = 0; tries < 100 && !(existsSync(logFile) && readFileSync(logFile, 'utf8').includes('uplink')); tries++) await sleep(20)
     assert.match(readFileSync(logFile, 'utf8'), /^hello\nuplink.*192\.168\.61\.11\//)
     running.kill('SIGTERM')
