@@ -19,7 +19,9 @@ export class NftProcessRunner implements Runner {
 
   async run(run: Run): Promise<RunResult> {
     const end = performance.now() + run.deadline
-    if ((await within(this.#running.then(() => true), run.deadline)) === null) return { kind: 'lost', message: 'the nft process that was killed before still lives' }
+    if ((await within(this.#running.then(() => true), run.deadline)) === null) {
+      return { kind: 'lost', message: 'the nft process that was killed before still lives' }
+    }
     const ended = this.#spawn(run)
     this.#running = ended
     const result = await within(ended, end - performance.now())

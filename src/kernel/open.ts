@@ -39,10 +39,15 @@ export async function openKernel(options: OpenKernelOptions): Promise<Kernel> {
     if (tried.kind === 'works') return new TextKernel(`libnftables ${tried.version}`, runner, deadlines)
     await runner.close()
     if (tried.kind === 'refused') throw tried.error
-    if (access === 'libnftables') throw new PicketError('NoLibnftables', `libnftables cannot be used: ${tried.message}; install libnftables1, or set kernelAccess to nft`)
+    if (access === 'libnftables') {
+      throw new PicketError('NoLibnftables', `libnftables cannot be used: ${tried.message}; install libnftables1, or set kernelAccess to nft`)
+    }
     onNote?.(`libnftables cannot be used (${tried.message}); nft is spawned for each commit instead, which is slower`)
   }
-  if ((await nftVersion()) === null) throw new PicketError('NoNft', 'there is neither libnftables.so.1 nor the program nft on this machine; install the package nftables')
+  if ((await nftVersion()) === null) {
+    const missing = access === 'nft' ? 'there is no program nft' : 'there is neither a usable libnftables.so.1 nor the program nft'
+    throw new PicketError('NoNft', `${missing} on this machine; install the package nftables`)
+  }
   const runner = new NftProcessRunner(netns)
   const tried = await tryOut(runner)
   if (tried.kind === 'works') return new TextKernel(`nft ${tried.version}`, runner, deadlines)
@@ -73,7 +78,8 @@ export function refusal(output: string, text: string): PicketError {
     return new PicketError('NotPermitted', `no right to change nftables (${reason}); run as root, or with CAP_NET_ADMIN`)
   }
   if (/cannot be started/.test(output)) return new PicketError('NoNft', `${reason}; install the packages nftables and util-linux`)
-  return new PicketError('NoNftables', `this kernel cannot do what is needed (${reason}); load the modules nf_tables, nft_ct and nf_conntrack, or use a kernel that has them`)
+  const advice = 'load the modules nf_tables, nft_ct and nf_conntrack, or use a kernel that has them'
+  return new PicketError('NoNftables', `this kernel cannot do what is needed (${reason}); ${advice}`)
 }
 
 function versionOf(listing: string): string {

@@ -75,7 +75,12 @@ export type Operation =
       readonly owners: readonly Owner[]
     }
   /** Empties a set that stays and gives it exactly these elements: loses no packet either, and nft is faster at it than at many deletes. */
-  | { readonly verb: 'refill-elements'; readonly set: { readonly kind: 'set' | 'map'; readonly name: string }; readonly elements: readonly Element[]; readonly owners: readonly Owner[] }
+  | {
+      readonly verb: 'refill-elements'
+      readonly set: { readonly kind: 'set' | 'map'; readonly name: string }
+      readonly elements: readonly Element[]
+      readonly owners: readonly Owner[]
+    }
 
 /** All or nothing. `stage` adds what nothing reaches yet, `switch` changes what packets see, `sweep` deletes what nothing names. */
 export interface Transaction {

@@ -26,7 +26,8 @@ export function redefinedSets(applied: TableState, wanted: TableState, dirty: Di
 export function redefine(redefined: ReadonlySet<string>, applied: TableState, wanted: TableState, owners: OwnersOf): Operation[] {
   const operations: Operation[] = []
   for (const chain of applied.chains.values()) {
-    if (!wanted.chains.has(chain.name) && chain.rules.length > 0) operations.push({ verb: 'rewrite', object: { ...chain, rules: [] }, owners: owners(chain.name) })
+    if (wanted.chains.has(chain.name) || chain.rules.length === 0) continue
+    operations.push({ verb: 'rewrite', object: { ...chain, rules: [] }, owners: owners(chain.name) })
   }
   for (const name of redefined) {
     const from = applied.sets.get(name)

@@ -11,7 +11,8 @@ export function sweep(applied: TableState, wanted: TableState, dirty: Dirty, own
   const chains = leaving(dirty.chains, applied.chains, wanted.chains)
   const sets = leaving(dirty.sets.keys(), applied.sets, wanted.sets)
   const counters = leaving(dirty.counters, applied.counters, wanted.counters)
-  const flushed = chains.filter((chain) => chain.rules.length > 0).map((chain): Operation => ({ verb: 'rewrite', object: { ...chain, rules: [] }, owners: owners(chain.name) }))
+  const flush = (chain: Chain): Operation => ({ verb: 'rewrite', object: { ...chain, rules: [] }, owners: owners(chain.name) })
+  const flushed = chains.filter((chain) => chain.rules.length > 0).map(flush)
   const remove = (kind: 'chain' | 'set' | 'map' | 'counter', name: string): Operation => ({ verb: 'delete', object: { kind, name }, owners: owners(name) })
   const verdictMaps = sets.filter(namesChains)
 

@@ -56,7 +56,8 @@ export function checkSet(set: NftSet | NftMap): void {
   if (set.key.length === 0 || (set.kind === 'map' && set.data.length === 0)) throw new InvalidObject(object, 'it needs a key, a map data too')
   for (const text of expressions) if (!/^[a-z][A-Za-z0-9 ()&_-]*$/.test(text)) throw new InvalidObject(object, `${JSON.stringify(text)} is no expression`)
   for (const [field, value] of [['timeout', set.timeout], ['size', set.size]] as const) {
-    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) throw new InvalidObject(object, `${field} is ${value}, expected a whole number above 0`)
+    if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue
+    throw new InvalidObject(object, `${field} is ${value}, expected a whole number above 0`)
   }
 }
 
@@ -68,8 +69,9 @@ export function checkChain(chain: Chain): void {
   checkName('chain', chain.name)
   const object = `chain ${chain.name}`
   if (chain.base !== undefined) {
-    if (!/^[a-z]+$/.test(chain.base.hook)) throw new InvalidObject(object, `${JSON.stringify(chain.base.hook)} is no hook`)
-    if (!/^([a-z]+( ?[+-] ?[0-9]+)?|-?[0-9]+)$/.test(chain.base.priority)) throw new InvalidObject(object, `${JSON.stringify(chain.base.priority)} is no priority`)
+    const { hook, priority } = chain.base
+    if (!/^[a-z]+$/.test(hook)) throw new InvalidObject(object, `${JSON.stringify(hook)} is no hook`)
+    if (!/^([a-z]+( ?[+-] ?[0-9]+)?|-?[0-9]+)$/.test(priority)) throw new InvalidObject(object, `${JSON.stringify(priority)} is no priority`)
   }
   for (const rule of chain.rules) checkRule(object, rule)
 }
@@ -111,7 +113,9 @@ export function checkKey(object: string, key: string): number {
 function checkInterface(object: string, part: string): void {
   const name = part.slice(1, -1)
   const fine = part.length > 2 && part.startsWith('"') && part.endsWith('"') && !/["\\\s\0-\x1f\x7f]/.test(name)
-  if (!fine) throw new InvalidObject(object, `${JSON.stringify(part.slice(0, 80))} is no part of a key: expected a value, a range, or a name of an interface in quotes`)
+  if (!fine) {
+    throw new InvalidObject(object, `${JSON.stringify(part.slice(0, 80))} is no part of a key: expected a value, a range, or an interface in quotes`)
+  }
   if (name.endsWith('*')) throw new InvalidObject(object, `nft would read the interface ${part} as a wildcard`)
   if (Buffer.byteLength(name) > MAX_INTERFACE_BYTES) throw new InvalidObject(object, `the interface ${part} has more than ${MAX_INTERFACE_BYTES} bytes`)
 }
@@ -135,7 +139,9 @@ export function checkElements(object: string, elements: readonly Element[], part
     expected ??= count
     if (count !== expected) throw new InvalidObject(object, `element ${JSON.stringify(key)} has ${count} parts, expected ${expected}`)
     if (value !== undefined) checkValue(object, value)
-    if (withValues && isMap !== (value !== undefined)) throw new InvalidObject(object, `element ${JSON.stringify(key)}: elements of maps have a value, those of sets have none`)
+    if (withValues && isMap !== (value !== undefined)) {
+      throw new InvalidObject(object, `element ${JSON.stringify(key)}: elements of maps have a value, those of sets have none`)
+    }
   }
 }
 
