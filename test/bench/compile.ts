@@ -1,7 +1,10 @@
 // How long compiling takes: a large cluster from nothing, and then one change at a time.
 //
-// Rows in, wanted table out; no kernel, no decoding. Memory is what the process's heap holds after collection.
+// Rows in, wanted table out; no kernel, no decoding. Memory is the peak of a process of its own.
 // **Invariant:** every change is measured on the same full cluster, and undone by the next of its kind.
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { keepHeapSmall } from '../../src/lib/heap.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { Turns, type TurnReport } from '../../src/agent/turn.ts'
 import { bigCluster, LOCAL_NODE, onePod, type BigCluster } from '../support/big-cluster.ts'
@@ -9,11 +12,11 @@ import { namespace, policy } from '../support/builders.ts'
 import { syncAll, upsert } from '../support/cluster-feed.ts'
 import { median, type Bench, type Figure } from './bench.ts'
 
-const SIZE = { pods: 50_000, local: 110 }
+export const SIZE = { pods: 50_000, local: 110 }
 const FULL_RUNS = 5
 const CHANGES = 200
 
-function newTurns(): Turns {
+export function newTurns(): Turns {
   return new Turns({
     clock: systemClock,
     onWork: () => undefined,
@@ -52,6 +55,7 @@ export const bench: Bench = {
   name: 'compile',
   about: `${SIZE.pods} pods, ${SIZE.pods / 10} policies, ${SIZE.pods / 50} namespaces, ${SIZE.local} local pods; medians of ${FULL_RUNS} full compiles and ${CHANGES} changes of each kind`,
   run: async (note) => {
+    keepHeapSmall()
     const cluster = bigCluster(SIZE)
     global.gc?.()
     const heapBefore = process.memoryUsage().heapUsed
@@ -66,7 +70,8 @@ export const bench: Bench = {
     }
     turns.translator.wanted.takeDirty()
     global.gc?.()
-    const memory = process.memoryUsage()
+    const heap = process.memoryUsage().heapUsed - heapBefore
+    const peak = Number(execFileSync(process.execPath, [fileURLToPath(new URL('compile-once.ts', import.meta.url))]))
     const remote = 1
     const local = cluster.pods.findIndex((p) => p.node === LOCAL_NODE)
     const flip = (i: number): Record<string, string> => ({ release: i % 2 === 0 ? 'flip' : 'flop' })
@@ -80,8 +85,8 @@ export const bench: Bench = {
     return [
       ms('full compile', median(full), '< 1500'),
       ...figures.flatMap(([name, m]): Figure[] => [ms(name, m.ms, '< 1'), { name: `${name}: rows touched`, value: m.rows, unit: 'rows', aim: '' }]),
-      { name: 'heap of one compiled cluster, rows included', value: (memory.heapUsed - heapBefore) / 1e6, unit: 'MB', aim: '' },
-      { name: 'resident memory of the whole process', value: memory.rss / 1e6, unit: 'MB', aim: '< 300' },
+      { name: 'heap of one compiled cluster, rows left out', value: heap / 1e6, unit: 'MB', aim: '' },
+      { name: 'peak memory of a process that compiles once, rows included', value: peak / 1e6, unit: 'MB', aim: '< 300' },
     ]
   },
 }
