@@ -28,16 +28,21 @@ export interface TracePacket {
   readonly ctState: 'new' | 'established' | 'related' | 'invalid' | 'untracked'
   readonly ctDirection: 'original' | 'reply'
   readonly icmpType?: number
+  /** As it arrives. */
   readonly hopLimit?: number
   readonly ctMark?: number
 }
 
 export type FieldType = 'ipv4_addr' | 'ipv6_addr' | 'ifname' | 'inet_proto' | 'inet_service' | 'mark' | 'ct_state' | 'ct_dir' | 'ifkind' | 'icmp_type' | 'icmpv6_type' | 'number' | 'nfproto'
 
-/** Whether conntrack has seen the packet, and whether routing has: the hook decides. */
+/** What has happened to the packet already: the hook decides. */
 export interface Moment {
+  /** Conntrack has seen it. */
   readonly tracked: boolean
+  /** It is known where it goes. */
   readonly routed: boolean
+  /** Its hop limit is one less: that comes before the forward hook. */
+  readonly forwarded: boolean
 }
 
 export interface Field {
@@ -76,7 +81,7 @@ const READERS: readonly (readonly [string, FieldType, Field['read']])[] = [
   ['ip daddr', 'ipv4_addr', address(4, 'destination')],
   ['ip6 saddr', 'ipv6_addr', address(6, 'source')],
   ['ip6 daddr', 'ipv6_addr', address(6, 'destination')],
-  ['ip6 hoplimit', 'number', (p) => (versionOf(p) === 6 ? BigInt(p.hopLimit ?? 64) : null)],
+  ['ip6 hoplimit', 'number', (p, m) => (versionOf(p) === 6 ? BigInt((p.hopLimit ?? 64) - (m.forwarded ? 1 : 0)) : null)],
   ['ip protocol', 'inet_proto', (p) => (versionOf(p) === 4 ? BigInt(p.protocol) : null)],
   ['iifname', 'ifname', (p) => p.iif?.name ?? ''],
   ['oifname', 'ifname', (p, m) => (m.routed ? p.oif?.name : undefined) ?? ''],

@@ -16,7 +16,8 @@ export type Statement =
   | { readonly kind: 'counter'; readonly name: string | null }
   | { readonly kind: 'log'; readonly prefix: string }
   | { readonly kind: 'limit' }
-  | { readonly kind: 'update'; readonly set: string }
+  /** The set's elements stay as they are read; what counts is whether the key can be read from the packet. */
+  | { readonly kind: 'update'; readonly set: string; readonly fields: readonly Field[] }
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
 
 export interface Rule {
@@ -47,8 +48,11 @@ function parseStatement(cursor: Cursor): Statement {
   if (cursor.take('limit', 'rate')) return takeLimit(cursor)
   if (cursor.take('update') || cursor.take('add')) {
     const set = takeSetName(cursor)
-    skipBraces(cursor)
-    return { kind: 'update', set }
+    cursor.expect('{')
+    const fields = takeFields(cursor)
+    if (cursor.take('timeout')) cursor.next('a time')
+    cursor.expect('}')
+    return { kind: 'update', set, fields }
   }
   return takeMatch(cursor)
 }
@@ -155,9 +159,4 @@ function takeSetName(cursor: Cursor): string {
   const token = cursor.next('a set')
   if (!token.text.startsWith('@') || token.quoted) throw new TracerError(`expected a set, found '${token.text}'`, token)
   return token.text.slice(1)
-}
-
-function skipBraces(cursor: Cursor): void {
-  cursor.expect('{')
-  while (!cursor.take('}')) cursor.next("'}'")
 }

@@ -60,7 +60,7 @@ export class Tracer {
   }
 
   trace(packet: TracePacket): Trace {
-    const walk: Walk = { packet, visited: [], counters: [], logs: [], moment: { tracked: false, routed: false }, by: '' }
+    const walk: Walk = { packet, visited: [], counters: [], logs: [], moment: { tracked: false, routed: false, forwarded: false }, by: '' }
     const verdict = this.walkHooks(walk)
     return { verdict, by: walk.by, visited: walk.visited, counters: walk.counters, logs: walk.logs }
   }
@@ -107,7 +107,7 @@ export class Tracer {
       chains.sort((a, b) => (a.base?.priority ?? 0) - (b.base?.priority ?? 0))
       for (const chain of chains) {
         const early = (hook === 'prerouting' || hook === 'output') && (chain.base?.priority ?? 0) <= CONNTRACK
-        walk.moment = { tracked: !early, routed: hook !== 'prerouting' }
+        walk.moment = { tracked: !early, routed: hook !== 'prerouting', forwarded: walk.packet.path === 'forward' && hook !== 'prerouting' }
         const verdict = this.walkChain(walk, chain.name) ?? chain.base?.policy
         if (verdict === 'drop' || verdict === 'reject') return verdict
       }
@@ -141,6 +141,7 @@ export class Tracer {
       if (statement.kind === 'log') walk.logs.push(statement.prefix)
       if (statement.kind === 'verdict') return statement.verdict
       if (statement.kind === 'match' && !this.matches(walk, statement)) return null
+      if (statement.kind === 'update' && valuesOf(walk, statement.fields) === null) return null
       if (statement.kind === 'vmap') {
         const found = this.lookup(walk, statement)
         if (found === null) return null
