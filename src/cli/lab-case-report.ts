@@ -17,22 +17,32 @@ export function caseLine(runs: readonly CaseRun[], number: number, total: number
   return `${place} ${verdict.padEnd(8)} ${of.id.padEnd(6)} ${of.title} (${times})${why}`
 }
 
-/** The matrices of a step that are not as expected; all of them where nothing was expected. */
+/** The matrices of a step that are not as expected; all of them where nothing was expected. Equal ones are shown once. */
 export function mismatchTables({ result, step }: CaseRun): readonly string[] {
-  const { observed } = result
-  if (observed === undefined) return []
   const wrong = new Set(result.mismatches.map((one) => `${one.probe} ${one.from} ${one.to}`))
-  const names = Object.keys(observed).filter((name) => step.expect === null || result.mismatches.some((one) => one.probe === name))
-  return names.map((name) => {
-    const rows = (observed[name] ?? []).map((row, index) => {
+  const byText = new Map<string, { readonly names: string[]; readonly rows: readonly (readonly string[])[]; readonly count: number }>()
+  for (const [name, observed] of Object.entries(result.observed ?? {})) {
+    const count = result.mismatches.filter((one) => one.probe === name).length
+    if (step.expect !== null && count === 0) continue
+    const rows = observed.map((row, index) => {
       const from = step.pods[index] as string
       return [`${index + 1} ${from}`, ...[...row].map((cell, column) => (wrong.has(`${name} ${from} ${step.pods[column]}`) ? `${cell}!` : cell))]
     })
-    const count = result.mismatches.filter((one) => one.probe === name).length
-    const title = `  step ${result.step}, ${name}${count === 0 ? '' : `: ${count} of ${step.pods.length ** 2} cells are not as expected (marked !)`}`
+    const text = JSON.stringify(rows)
+    const same = byText.get(text)
+    if (same === undefined) byText.set(text, { names: [name], rows, count })
+    else same.names.push(name)
+  }
+  return [...byText.values()].map(({ names, rows, count }) => {
+    const title = `  step ${result.step}, ${names.join(', ')}${count === 0 ? '' : `: ${count} of ${step.pods.length ** 2} cells are not as expected (marked !)`}`
     const table = formatTable(['from \\ to', ...step.pods.map((_, index) => String(index + 1))], rows)
     return `${title}\n${table.replaceAll(/^/gm, '    ')}`
   })
+}
+
+/** What the agents reported at that step, a line each. */
+export function problemLines({ result, problems }: CaseRun): readonly string[] {
+  return problems.map((one) => `    step ${result.step}: ${one}`)
 }
 
 export function summaryOf(runs: readonly CaseRun[], ms: number): string {

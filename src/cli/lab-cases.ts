@@ -9,7 +9,7 @@ import { parseCases } from '../lab/cases.ts'
 import { endLeftovers } from '../lab/remains.ts'
 import { placesOf } from '../lab/places.ts'
 import { runCases, type CaseRun } from '../lab/run-cases.ts'
-import { caseLine, mismatchTables, summaryOf } from './lab-case-report.ts'
+import { caseLine, mismatchTables, problemLines, summaryOf } from './lab-case-report.ts'
 import { collect, nodesOption, progressOnStderr } from './lab-options.ts'
 import { outputOption } from './options.ts'
 import { print, printJson } from './output.ts'
@@ -55,7 +55,7 @@ async function run(file: string, options: RunOptions): Promise<void> {
     const own = runs.filter((other) => other.of === one.of)
     if (own.length < one.of.steps.length) continue
     print(caseLine(own, cases.indexOf(one.of) + 1, total))
-    for (const other of own) for (const text of mismatchTables(other)) print(text)
+    for (const other of own) for (const text of [...problemLines(other), ...mismatchTables(other)]) print(text)
   }
   if (table) print(`\n${summaryOf(runs, performance.now() - started)}`)
   const unusable = runs.some(({ result }) => result.unusable !== undefined)

@@ -78,6 +78,7 @@ export class Cluster {
    * took from the moment the files were there, in ms. Throws a PicketError if an agent does not (30 s).
    */
   async converge(wanted: Wanted): Promise<number> {
+    this.#refuseHostAddresses(wanted.pods)
     for (const [key, pod] of this.#pods) {
       const next = wanted.pods.get(key)
       if (next !== undefined && sameRun(pod, next)) continue
@@ -93,6 +94,16 @@ export class Cluster {
     const started = performance.now()
     await this.agents.enforced(await folderDigest(this.#folder.dir))
     return Math.round(performance.now() - started)
+  }
+
+  #refuseHostAddresses(pods: ReadonlyMap<string, RunningPod>): void {
+    const { nodes, outside } = this.testbed
+    const named = [...nodes.map(({ name, addresses }) => ({ name: `node ${name}`, addresses })), { name: 'the outside host', addresses: outside.addresses }]
+    const hosts = new Map(named.flatMap(({ name, addresses }) => addresses.map((one) => [one, name])))
+    for (const { key, addresses } of pods.values()) {
+      const taken = addresses.find((one) => hosts.has(one))
+      if (taken !== undefined) throw new PicketError('AddressTaken', `pod ${key}: its address ${taken} is that of ${hosts.get(taken)} in the lab; expected one outside of the lab's own network`)
+    }
   }
 
   /** The lab's side of a round of probes. */

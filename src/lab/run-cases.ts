@@ -4,12 +4,14 @@
 // else of a case is gone before the next begins. **Invariant:** what a step expects is looked at only after everything
 // about it was observed.
 import { messageOf, PicketError } from '../lib/errors.ts'
+import { formatProblem } from '../lib/problem.ts'
 import { wantedOf } from './case-manifests.ts'
 import { cellsOf, mismatchesOf, probesOf, type Mismatch, type Rows } from './case-matrix.ts'
 import type { PolicyCase, Step } from './case-types.ts'
 import { applyAction, worldOf, type World } from './case-world.ts'
 import { Cluster, type ClusterOptions } from './cluster.ts'
 import { labUid, timestamp } from './kube-objects.ts'
+import type { ProbeName } from './probe-name.ts'
 import { askRound, reaches } from './round.ts'
 
 export interface StepResult {
@@ -30,6 +32,8 @@ export interface CaseRun {
   readonly result: StepResult
   readonly of: PolicyCase
   readonly step: Step
+  /** What the agents report, as people read it. */
+  readonly problems: readonly string[]
 }
 
 /** Yields each step's result as soon as it is there. Ends the lab it made, whatever happens; `signal` ends it at once. */
@@ -75,7 +79,8 @@ class CaseRunner {
       for (const action of step.actions) world = applyAction(world, action, one)
       const result = await this.#runStep(one.id, index, step, world, trouble.reason)
       if (result.failed) trouble = { ms: 0, reason: result.step.unusable ?? null }
-      yield { result: result.step, of: one, step }
+      const problems = (await this.#cluster?.agents.problems()) ?? []
+      yield { result: result.step, of: one, step, problems: problems.map(({ problem }) => formatProblem(problem)) }
     }
     this.#previous = world
     // A lab in which agents did not follow is of no use to the next case.
@@ -105,11 +110,9 @@ class CaseRunner {
     if (round.kind === 'unusable') {
       return { step: { ...head, unusable: round.reason, mismatches: [], settle_ms: settled.ms, probe_ms: round.ms }, failed: false }
     }
-    const grid = new Map(names.map((name) => [name, step.pods.map(() => step.pods.map(() => '0'))]))
-    for (const [at, { probe, row, column, question }] of cells.entries()) {
-      if (reaches(round.results[at], question.to)) (grid.get(probe)?.[row] as string[])[column] = '1'
-    }
-    const observed = Object.fromEntries([...grid].map(([name, rows]) => [name, rows.map((row) => row.join(''))]))
+    const reached = new Set(cells.flatMap(({ probe, row, column, question }, at) => (reaches(round.results[at], question.to) ? [`${probe} ${row} ${column}`] : [])))
+    const rowOf = (name: ProbeName, row: number): string => step.pods.map((_, column) => (reached.has(`${name} ${row} ${column}`) ? '1' : '0')).join('')
+    const observed: Rows = Object.fromEntries(names.map((name) => [name, step.pods.map((_, row) => rowOf(name, row))]))
     return { step: { ...head, observed, mismatches: mismatchesOf(step, observed), settle_ms: settled.ms, probe_ms: round.ms }, failed: false }
   }
 

@@ -58,4 +58,17 @@ describe(`cases of test/cases/${FILE}, on real packets`, function () {
     assert.equal((await runs.next()).done, true)
     assert.equal(await endLeftovers(places), false)
   })
+
+  it('an agent that ends makes its steps unusable, by name and with the end of its log', async () => {
+    const [one] = cases.filter(({ id }) => id === 'g196')
+    assert.ok(one !== undefined)
+    const command = [process.execPath, '-e', 'console.error("no luck today"); process.exit(3)', '--']
+    const results: StepResult[] = []
+    for await (const { result } of runCases([one], { places, nodes: 2, onProgress: () => {}, command }, interrupt.signal)) results.push(result)
+    assert.equal(results.length, one.steps.length)
+    for (const { unusable, observed } of results) {
+      assert.match(unusable ?? '', /^agent of node n[12] ended \(status 3\).*\n +no luck today$/)
+      assert.equal(observed, undefined)
+    }
+  })
 })
