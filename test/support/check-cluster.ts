@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { ALL_SYNCED, interfaceEvents, interfacesOf, sourceEvent } from './events.ts'
 import type { RawCluster } from './manifests.ts'
-import { Pipeline } from './pipeline.ts'
+import { Pipeline, type PipelineOptions } from './pipeline.ts'
 import { explainFailure, probesOf, type Probe } from './probes.ts'
 import { eventsBetween } from './states.ts'
 import { Tracer } from './tracer.ts'
@@ -12,8 +12,8 @@ import { Tracer } from './tracer.ts'
 const NOTHING: RawCluster = new Map()
 
 /** A node's pipeline with the whole state pushed in one go. */
-export function compiled(cluster: RawCluster, node: string): Pipeline {
-  const pipeline = new Pipeline({ nodeName: node })
+export function compiled(cluster: RawCluster, node: string, options: Partial<PipelineOptions> = {}): Pipeline {
+  const pipeline = new Pipeline({ ...options, nodeName: node })
   pipeline.push(eventsBetween(NOTHING, cluster).map(sourceEvent))
   pipeline.push(interfaceEvents(new Map(), interfacesOf(cluster, node)))
   pipeline.push(ALL_SYNCED)

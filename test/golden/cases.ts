@@ -1,0 +1,116 @@
+// What the goldens show: small clusters on one node, each about one thing that the table says.
+//
+// **Invariant:** names are file names, and titles say what to look for.
+import type { RawPeer, RawPolicy } from '../support/manifests.ts'
+import type { PipelineOptions } from '../support/pipeline.ts'
+import type { ClusterSketch, PodSketch } from '../support/states.ts'
+
+export interface GoldenCase {
+  readonly name: string
+  readonly title: string
+  /** The static chains; the sets of pods and interfaces; or profiles with their sets, and what leads to them. */
+  readonly shows: 'chains' | 'pods' | 'profiles'
+  readonly cluster: ClusterSketch
+  readonly options?: Partial<PipelineOptions>
+}
+
+function pod(namespace: string, app: string, fields: Partial<PodSketch> = {}): PodSketch {
+  return { namespace, labels: { app }, node: 1, families: 'both', life: 'running', hostNetwork: false, age: 0, ports: [], ...fields }
+}
+
+/** Pod 1 (shop, web) on this node; 2 (shop, api) and 3 (ops, batch) on the other. */
+function cluster(policies: readonly RawPolicy['spec'][], pods: readonly PodSketch[] = PODS): ClusterSketch {
+  return { namespaces: { shop: { team: 'one' }, ops: { team: 'two' } }, pods, policies: policies.map((spec) => ({ namespace: 'shop', spec })), nodes: 2 }
+}
+
+const PODS = [pod('shop', 'web'), pod('shop', 'api', { node: 2 }), pod('ops', 'batch', { node: 2 })]
+const WEB = { matchLabels: { app: 'web' } }
+const API: RawPeer = { podSelector: { matchLabels: { app: 'api' } } }
+const http = (port: number): PodSketch['ports'] => [{ name: 'http', port, where: 'first' }]
+
+export const GOLDEN_CASES: readonly GoldenCase[] = [
+  { name: 'static', title: 'the static chains', shows: 'chains', cluster: cluster([]) },
+  { name: 'static-lenient', title: 'newPods allow, INVALID passes, first packets only', shows: 'chains', cluster: cluster([]), options: { newPods: 'allow', dropInvalid: false, establishedConnections: 'keep' } },
+  { name: 'static-node-egress', title: 'nodeEgress enforce, pods on cali*, too', shows: 'chains', cluster: cluster([]), options: { nodeEgress: 'enforce', podInterfaces: ['cali*'] } },
+  { name: 'pods', title: 'no policy selects the pod (rule 1)', shows: 'pods', cluster: cluster([]) },
+  { name: 'default-deny', title: 'rules [] in both directions (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, policyTypes: ['Ingress', 'Egress'] }]) },
+  { name: 'allow-all', title: 'rules [{}] (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, ingress: [{}] }]) },
+  { name: 'selector', title: 'one peer, one port', shows: 'profiles', cluster: cluster([{ podSelector: WEB, ingress: [{ from: [API], ports: [{ port: 80 }] }] }]) },
+  {
+    name: 'namespaces',
+    title: 'both selectors in one peer, and as two peers (rule 14)',
+    shows: 'profiles',
+    cluster: cluster([{ podSelector: WEB, ingress: [{ from: [{ ...API, namespaceSelector: { matchLabels: { team: 'two' } } }, API, { namespaceSelector: {} }] }] }]),
+  },
+  {
+    name: 'ports',
+    title: 'exact ports, ranges, whole protocols, everything',
+    shows: 'profiles',
+    cluster: cluster([
+      {
+        podSelector: WEB,
+        ingress: [
+          { from: [API], ports: [{ port: 80 }, { port: 443 }, { port: 53, protocol: 'UDP' }] },
+          { from: [API], ports: [{ port: 7000, endPort: 7010 }, { protocol: 'SCTP' }] },
+          { from: [{ podSelector: { matchLabels: { app: 'admin' } } }] },
+          { ports: [{ port: 8080 }] },
+        ],
+      },
+    ]),
+  },
+  {
+    name: 'ip-blocks',
+    title: 'ipBlocks of both families, excepts nested and repeated (rules 46-52)',
+    shows: 'profiles',
+    cluster: cluster([
+      {
+        podSelector: WEB,
+        policyTypes: ['Egress'],
+        egress: [
+          { to: [{ ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8', '10.1.0.0/16', '10.0.0.0/8'] } }, { ipBlock: { cidr: '10.1.2.3/24' } }], ports: [{ port: 80 }] },
+          { to: [{ ipBlock: { cidr: '2001:db8::/32', except: ['2001:db8:1::/48'] } }] },
+        ],
+      },
+    ]),
+  },
+  {
+    name: 'named-port-ingress',
+    title: 'one name, other numbers on two selected pods (rules 35, 37)',
+    shows: 'profiles',
+    cluster: cluster([{ podSelector: {}, ingress: [{ from: [API], ports: [{ port: 'http' }] }] }], [pod('shop', 'web', { ports: http(80) }), pod('shop', 'web', { ports: http(8080) })]),
+  },
+  {
+    name: 'named-port-egress',
+    title: 'pairs of address and port, no cross product (rules 36, 37)',
+    shows: 'profiles',
+    cluster: cluster([{ podSelector: WEB, egress: [{ to: [{ namespaceSelector: {} }], ports: [{ port: 'http' }, { port: 443 }] }] }], [
+      pod('shop', 'web', { families: 'four' }),
+      pod('shop', 'api', { node: 2, ports: http(80) }),
+      pod('ops', 'batch', { node: 2, ports: http(8080) }),
+    ]),
+  },
+  {
+    name: 'union',
+    title: 'more peers for one port than it may have sets',
+    shows: 'profiles',
+    cluster: cluster([
+      { podSelector: WEB, policyTypes: ['Ingress'], ingress: [{ from: [...Array.from({ length: 8 }, (_, i): RawPeer => ({ podSelector: { matchLabels: { app: i === 0 ? 'api' : `a${i}` } } })), { ipBlock: { cidr: '10.1.2.0/28' } }], ports: [{ port: 80 }] }] },
+    ]),
+  },
+  {
+    name: 'two-policies',
+    title: 'two policies select the pod: their union (rule 7)',
+    shows: 'profiles',
+    cluster: cluster([
+      { podSelector: WEB, ingress: [{ from: [API], ports: [{ port: 80 }] }] },
+      { podSelector: {}, ingress: [{ from: [{ namespaceSelector: { matchLabels: { team: 'two' } } }], ports: [{ port: 80 }, { port: 81 }] }] },
+    ]),
+  },
+  { name: 'shared-profile', title: 'two pods, one profile', shows: 'profiles', cluster: cluster([{ podSelector: {}, policyTypes: ['Egress'], egress: [{ ports: [{ port: 53, protocol: 'UDP' }] }] }], [pod('shop', 'web'), pod('shop', 'api', { families: 'six' })]) },
+  {
+    name: 'unreadable',
+    title: 'what cannot be read opens nothing, and isolates (rules 25, 33, 57)',
+    shows: 'profiles',
+    cluster: cluster([{ podSelector: WEB, policyTypes: ['Ingres'], ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.0/33' } }, API], ports: [{ port: 80 }, { port: 90, endPort: 80 }] }, { from: [{}] }] }]),
+  },
+]

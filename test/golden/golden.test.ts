@@ -1,0 +1,84 @@
+// The table of small clusters, as people would see it, held against files beside this one.
+//
+//   UPDATE_GOLDEN=1 mocha test/golden/golden.test.ts      writes them anew, and prints what is another now
+//
+// **Invariant:** at most 30 files of at most 80 lines; hashes are shown as H1, H2, ... in the order in which they appear.
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { TABLE } from '../../src/ruleset/skeleton.ts'
+import type { TableState } from '../../src/nft/state.ts'
+import { compiled } from '../support/check-cluster.ts'
+import { materialise } from '../support/states.ts'
+import { tableBlock } from '../support/table-text.ts'
+import { Tracer } from '../support/tracer.ts'
+import { GOLDEN_CASES, type GoldenCase } from './cases.ts'
+
+const MAX_FILES = 30
+const MAX_LINES = 80
+
+/** Dynamic names have a slash. What leads to profiles is shown with them, who is who on the node by itself. */
+function shown(state: TableState, shows: GoldenCase['shows']): TableState {
+  const isShown = (name: string): boolean => (shows === 'pods' ? !name.includes('/') : name.includes('/') || name.endsWith('-by-interface'))
+  const of = <T>(kind: ReadonlyMap<string, T>): Map<string, T> => new Map([...kind].filter(([name]) => isShown(name)))
+  switch (shows) {
+    case 'chains':
+      return { chains: state.chains, counters: new Map(), sets: new Map() }
+    case 'pods':
+      return { chains: new Map(), counters: new Map(), sets: of(state.sets) }
+    case 'profiles':
+      return { chains: of(state.chains), counters: of(state.counters), sets: of(state.sets) }
+  }
+}
+
+const HASH = /(?<![0-9A-Za-z])[0-9A-HJKMNP-TV-Z]{8,16}(?![0-9A-Za-z])/g
+
+function withOrdinals(text: string): string {
+  const ordinals = new Map<string, string>()
+  return text.replace(HASH, (hash) => {
+    const known = ordinals.get(hash) ?? `H${ordinals.size + 1}`
+    ordinals.set(hash, known)
+    return known
+  })
+}
+
+function golden(c: GoldenCase): string {
+  const pipeline = compiled(materialise(c.cluster), 'n1', c.options)
+  assert.ok(new Tracer(pipeline.text()).chainCount > 0)
+  return `# ${c.title}\n${withOrdinals(tableBlock(TABLE, shown(pipeline.turns.translator.wanted.state, c.shows)))}`
+}
+
+function fileOf(name: string): string {
+  return path.join(import.meta.dirname, `${name}.nft`)
+}
+
+/** Lines that went and came, for whoever records anew. */
+function difference(before: string, after: string): string {
+  const [old, now] = [before.split('\n'), after.split('\n')]
+  const went = old.filter((line) => !now.includes(line)).map((line) => `- ${line}`)
+  const came = now.filter((line) => !old.includes(line)).map((line) => `+ ${line}`)
+  return [...went, ...came].join('\n') || '(the same lines in another order)'
+}
+
+describe('golden tables', () => {
+  for (const c of GOLDEN_CASES) {
+    it(`${c.name}: ${c.title}`, () => {
+      const file = fileOf(c.name)
+      const text = golden(c)
+      assert.ok(text.split('\n').length - 1 <= MAX_LINES, `${c.name} has ${text.split('\n').length - 1} lines, at most ${MAX_LINES} are allowed`)
+      const before = existsSync(file) ? readFileSync(file, 'utf8') : ''
+      if (process.env['UPDATE_GOLDEN'] === '1' && before !== text) {
+        process.stdout.write(`${c.name}:\n${difference(before, text)}\n`)
+        writeFileSync(file, text)
+        return
+      }
+      assert.equal(text, before, `${difference(before, text)}\nUPDATE_GOLDEN=1 writes it anew`)
+    })
+  }
+
+  it('every file has its case, and there are few', () => {
+    const files = readdirSync(import.meta.dirname).filter((file) => file.endsWith('.nft')).map((file) => file.slice(0, -4))
+    assert.deepEqual(files.sort(), GOLDEN_CASES.map((c) => c.name).sort())
+    assert.ok(files.length <= MAX_FILES)
+  })
+})
