@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import os from 'node:os'
 import { Command } from 'commander'
 import { PicketError } from '../lib/errors.ts'
+import { formatProblem } from '../lib/problem.ts'
 import { ask, type ProbeAnswer } from '../lab/daemon-protocol.ts'
 import type { MatrixCell } from '../lab/matrix.ts'
 import { placesOf } from '../lab/places.ts'
@@ -31,10 +32,11 @@ export function matrixCommand(): Command {
     .action(async (options: MatrixOptions) => {
       if (options.port !== undefined) parsePort(options.port)
       const request = { command: 'matrix', port: options.port ?? null, namespace: options.namespace ?? null } as const
-      const { cells } = await ask(placesOf(options.name).socket, request, progressOnStderr())
+      const { cells, problems } = await ask(placesOf(options.name).socket, request, progressOnStderr())
       if (options.output === 'json') return printJson({ cells })
       if (options.output === 'csv') return print(matrixCsv(cells))
       print(matrixTable(cells))
+      for (const { problem, nodes } of problems) print(`${formatProblem(problem)} (${nodes.join(', ')})`)
     })
 }
 

@@ -92,8 +92,10 @@ export class ControlPlane {
     for (const { path, chunks } of sources) {
       const parts = chunks.map(({ text: original, values, damaged }) => {
         if (damaged || values.length === 0) return original
-        const documents = values.map((value) => text(this.#completed(value, placed)))
-        return `${original.startsWith('---') ? '---\n' : ''}${documents.join('---\n')}`
+        const documents = values.map((value) => JSON.stringify(this.#completed(value, placed)))
+        const mirrored = `${original.startsWith('---') ? '---\n' : ''}${documents.join('\n---\n')}\n`
+        // As many lines as in the user's file, so that line numbers in what agents say are true of it.
+        return mirrored + '\n'.repeat(Math.max(0, linesOf(original) - linesOf(mirrored)))
       })
       files.set(path, parts.join(''))
     }
@@ -148,6 +150,10 @@ export class ControlPlane {
   }
 }
 
+function linesOf(part: string): number {
+  return part.split('\n').length - 1
+}
+
 function isList(value: JsonObject): value is JsonObject & { readonly items: readonly unknown[] } {
   return typeof value['kind'] === 'string' && value['kind'].endsWith('List') && Array.isArray(value['items'])
 }
@@ -174,7 +180,7 @@ function withPlace(object: JsonObject, place: PlacedPod | undefined): JsonObject
   const spec = isObject(object['spec']) ? object['spec'] : {}
   const status = isObject(object['status']) ? object['status'] : {}
   const addresses = place.runs === 'no' ? {} : podStatusAddresses(place.addresses)
-  return { ...object, spec: { nodeName: place.node, ...spec }, status: { phase: 'Running', ...addresses, ...status } }
+  return { ...object, spec: { nodeName: place.node, ...spec }, status: { phase: place.runs === 'no' ? 'Pending' : 'Running', ...addresses, ...status } }
 }
 
 function workloadNotes(objects: readonly JsonObject[]): readonly string[] {

@@ -45,7 +45,7 @@ export interface ProbeAnswer {
 
 export interface Answers {
   readonly state: LabState
-  readonly matrix: { readonly cells: readonly MatrixCell[]; readonly ms: number }
+  readonly matrix: { readonly cells: readonly MatrixCell[]; readonly problems: LabState['problems'] }
   readonly probe: ProbeAnswer
   readonly where: { readonly netns: string }
   readonly down: { readonly done: true }

@@ -25,6 +25,8 @@ export class Playground {
   readonly #controlPlane: ControlPlane
   #decided: Decided | null = null
   #queue: Promise<unknown> = Promise.resolve()
+  /** `n1 80/tcp`: what pods on a node's own network made it serve. */
+  readonly #servedByHosts = new Set<string>()
   #stopWatching: () => Promise<void> = async () => {}
 
   private constructor(dir: string, source: SourceFolder, cluster: Cluster) {
@@ -65,14 +67,14 @@ export class Playground {
   }
 
   /** `port` null: each pod on the first port that it serves. */
-  matrix(port: string | null, namespace: string | null): Promise<{ readonly cells: readonly MatrixCell[]; readonly ms: number }> {
+  matrix(port: string | null, namespace: string | null): Promise<{ readonly cells: readonly MatrixCell[]; readonly problems: LabState['problems'] }> {
     return this.#asked(async (decided) => {
       const pods = decided.pods.filter(({ key }) => namespace === null || key.startsWith(`${namespace}/`)).map(({ key }) => this.#somebody(key))
       if (pods.length === 0) throw new PicketError('NothingToAsk', namespace === null ? `${this.#dir} has no pods` : `namespace ${namespace} has no pods`)
       const plan = planMatrix([...pods, this.#somebody('outside')], pods, port === null ? null : parsePort(port))
       const round = await askRound(this.#cluster.prober, plan.questions)
       if (round.kind === 'unusable') throw new PicketError('Unusable', `nothing can be said: ${round.reason}`)
-      return { cells: plan.cells(round.results), ms: round.ms }
+      return { cells: plan.cells(round.results), problems: await this.#cluster.agents.problems() }
     })
   }
 
@@ -131,7 +133,20 @@ export class Playground {
     const decided = this.#controlPlane.decide(await this.#source.read())
     if (decided.changed || this.#decided === null) await this.#cluster.converge(decided.wanted)
     this.#decided = decided
+    await this.#serveHostPods(decided)
     return decided
+  }
+
+  /** Pods on their node's network serve there, from the first time that they are seen; ports that are taken are left alone. */
+  async #serveHostPods({ pods }: Decided): Promise<void> {
+    for (const { node, ports } of pods.filter((one) => one.hostNetwork)) {
+      for (const port of ports.map(parsePort)) {
+        const key = `${node} ${portText(port)}`
+        if (this.#servedByHosts.has(key)) continue
+        this.#servedByHosts.add(key)
+        await this.#cluster.testbed.serve({ kind: 'node', name: node }, [port]).catch((error: unknown) => console.error(`${key}: ${messageOf(error)}`))
+      }
+    }
   }
 
   /** A pod by key, `node:NAME` or `outside`. Throws a PicketError that says who there is. */
@@ -144,7 +159,7 @@ export class Playground {
     const pod = this.#decided?.pods.find((one) => one.key === label)
     const node = testbed.nodes.find((one) => one.name === (name ?? (pod?.hostNetwork === true ? pod.node : null)))
     if (node !== undefined) {
-      return { label, source: { kind: 'node', name: node.name }, party: { key: node.name, node: null }, addresses: node.addresses, ports: testbed.hostPorts }
+      return { label, source: { kind: 'node', name: node.name }, party: { key: node.name, node: null }, addresses: node.addresses, ports: pod === undefined ? testbed.hostPorts : pod.ports.map(parsePort) }
     }
     if (pod === undefined) {
       const pods = this.#decided?.pods.slice(0, 5).map((one) => one.key) ?? []

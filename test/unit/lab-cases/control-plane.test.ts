@@ -1,6 +1,6 @@
 // What the lab makes of a folder of manifests: as API server, scheduler and kubelet would, without touching the folder.
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { ControlPlane, type Decided } from '../../../src/lab/control-plane.ts'
@@ -105,6 +105,8 @@ describe('the control plane of a playground', () => {
     const documents = after.wanted.files.get('all.yaml')?.split(/^---\n/m)
     assert.equal(documents?.[1], 'kind: Pod\nmetadata: {name: b, name: [\n')
     assert.deepEqual(objectsIn(after, 'all.yaml').map((one) => one.metadata.name), ['a', 'c'])
+    const lineOf = (text: string): number => text.split('\n').findIndex((line) => line.includes('name: b,'))
+    assert.equal(lineOf(after.wanted.files.get('all.yaml') ?? ''), lineOf(readFileSync(path.join(dir, 'all.yaml'), 'utf8')))
   })
 
   it('says which pods it does not run, and why', async () => {
