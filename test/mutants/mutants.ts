@@ -64,6 +64,8 @@ export const MUTANTS: readonly Mutant[] = [
   { title: 'rule 72: replies are judged', file: 'ruleset/skeleton.ts', search: "'ct direction reply accept',", replace: '', caughtBy: 'policy' },
   { title: 'rule 75: everything that conntrack calls related passes', file: 'ruleset/skeleton.ts', search: "'meta l4proto { icmp, icmpv6 } ct state related accept'", replace: "'ct state related accept'", caughtBy: 'policy' },
   { title: 'rule 78: an established connection is not judged again', file: 'ruleset/skeleton.ts', search: "options.establishedConnections === 'keep'", replace: "options.establishedConnections !== 'keep'", caughtBy: 'policy' },
+  { title: 'rule 87: what a pod sends is taken for its own', file: 'ruleset/skeleton.ts', search: "'goto not-as-itself',", replace: '', caughtBy: 'policy' },
+  { title: 'rule 90: an unknown interface is let in', file: 'ruleset/skeleton.ts', search: '...kinds(\'iif\').map', replace: '...[].map', caughtBy: 'policy' },
   { title: 'rule 88: a rule without ports opens TCP, UDP and SCTP only', file: 'ruleset/policies.ts', search: "if (port === undefined) return ''", replace: "if (port === undefined) return 'meta l4proto { tcp, udp, sctp } '", caughtBy: 'policy' },
   { title: 'rule 93: a finished pod keeps its address', file: 'decode/pod.ts', search: "phase === 'Succeeded' || phase === 'Failed'", replace: "phase === 'Succeeded'", caughtBy: 'policy' },
   { title: 'rule 94: of two pods with one address, the older has it', file: 'store/claims.ts', search: 'b.createdAt - a.createdAt', replace: 'a.createdAt - b.createdAt', caughtBy: 'policy' },

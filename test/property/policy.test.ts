@@ -16,7 +16,7 @@ const MIN_CHECKS = 20_000
 /** One probe in so many is asked of each cluster: more clusters find more than more probes of one. */
 const EVERY = 12
 
-describe('policy: random clusters (rules 1-62, 68, 72-77, 80-82, 87-89)', () => {
+describe('policy: random clusters (rules 1-62, 68, 72-77, 80-82, 87-90)', () => {
   it('every packet meets the fate that the specification gives it', function () {
     this.timeout(0)
     let checks = 0

@@ -7,6 +7,7 @@ import type { RawCluster } from './manifests.ts'
 import { Pipeline, type PipelineOptions } from './pipeline.ts'
 import { explainFailure, probesOf, type Probe } from './probes.ts'
 import { eventsBetween } from './states.ts'
+import { strangerProbes } from './strangers.ts'
 import { Tracer } from './tracer.ts'
 
 const NOTHING: RawCluster = new Map()
@@ -32,5 +33,5 @@ export function assertProbes(text: string, probes: readonly Probe[]): number {
 }
 
 export function assertCluster(cluster: RawCluster, node: string, salt: number, every: number): number {
-  return assertProbes(compiled(cluster, node).text(), probesOf(cluster, node, salt, every))
+  return assertProbes(compiled(cluster, node).text(), [...probesOf(cluster, node, salt, every), ...strangerProbes(cluster, node)])
 }
