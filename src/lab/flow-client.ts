@@ -8,7 +8,7 @@ import net from 'node:net'
 import { familyOf } from '../model/ip.ts'
 import type { FlowSpec } from './messages.ts'
 import { freshUdpSocket } from './sockets.ts'
-import type { FlowStats } from './testbed.ts'
+import type { FlowSilence, FlowStats } from './testbed.ts'
 import { parseReply } from './wire.ts'
 
 /** A message that is not answered after this time is lost. Milliseconds. */
@@ -121,19 +121,16 @@ export class FlowClient {
 
   stats(): FlowStats {
     const now = performance.now()
-    let lost = 0
-    for (const sentAt of this.#pending.values()) {
-      if (!this.#stopped && now - sentAt < PATIENCE) break
-      lost++
-    }
+    const lost = [...this.#pending].filter(([, sentAt]) => this.#stopped || now - sentAt >= PATIENCE)
     return {
       sent: this.#sent,
       answered: this.#answered,
-      lost,
+      lost: lost.length,
       duplicated: this.#duplicated,
       lastAnswerAt: this.#lastAnswerAt,
       longestGapMs: Math.max(this.#longestGap, (this.#endedAt ?? now) - this.#lastAnswer),
       by: { ...this.#by },
+      silences: silencesOf(lost),
       broken: this.#broken,
     }
   }
@@ -164,4 +161,16 @@ export class FlowClient {
     else if (this.#socket.connecting) this.#socket.destroy()
     else this.#socket.resetAndDestroy()
   }
+}
+
+/** Runs of numbers that follow each other, from [number, when it was sent] in order. */
+function silencesOf(lost: readonly (readonly [number, number])[]): readonly FlowSilence[] {
+  const runs: FlowSilence[] = []
+  for (const [number, at] of lost) {
+    const sentAt = performance.timeOrigin + at
+    const before = runs.at(-1)
+    if (before?.last === number - 1) runs[runs.length - 1] = { ...before, last: number, lastSentAt: sentAt }
+    else runs.push({ first: number, last: number, firstSentAt: sentAt, lastSentAt: sentAt })
+  }
+  return runs
 }
