@@ -116,12 +116,14 @@ export interface FlowStats {
   readonly broken: string | null
 }
 
-/** Messages `first` to `last` (counted from 0) were not answered; when these two were sent, in milliseconds since 1970 with fractions. */
+/** Messages `first` to `last` (counted from 0) were not answered. Times are in milliseconds since 1970, with fractions. */
 export interface FlowSilence {
   readonly first: number
   readonly last: number
   readonly firstSentAt: number
   readonly lastSentAt: number
+  /** When the message after `last` was sent, which was answered; null where there is none yet. */
+  readonly nextSentAt: number | null
 }
 
 export interface Flow {
