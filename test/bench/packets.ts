@@ -121,7 +121,7 @@ async function run(note: (text: string) => void): Promise<readonly Figure[]> {
   let server: ChildProcess | null = null
   const clean = (): void => tearDown(server)
   process.once('exit', clean)
-  process.once('SIGINT', () => process.exit(130))
+  for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.once(signal, () => process.exit(status))
   setUp()
   server = await startServer()
   for (let round = 0; round < ROUNDS; round++) {
