@@ -44,6 +44,12 @@ describe('decode: NetworkPolicy, isolation', () => {
     assert.deepEqual(fieldsOf(old), ['apiVersion'])
   })
 
+  it('rule 25: a podSelector that cannot be read selects more pods, and opens nothing for any of them', () => {
+    const row = strict(policy({ podSelector: { matchLabels: { app: 'web' }, matchExpressions: [{ key: 'tier', operator: 'Equals', values: ['x'] }] }, ingress: [{}] }))
+    assert.equal(row.pods.text, 'app=web')
+    assert.deepEqual([row.isolates, row.ingress], [ingressOnly, []])
+  })
+
   it('an absent spec is the empty one, and a warning', () => {
     const decoded = policy(undefined)
     assert.deepEqual(good(decoded).isolates, ingressOnly)
