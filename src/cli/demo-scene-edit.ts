@@ -28,14 +28,18 @@ const UNTOUCHED: readonly FlowPlan[] = [
   { from: 'reports/nightly', to: 'shop/db', protocol: 'TCP', port: 5432, family: 4 },
 ]
 
-interface EditedFlow {
-  readonly flow: MeasuredFlow
+interface EditFacts {
   /** From the first edit to the first packet that was denied; from the second to the first that was allowed again. Null: there was none. */
   readonly deniedAfterMs: number | null
   readonly allowedAfterMs: number | null
   readonly denied: number
   /** Lost outside of that one span. */
   readonly otherwise: number
+}
+
+interface EditedFlow {
+  readonly flow: MeasuredFlow
+  readonly facts: EditFacts
   readonly faults: readonly string[]
 }
 
@@ -65,14 +69,14 @@ export const EDIT: Scene = {
     teller.block(timelineLines(flows, [{ at: deniedAt, label: EDIT_TO }, { at: allowedAt, label: EDIT_FROM }], style, teller.blockWidth))
     teller.block(tableLines(style, concerned, others))
     const packets = flows.reduce((sum, one) => sum + one.stats.sent, 0)
-    const lost = concerned.reduce((sum, one) => sum + one.otherwise, 0) + others.reduce((sum, one) => sum + one.stats.lost, 0)
-    const afterMs = (of: (one: EditedFlow) => number | null): string => concerned.map((one) => String(of(one) ?? 'never')).join(' and ')
+    const lost = concerned.reduce((sum, one) => sum + one.facts.otherwise, 0) + others.reduce((sum, one) => sum + one.stats.lost, 0)
+    const afterMs = (of: (facts: EditFacts) => number | null): string => concerned.map(({ facts }) => String(of(facts) ?? 'never')).join(' and ')
     return {
       facts: {
         settleMs: [firstMs, secondMs],
         packets,
         lostOtherwise: lost,
-        edited: concerned.map(({ flow, faults: _, ...times }) => ({ ...flowFacts(flow), ...times })),
+        edited: concerned.map((one) => ({ ...flowFacts(one.flow), ...one.facts })),
         untouched: others.map(flowFacts),
       },
       summary:
@@ -98,7 +102,7 @@ export function measureEdit(style: Style, flow: MeasuredFlow, deniedAt: number, 
     ...(late(allowedAfterMs) ? [`${name}: first packet allowed after the edit was taken back: ${textOf(allowedAfterMs)}`] : []),
     ...(otherwise > 0 ? [`${name}: ${otherwise} of ${sent} packets were lost that nothing denied`] : []),
   ]
-  return { flow, deniedAfterMs, allowedAfterMs, denied, otherwise, faults }
+  return { flow, facts: { deniedAfterMs, allowedAfterMs, denied, otherwise }, faults }
 }
 
 function textOf(ms: number | null): string {
@@ -108,8 +112,9 @@ function textOf(ms: number | null): string {
 function tableLines(style: Style, concerned: readonly EditedFlow[], others: readonly MeasuredFlow[]): readonly string[] {
   const ms = (value: number | null): string => (value === null ? '' : `${value} ms`)
   return columnLines(style, ['flow', 'packets', 'denied', 'first after', 'again after', 'lost'], [
-    ...concerned.map(({ flow: { plan, stats }, denied, deniedAfterMs, allowedAfterMs, otherwise }) => {
-      return [flowName(style, plan), grouped(stats.sent), grouped(denied), ms(deniedAfterMs), ms(allowedAfterMs), grouped(otherwise)]
+    ...concerned.map(({ flow: { plan, stats }, facts }) => {
+      const times = [ms(facts.deniedAfterMs), ms(facts.allowedAfterMs)]
+      return [flowName(style, plan), grouped(stats.sent), grouped(facts.denied), ...times, grouped(facts.otherwise)]
     }),
     ...others.map(({ plan, stats }) => [flowName(style, plan), grouped(stats.sent), '0', '', '', grouped(stats.lost)]),
   ])

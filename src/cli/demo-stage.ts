@@ -153,11 +153,15 @@ export class Stage {
   #somebody(label: string): Somebody {
     const { testbed } = this.#cluster
     if (label === 'outside') {
-      return { label, source: { kind: 'outside' }, party: { key: label, node: null }, addresses: testbed.outside.addresses, ports: testbed.hostPorts }
+      const party = { key: label, node: null }
+      return { label, source: { kind: 'outside' }, party, addresses: testbed.outside.addresses, ports: testbed.hostPorts }
     }
     const pod = this.pods.find((one) => one.key === label)
-    if (pod === undefined) throw new PicketError('Unknown', `the demo's folder has no pod ${label}; it needs the pods of deploy/examples/shop`)
-    return { label, source: { kind: 'pod', key: label }, party: { key: label, node: pod.node }, addresses: pod.addresses, ports: pod.ports.map(parsePort) }
+    if (pod === undefined) {
+      throw new PicketError('Unknown', `the demo's folder has no pod ${label}; it needs the pods of deploy/examples/shop`)
+    }
+    const party = { key: label, node: pod.node }
+    return { label, source: { kind: 'pod', key: label }, party, addresses: pod.addresses, ports: pod.ports.map(parsePort) }
   }
 }
 

@@ -150,7 +150,9 @@ function listen(): Promise<Ended> {
 /** Throws a PicketError, one line that says what to do, where something is missing. */
 async function requireAll(file: string): Promise<void> {
   if (process.getuid?.() !== 0) throw new PicketError('NotRoot', 'the demo makes network namespaces, which takes root: run it with sudo')
-  if (!fs.existsSync(path.join(file, 'pods.yaml'))) throw new PicketError('InvalidFolder', `${file}: expected the manifests of the shop (pods.yaml, policies/); run the demo in a clone`)
+  if (!fs.existsSync(path.join(file, 'pods.yaml'))) {
+    throw new PicketError('InvalidFolder', `${file}: expected the manifests of the shop (pods.yaml, policies/); run the demo in a clone`)
+  }
   const kernel = await openKernel({ access: 'auto' })
   await kernel.close()
 }
