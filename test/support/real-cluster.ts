@@ -49,8 +49,10 @@ export class RealCluster {
   readonly #folder: AgentsFolder
   readonly #nodeControls: boolean
   readonly #pods = new Map<string, RealPod>()
-  /** Id -> object; the files of the agents' folder. */
+  /** Id -> object; each is a file of the agents' folder. */
   readonly #objects = new Map<string, unknown>()
+  /** Further files of the agents' folder: path within it -> text. */
+  readonly files = new Map<string, string>()
 
   private constructor(testbed: Testbed, places: LabPlaces, nodeControls: boolean) {
     this.testbed = testbed
@@ -121,7 +123,7 @@ export class RealCluster {
   /** Writes the objects into the agents' folder; the digest to wait for. */
   async write(): Promise<string> {
     const files = [...this.#objects].map(([id, object]) => [fileName(id), `${JSON.stringify(object)}\n`] as const)
-    this.#folder.write(new Map(files))
+    this.#folder.write(new Map([...files, ...this.files]))
     return folderDigest(this.#folder.dir)
   }
 
@@ -181,9 +183,9 @@ export class RealCluster {
     return this.testbed.openFlow(this.source(from), address, protocol, port, { packetsPerSecond: 100 })
   }
 
-  /** Runs a command in the network namespace of a pod, a node or outside; its output. Fails where it does, unless told. */
+  /** Runs a command in the network namespace of a pod, a node, outside, or of a path; its output. Fails where it does, unless told. */
   run(where: string, command: readonly string[], { input = '', mayFail = false } = {}): string {
-    const netns = this.testbed.netnsOf(this.source(where))
+    const netns = where.startsWith('/') ? where : this.testbed.netnsOf(this.source(where))
     const { status, stdout, stderr, error } = spawnSync('nsenter', [`--net=${netns}`, '--', ...command], { input, encoding: 'utf8', maxBuffer: 2 ** 28 })
     assert.equal(error, undefined)
     if (!mayFail) assert.equal(status, 0, `${command.slice(0, 8).join(' ')}: ${stderr}`)
