@@ -232,6 +232,6 @@ describe('the agent as a process, on real packets', function () {
       await lab.settle()
     },
   }
-  const every = Object.keys(tests).filter((title) => /^(rule 102|rule 101: a start|rule 103|picket cleanup|spawned nft)/.test(title))
+  const every = Object.keys(tests).filter((title) => /^(rule 102|rule 105: one|picket cleanup)/.test(title))
   for (const title of sampled(Object.keys(tests), { every })) it(title, () => tests[title]?.())
 })
