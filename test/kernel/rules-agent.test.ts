@@ -95,6 +95,24 @@ describe('the agent as a process, on real packets', function () {
       }
       await lab.check(NEAR_ANSWERS)
     },
+    'rule 101: whatever stands in a table of our name, a start ends in the right one': async () => {
+      await lab.policies(ONLY_WEB)
+      const wanted = names('n1')
+      const strange: readonly string[] = [
+        'chain filter-forward-egress { type filter hook forward priority 5; policy drop; }\nset pod-interfaces { type ipv4_addr; elements = { 10.0.0.1 }; }',
+        'map egress-by-interface { type ifname : mark; elements = { "eth0" : 7 }; }\nset self-v4 { type ipv4_addr . ipv4_addr; flags interval; }\nchain other { goto another; }\nchain another { meta mark set 1 accept; }',
+        'quota limited { over 1 mbytes }\nset long { type inet_service; flags timeout; timeout 1h; size 100; elements = { 80 timeout 5m }; }\nchain x { type nat hook postrouting priority 100; masquerade; }\nlimit slow { rate 1/second }',
+        'set counted { type ipv4_addr; counter; elements = { 10.0.0.1 counter packets 3 bytes 5 }; }\nchain settled { accept; }\nchain filter-forward-ingress { type filter hook forward priority -5; policy accept; jump settled; }',
+      ]
+      for (const text of strange) {
+        await lab.agents.stop('n1')
+        lab.nft('n1', `delete table inet picket\ntable inet picket {\n${text.replaceAll('; }', '\n}').replaceAll(' { ', ' {\n').replaceAll('; ', '\n')}\n}\n`)
+        await lab.agents.start('n1')
+        await lab.settle()
+        assert.deepEqual(names('n1'), wanted)
+        await lab.check(WEB_ANSWERS)
+      }
+    },
     'rule 103: nothing is written, and /readyz says no, before everything was read': async () => {
       await lab.policies(...Array.from({ length: 2_000 }, (_, index) => policyObject(`shop/many-${index}`, { podSelector: { matchLabels: { app: `x${index}` } } })), ONLY_WEB)
       await lab.agents.stop('n1')
