@@ -202,6 +202,14 @@ export class RealCluster {
     return this.run(node, table === undefined ? ['nft', 'list', 'ruleset'] : ['nft', 'list', 'table', ...table.split(' ')], { mayFail: table !== undefined })
   }
 
+  /** For what no manifest tells: resolves when the node's table is like that, within 5 seconds. */
+  async until(node: string, holds: (listing: string) => boolean): Promise<void> {
+    for (const end = Date.now() + 5_000; !holds(this.listing(node, 'inet picket')); ) {
+      assert.ok(Date.now() < end, `the table of ${node} does not become what it should:\n${this.listing(node, 'inet picket').slice(0, 4_000)}`)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
   async close(): Promise<void> {
     await this.testbed.close()
     await endLeftovers(this.places)
