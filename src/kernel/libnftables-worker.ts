@@ -5,7 +5,8 @@
 import koffi from 'koffi'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
-import { enterNetns } from '../netlink/libc.ts'
+import { tellLoaded } from '../lib/workers.ts'
+import { enterNetns, loadLibc } from '../netlink/libc.ts'
 
 export interface WorkerRequest {
   readonly id: number
@@ -55,12 +56,15 @@ function main(): void {
   const send = (answer: WorkerAnswer): void => port.postMessage(answer)
   try {
     const { netns } = workerData as { readonly netns?: string }
+    loadLibc()
     if (netns !== undefined) enterNetns(netns)
     const run = load()
     port.on('message', (request: WorkerRequest) => send(run(request)))
     send({ kind: 'ready' })
   } catch (error) {
     send({ kind: 'unusable', message: messageOf(error) })
+  } finally {
+    tellLoaded()
   }
 }
 
