@@ -16,7 +16,7 @@ import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
 import { Committer, type CommitReport } from './committer.ts'
 import { Applied } from './applied.ts'
-import { flowtableProblems } from './foreign.ts'
+import { ForeignFlowtables } from './foreign.ts'
 import { Turns } from './turn.ts'
 import { statusOf } from './status.ts'
 
@@ -47,6 +47,7 @@ class Agent implements RunningAgent {
   readonly #log: Log
   readonly #turns: Turns
   readonly #applied: Applied
+  readonly #foreign = new ForeignFlowtables()
   readonly #closables: Closable[] = []
   /** Problems of those parts that tell all of theirs at once. */
   readonly #problems = new Map<'manifests' | 'interfaces' | 'kernel' | 'foreign', readonly Problem[]>()
@@ -153,7 +154,14 @@ class Agent implements RunningAgent {
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
   }
 
+  /** Anew with each ruleset, too: an interface may have become a pod's. */
+  #tellForeign(): void {
+    const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
+    this.#setProblems('foreign', this.#foreign.problems((name) => pods?.has(`"${name}"`) === true))
+  }
+
   #held(report: CommitReport): void {
+    this.#tellForeign()
     const line = this.#applied.held(report, this.#clock.wallTime())
     if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
     this.#socket?.changed()
@@ -191,10 +199,10 @@ class Agent implements RunningAgent {
   }
 
   /** Foreign flowtables carry packets past policy (rule 89): looked for now and on the timer. */
-  #watchForeign(read: Parameters<typeof flowtableProblems>[0]): void {
+  #watchForeign(read: Parameters<ForeignFlowtables['look']>[0]): void {
     const look = async (): Promise<void> => {
-      const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
-      this.#setProblems('foreign', await flowtableProblems(read, (name) => pods?.has(`"${name}"`) === true))
+      await this.#foreign.look(read)
+      this.#tellForeign()
       if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())
     }
     let cancel = this.#clock.after(0, () => void look())
