@@ -12,7 +12,8 @@ import type { SkeletonOptions } from '../ruleset/skeleton.ts'
 import { Translator } from '../ruleset/translate.ts'
 import { Inbox } from '../store/inbox.ts'
 import { Store } from '../store/store.ts'
-import type { SnapshotDelta } from '../store/snapshot.ts'
+import type { Snapshot, SnapshotDelta } from '../store/snapshot.ts'
+import type { PlanDelta } from '../policy/plan.ts'
 
 export interface TurnReport {
   readonly revision: Revision
@@ -25,6 +26,15 @@ export interface TurnReport {
   readonly ms: { readonly store: number; readonly policy: number; readonly translate: number }
 }
 
+export interface TurnOptions {
+  readonly step: StepOptions
+  readonly skeleton: SkeletonOptions
+  readonly clock: Clock
+  readonly onWork: () => void
+  /** Told at the end of each turn what changed in the plan. */
+  readonly onPlanned?: (revision: Revision, delta: PlanDelta) => void
+}
+
 const NAMED_OBJECTS = 8
 
 export class Turns {
@@ -35,13 +45,21 @@ export class Turns {
   /** By problemKey; of the store and the plan. */
   readonly problems = new Map<string, Problem>()
   readonly #clock: Clock
+  readonly #onPlanned: (revision: Revision, delta: PlanDelta) => void
   #revision: Revision = 0
+  #snapshot: Snapshot | null = null
 
-  constructor(options: { readonly step: StepOptions; readonly skeleton: SkeletonOptions; readonly clock: Clock; readonly onWork: () => void }) {
+  constructor(options: TurnOptions) {
     this.inbox = new Inbox(options.onWork)
     this.plan = new PolicyPlan(options.step)
     this.translator = new Translator(options.skeleton)
     this.#clock = options.clock
+    this.#onPlanned = options.onPlanned ?? (() => undefined)
+  }
+
+  /** What the plan was made of: valid until the next turn. Null before the first. */
+  get snapshot(): Snapshot | null {
+    return this.#snapshot
   }
 
   get revision(): Revision {
@@ -55,11 +73,13 @@ export class Turns {
     const rows = this.#rows()
     const turn = this.store.apply(this.inbox.drain())
     this.#revision = Math.max(1, turn.snapshot.revision)
+    this.#snapshot = turn.snapshot
     const stored = this.#clock.now()
     const planned = this.plan.step(turn.snapshot, turn.delta)
     const stepped = this.#clock.now()
     this.translator.translate(planned)
     const translated = this.#clock.now()
+    this.#onPlanned(this.#revision, planned)
     this.#keep(turn.problems)
     this.#keep(planned.problems)
     return {

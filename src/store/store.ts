@@ -53,8 +53,8 @@ export class Store {
   readonly #namespaces = new Table<Namespace, 'name'>({ name: (namespace) => [namespace.name] }, this.#work)
   readonly #nodes = new Table<Node, 'name'>({ name: (node) => [node.name] }, this.#work)
   readonly #policies = new Table<Policy, 'namespace'>({ namespace: (policy) => [policy.namespace] }, this.#work)
-  readonly #interfaces = new Table<HostInterface, 'name' | 'hostRoute'>(
-    { name: (link) => [link.name], hostRoute: (link) => link.hostRoutes },
+  readonly #interfaces = new Table<HostInterface, 'name' | 'hostRoute' | 'address'>(
+    { name: (link) => [link.name], hostRoute: (link) => link.hostRoutes, address: (link) => link.addresses },
     this.#work,
   )
   #revision: Revision = 0
