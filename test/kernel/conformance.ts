@@ -137,6 +137,14 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
       await holds(held)
     })
 
+    it('removes what is there, and takes no offence at what is not', async () => {
+      await start(FULL)
+      assert.deepEqual(await commit([elements('remove-elements', PODS, [['10.0.0.1'], ['10.0.0.99']])]), { kind: 'acknowledged' })
+      await holds(held)
+      assert.deepEqual(await commit([elements('remove-elements', PODS, [['10.0.0.2']]), elements('add-elements', PODS, [['10.0.0.2']])]), { kind: 'acknowledged' })
+      await holds(held)
+    })
+
     it('changes the policy of a base chain, and its hook by deleting it', async () => {
       await start(add(base('filter-forward')))
       assert.deepEqual(await commit([rewrite(base('filter-forward')), ...add(base('filter-forward', [], 'drop'))]), { kind: 'acknowledged' })
