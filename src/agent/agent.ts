@@ -5,6 +5,8 @@
 // **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
 import type { AgentConfig } from '../config.ts'
 import { decodeObject, objectKindOf, type DecodedObject, type ObjectKind } from '../decode/decode.ts'
+import { ConntrackReader } from '../kernel/conntrack.ts'
+import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'
 import type { Clock } from '../lib/clock.ts'
 import { problemKey, type Problem } from '../lib/problem.ts'
@@ -15,6 +17,7 @@ import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
 import { Committer, type CommitReport } from './committer.ts'
+import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
 import { flowtableProblems } from './foreign.ts'
 import { Turns } from './turn.ts'
@@ -49,8 +52,10 @@ class Agent implements RunningAgent {
   readonly #applied: Applied
   readonly #closables: Closable[] = []
   /** Problems of those parts that tell all of theirs at once. */
-  readonly #problems = new Map<'manifests' | 'interfaces' | 'kernel' | 'foreign', readonly Problem[]>()
+  readonly #problems = new Map<'manifests' | 'interfaces' | 'kernel' | 'cutting' | 'foreign', readonly Problem[]>()
   #committer: Committer | null = null
+  /** Null with establishedConnections: keep. */
+  #cutter: Cutter | null = null
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
@@ -65,6 +70,7 @@ class Agent implements RunningAgent {
     this.#turns = new Turns({
       clock,
       onWork: () => this.#planTurn(),
+      onPlanned: (revision, delta) => this.#cutter?.planned(revision, delta),
       step: {
         isLocal: (pod) => pod.node === config.nodeName,
         nodeName: config.nodeName,
@@ -80,12 +86,14 @@ class Agent implements RunningAgent {
     const kernel = await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) })
     this.#kernelDescription = kernel.description
     this.#closables.push(kernel)
+    if (config.establishedConnections === 'cut') this.#cutter = this.#startCutter(kernel)
     this.#committer = new Committer({
       kernel,
       clock: this.#clock,
       table: TABLE,
       wanted: this.#turns.translator.wanted.state,
       ownersOf: (name) => this.#turns.translator.wanted.ownersOf(name),
+      onRead: (applied) => this.#cutter?.read(applied),
       onHeld: (report) => this.#held(report),
       onProblems: (problems) => this.#setProblems('kernel', problems),
     })
@@ -153,13 +161,29 @@ class Agent implements RunningAgent {
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
   }
 
+  #startCutter(kernel: Kernel): Cutter {
+    const conntrack = new ConntrackReader()
+    const cutter = new Cutter({
+      kernel,
+      conntrack,
+      clock: this.#clock,
+      turns: this.#turns,
+      nodeEgress: this.#config.nodeEgress,
+      onCut: (report) => this.#log.info({ ...report, ms: Math.round(report.ms), inForce: cutter.size }, 'connections cut'),
+      onProblems: (problems) => this.#setProblems('cutting', problems),
+    })
+    this.#closables.push(conntrack, cutter)
+    return cutter
+  }
+
   #held(report: CommitReport): void {
+    this.#cutter?.held(report.revision)
     const line = this.#applied.held(report, this.#clock.wallTime())
     if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
     this.#socket?.changed()
   }
 
-  #setProblems(part: 'manifests' | 'interfaces' | 'kernel' | 'foreign', problems: readonly Problem[]): void {
+  #setProblems(part: 'manifests' | 'interfaces' | 'kernel' | 'cutting' | 'foreign', problems: readonly Problem[]): void {
     const before = new Set((this.#problems.get(part) ?? []).map(problemKey))
     for (const problem of problems) if (!before.has(problemKey(problem))) this.#log[problem.severity === 'error' ? 'error' : 'warn']({ problem }, 'problem')
     this.#problems.set(part, problems)
@@ -175,7 +199,7 @@ class Agent implements RunningAgent {
   }
 
   #counts(): ReturnType<Applied['counts']> {
-    return this.#applied.counts(this.#turns)
+    return { ...this.#applied.counts(this.#turns), cutConnections: this.#cutter?.size ?? 0 }
   }
 
   #status(): unknown {

@@ -28,6 +28,8 @@ export interface CommitterOptions {
   readonly ownersOf: (name: string) => readonly Owner[]
   /** The kernel holds everything up to that revision. */
   readonly onHeld: (report: CommitReport) => void
+  /** The table was read: what the kernel holds now, null where it has no table. */
+  readonly onRead?: (applied: TableState | null) => void
   /** What keeps the kernel from holding it; empty when that is over. */
   readonly onProblems: (problems: readonly Problem[]) => void
 }
@@ -144,6 +146,7 @@ export class Committer {
     this.#applied = read.kind === 'table' ? read.state : null
     mergeDirty(this.#dirty, everything(this.#applied, wanted))
     this.#known = true
+    this.#options.onRead?.(this.#applied)
     return null
   }
 }

@@ -1,0 +1,264 @@
+// Cuts connections that lost their permission, and lets them go on where they have it again (rules 78, 79, 81).
+//
+//   turn: who may have lost something, by revision -> the kernel holds that revision -> dump their connections -> judge
+//   each -> those no longer allowed into cut-flows; and each change asks again about the connections that are in it.
+//
+// One round at a time: what comes meanwhile waits for the next. Judging gives way every few milliseconds; it reads the
+// newest plan, which at worst is ahead of the kernel by changes that will be held next.
+// **Invariant:** after the kernel held a revision, a round that began later has judged every connection of whoever lost
+// something up to it. No entry of conntrack is ever deleted.
+import type { Conntrack } from '../kernel/conntrack.ts'
+import { flowCount, type Network } from '../kernel/conntrack-flows.ts'
+import type { Kernel } from '../kernel/kernel.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Problem } from '../lib/problem.ts'
+import type { Revision } from '../model/changes.ts'
+import { FAMILIES } from '../model/ip.ts'
+import type { PodUid } from '../model/objects.ts'
+import type { TableState } from '../nft/state.ts'
+import { Judge } from '../policy/judge.ts'
+import { lossesOf } from '../policy/losses.ts'
+import type { PlanDelta } from '../policy/plan.ts'
+import { cutFlows } from '../ruleset/names.ts'
+import { addressNetwork, AddressTexts, cidrNetwork, readFlow, type CutFlow } from './cut-flows.ts'
+import { CutSet } from './cut-set.ts'
+import type { Turns } from './turn.ts'
+
+export interface CutterOptions {
+  readonly kernel: Kernel
+  readonly conntrack: Conntrack
+  readonly clock: Clock
+  readonly turns: Turns
+  readonly nodeEgress: 'allow' | 'enforce'
+  readonly onCut: (report: CutReport) => void
+  /** What keeps it from cutting; empty when that is over. */
+  readonly onProblems: (problems: readonly Problem[]) => void
+}
+
+export interface CutReport {
+  /** Connections that stopped, and that may go on. */
+  readonly cut: number
+  readonly restored: number
+  /** Connections that were judged. */
+  readonly judged: number
+  readonly ms: number
+}
+
+/** What is to be looked at: `all` local pods, or these; with `again`, once more after a while. */
+interface Scope {
+  pods: Set<PodUid> | 'all'
+  again: boolean
+}
+
+/** Longest stretch of judging without giving way. Milliseconds. */
+const SLICE_MS = 4
+const FIRST_RETRY_MS = 250
+const LAST_RETRY_MS = 30_000
+/** A packet that was on its way at the commit may make its entry behind the dump: a second one finds it. */
+const SECOND_LOOK_MS = 1_000
+
+export class Cutter {
+  readonly #options: CutterOptions
+  readonly #set: CutSet
+  /** By revision: what the kernel does not hold yet. */
+  #planned: { readonly revision: Revision; readonly pods: ReadonlySet<PodUid> }[] = []
+  /** What the kernel holds and nobody looked at yet; null: nothing. */
+  #due: Scope | null = null
+  #running: Promise<void> | null = null
+  readonly #timers = new Set<() => void>()
+  #retryMs = FIRST_RETRY_MS
+  #closed = false
+
+  constructor(options: CutterOptions) {
+    this.#options = options
+    this.#set = new CutSet(options.kernel)
+  }
+
+  /** At the end of a turn. */
+  planned(revision: Revision, delta: PlanDelta): void {
+    const { pods, nothing } = lossesOf(delta, this.#options.turns.plan)
+    if (!nothing) this.#planned.push({ revision, pods })
+  }
+
+  /** The table was read from the kernel: what is in the sets is known, and everything is to be judged anew. */
+  read(applied: TableState | null): void {
+    this.#set.load(FAMILIES.flatMap((family) => [...(applied?.sets.get(cutFlows(family))?.elements.keys() ?? [])]))
+    this.#want('all', true)
+  }
+
+  /** The kernel holds that revision. */
+  held(revision: Revision): void {
+    const held = this.#planned.filter((one) => one.revision <= revision)
+    this.#planned = this.#planned.filter((one) => one.revision > revision)
+    const pods = new Set(held.flatMap((one) => [...one.pods]))
+    if (pods.size > 0 || (held.length > 0 && this.#set.size > 0)) this.#want(pods, pods.size > 0)
+    this.#wake()
+  }
+
+  /** How many connections are cut. */
+  get size(): number {
+    return this.#set.size
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const cancel of this.#timers) cancel()
+    await this.#running
+  }
+
+  #want(pods: Scope['pods'], again: boolean): void {
+    const due = this.#due
+    if (due === null) this.#due = { pods: pods === 'all' ? 'all' : new Set(pods), again }
+    else {
+      due.again ||= again
+      if (pods === 'all') due.pods = 'all'
+      else if (due.pods !== 'all') for (const uid of pods) due.pods.add(uid)
+    }
+  }
+
+  #wake(): void {
+    if (this.#closed || this.#running !== null || this.#due === null) return
+    this.#running = this.#rounds().finally(() => {
+      this.#running = null
+      if (this.#timers.size === 0) this.#wake()
+    })
+  }
+
+  async #rounds(): Promise<void> {
+    while (this.#due !== null && !this.#closed) {
+      const scope = this.#due
+      this.#due = null
+      const trouble = await this.#round(scope)
+      if (this.#closed) return
+      this.#options.onProblems(trouble === null ? [] : [problem(trouble)])
+      if (trouble !== null) {
+        this.#want(scope.pods, scope.again)
+        this.#later(this.#retryMs, () => this.#wake())
+        this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
+        return
+      }
+      this.#retryMs = FIRST_RETRY_MS
+      if (scope.again) {
+        this.#later(SECOND_LOOK_MS, () => {
+          this.#want(scope.pods, false)
+          this.#wake()
+        })
+      }
+    }
+  }
+
+  #later(ms: number, action: () => void): void {
+    const cancel = this.#options.clock.after(ms, () => {
+      this.#timers.delete(cancel)
+      action()
+    })
+    this.#timers.add(cancel)
+  }
+
+  /** Returns what stood in the way; null where everything was judged and the kernel holds the answer. */
+  async #round(scope: Scope): Promise<string | null> {
+    const { clock, conntrack } = this.#options
+    const start = clock.now()
+    const count = { cut: 0, restored: 0, judged: 0 }
+    const networks = this.#networks(scope.pods)
+    const parts: Uint8Array[] = []
+    let arrived = Promise.withResolvers<void>()
+    const dump = networks.length === 0 ? null : conntrack.dump(networks, (flows) => {
+      parts.push(flows)
+      arrived.resolve()
+    })
+    const texts = new AddressTexts()
+    let trouble: string | null = null
+    let ended = dump === null
+    const end = dump?.then((answer) => {
+      if (answer.kind === 'failed') trouble = answer.message
+      ended = true
+      arrived.resolve()
+    })
+    trouble ??= await this.#restore(count)
+    while (!ended || parts.length > 0) {
+      const flows = parts.shift()
+      if (flows === undefined) {
+        await arrived.promise
+        arrived = Promise.withResolvers()
+        continue
+      }
+      const refused = await this.#set.add(await this.#denied(flows, texts, count))
+      count.cut += refused.done
+      trouble ??= refused.trouble
+    }
+    await end
+    if (count.cut + count.restored > 0) this.#options.onCut({ ...count, ms: clock.now() - start })
+    return trouble
+  }
+
+  /** Where the pods are; for all, every local pod. */
+  #networks(pods: Scope['pods']): Network[] {
+    const { plan } = this.#options.turns
+    const uids = pods === 'all' ? plan.locals.keys() : pods
+    const networks: Network[] = []
+    for (const uid of uids) {
+      const attachment = plan.locals.get(uid)?.attachment
+      if (attachment === undefined) continue
+      for (const address of new Set(attachment.by.map((key) => key.address))) networks.push(addressNetwork(address))
+      for (const prefix of attachment.sourcePrefixes) networks.push(cidrNetwork(prefix))
+    }
+    return networks
+  }
+
+  /** Takes out what is allowed again. */
+  async #restore(count: { restored: number; judged: number }): Promise<string | null> {
+    if (this.#set.size === 0) return null
+    const again: CutFlow[] = []
+    await this.#judgeAll(this.#set.size, [...this.#set.flows()].values(), (flow, allowed) => {
+      count.judged++
+      if (allowed) again.push(flow)
+    })
+    const { done, trouble } = await this.#set.remove(again)
+    count.restored += done
+    return trouble
+  }
+
+  async #denied(flows: Uint8Array, texts: AddressTexts, count: { judged: number }): Promise<CutFlow[]> {
+    const denied: CutFlow[] = []
+    const total = flowCount(flows)
+    await this.#judgeAll(total, records(flows, total, texts), (flow, allowed) => {
+      count.judged++
+      if (!allowed) denied.push(flow)
+    })
+    return denied
+  }
+
+  /** In slices: between them everything else has its turn, and the plan may become another one. */
+  async #judgeAll(total: number, flows: Iterator<CutFlow | null>, tell: (flow: CutFlow, allowed: boolean) => void): Promise<void> {
+    const { turns, clock, nodeEgress } = this.#options
+    for (let judged = 0; judged < total; ) {
+      const { snapshot } = turns
+      if (snapshot === null || this.#closed) return
+      const judge = new Judge(turns.plan, snapshot, { nodeEgress })
+      const { revision } = turns
+      while (judged < total && revision === turns.revision) {
+        const until = clock.now() + SLICE_MS
+        while (judged < total && ((judged & 63) !== 0 || clock.now() < until)) {
+          judged++
+          const { value, done } = flows.next() as IteratorResult<CutFlow | null, null>
+          if (done !== true && value !== null) tell(value, judge.judge(value).allowed)
+        }
+        if (judged < total) await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+  }
+}
+
+function* records(flows: Uint8Array, total: number, texts: AddressTexts): Generator<CutFlow | null> {
+  for (let i = 0; i < total; i++) yield readFlow(flows, i, texts)
+}
+
+function problem(message: string): Problem {
+  return {
+    code: 'NotCut',
+    severity: 'error',
+    object: 'established connections',
+    message: `${message}; connections that lost their permission may go on receiving until it succeeds, and it is tried again`,
+  }
+}
