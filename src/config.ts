@@ -102,7 +102,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'resyncInterval', type: 'duration', default: '30s',
-    help: "how often the kernel's table is compared with what was applied",
+    help: 'how often the node is searched for what bypasses policy (flowtables)',
   },
   {
     name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none'], refused: { picket: NO_SERVICES },

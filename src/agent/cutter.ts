@@ -67,6 +67,8 @@ export class Cutter {
   #running: Promise<void> | null = null
   readonly #timers = new Set<() => void>()
   #retryMs = FIRST_RETRY_MS
+  /** The last round did not succeed: the next one waits. */
+  #failed = false
   #closed = false
 
   constructor(options: CutterOptions) {
@@ -120,7 +122,7 @@ export class Cutter {
     if (this.#closed || this.#running !== null || this.#due === null) return
     this.#running = this.#rounds().finally(() => {
       this.#running = null
-      if (this.#timers.size === 0) this.#wake()
+      if (!this.#failed) this.#wake()
     })
   }
 
@@ -130,6 +132,7 @@ export class Cutter {
       this.#due = null
       const trouble = await this.#round(scope)
       if (this.#closed) return
+      this.#failed = trouble !== null
       this.#options.onProblems(trouble === null ? [] : [problem(trouble)])
       if (trouble !== null) {
         this.#want(scope.pods, scope.again)

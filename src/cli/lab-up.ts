@@ -13,7 +13,7 @@ import { ask, isUp, type LabState } from '../lab/daemon-protocol.ts'
 import { endLeftovers } from '../lab/remains.ts'
 import { ownCommand, placesOf, type LabPlaces } from '../lab/places.ts'
 import { nameOption, nodesOption, progressOnStderr } from './lab-options.ts'
-import { formatTable, print } from './output.ts'
+import { formatTable, print, ourCommand } from './output.ts'
 
 /** How long the daemon may take until it listens. */
 const LISTEN_TIMEOUT_MS = 10_000
@@ -94,8 +94,10 @@ function showState(state: LabState, name: string): void {
   for (const note of state.notes) print(`note: ${note}`)
   for (const { problem, nodes } of state.problems) print(`${formatProblem(problem)} (${nodes.join(', ')})`)
   const [first] = state.pods
+  const lab = `  ${ourCommand()} lab`
   const flag = nameFlag(name)
-  print(`\nTry next:\n  picket lab matrix${flag}${first === undefined ? '' : `\n  picket lab probe${flag} --from outside --to ${first.key} --port ${first.ports[0] ?? '80/tcp'}\n  picket lab exec${flag} ${first.key} -- ip address`}\n  picket lab down${flag}`)
+  const ofPod = first === undefined ? [] : [`${lab} probe${flag} --from outside --to ${first.key} --port ${first.ports[0] ?? '80/tcp'}`, `${lab} exec${flag} ${first.key} -- ip address`]
+  print(['', 'Try next:', `${lab} matrix${flag}`, ...ofPod, `${lab} down${flag}`].join('\n'))
 }
 
 function nameFlag(name: string): string {

@@ -37,3 +37,8 @@ export function printTable(headers: readonly string[], rows: readonly (readonly 
 export function printJson(value: unknown, form: 'indented' | 'line' = 'indented'): void {
   print(form === 'line' ? JSON.stringify(value) : JSON.stringify(value, null, 2))
 }
+
+/** What to type to run us again: from a clone there is no `picket` in the PATH. */
+export function ourCommand(): string {
+  return import.meta.url.endsWith('.ts') ? 'npm run -s picket --' : 'picket'
+}

@@ -4,14 +4,14 @@
 // that it could have meant, and opens nothing that could not be read (rules 25, 33, 57).
 // **Invariant:** one way of reading makes the good row and the strict one; they differ only where a part was unreadable.
 import type { Decoded } from '../model/changes.ts'
-import { EVERYTHING, type LabelSelector } from '../model/labels.ts'
+import { EVERYTHING } from '../model/labels.ts'
 import type { Uid } from '../model/objects.ts'
 import { DIRECTIONS, type Direction, type Policy, type PolicyRule } from '../model/policy.ts'
 import { FieldReader, type Mapping, isMapping, own } from './fields.ts'
 import { readMetadata, readName, readNamespace, titleOf } from './metadata.ts'
 import { readPeers } from './peers.ts'
 import { readPorts } from './ports.ts'
-import { readSelector } from './selector.ts'
+import { type SelectorReading, readSelector } from './selector.ts'
 
 const API_VERSION = 'networking.k8s.io/v1'
 const OBJECT_FIELDS = ['apiVersion', 'kind', 'metadata', 'spec', 'status']
@@ -43,6 +43,7 @@ export function decodePolicy(raw: unknown, uid: Uid, source?: string): Decoded<P
   }
   if (spec !== null) reader.warnUnknown(spec, 'spec', SPEC_FIELDS)
   const rules = readRules(reader, spec ?? {}, namespace)
+  const pods = spec === null ? UNREADABLE : readPods(reader, spec)
   const isolates = spec === null ? { ingress: true, egress: true } : readIsolation(reader, spec)
   return reader.decoded(
     Object.freeze({
@@ -50,11 +51,12 @@ export function decodePolicy(raw: unknown, uid: Uid, source?: string): Decoded<P
       namespace,
       name,
       generation: readGeneration(metadata),
-      pods: spec === null ? EVERYTHING : readPods(reader, spec),
+      pods: pods.selector,
       isolates: Object.freeze(isolates),
-      // Rule 4: rules of a direction that is not in policyTypes do not matter.
-      ingress: isolates.ingress ? rules.ingress : Object.freeze([]),
-      egress: isolates.egress ? rules.egress : Object.freeze([]),
+      // Rule 4: rules of a direction that is not in policyTypes do not matter. Rule 25: the pods that a selector selects only
+      // because a part of it was left out are isolated, and nothing is opened for them: another policy may deny it.
+      ingress: isolates.ingress && pods.readable ? rules.ingress : Object.freeze([]),
+      egress: isolates.egress && pods.readable ? rules.egress : Object.freeze([]),
     }),
   )
 }
@@ -76,11 +78,13 @@ function readGeneration(metadata: Mapping): number {
 }
 
 /** Rule 6: absent or {} = all pods of the policy's namespace. An unreadable part is left out, so that more are selected. */
-function readPods(reader: FieldReader, spec: Mapping): LabelSelector {
+function readPods(reader: FieldReader, spec: Mapping): SelectorReading {
   const value = own(spec, 'podSelector')
-  if (value === undefined) return EVERYTHING
-  return readSelector(reader, value, 'spec.podSelector', 'this part is left out, so that more pods are selected and isolated').selector
+  if (value === undefined) return { selector: EVERYTHING, readable: true }
+  return readSelector(reader, value, 'spec.podSelector', 'this part is left out: more pods are selected and isolated, and nothing is opened for any of them')
 }
+
+const UNREADABLE: SelectorReading = Object.freeze({ selector: EVERYTHING, readable: false })
 
 /** Rule 3; where policyTypes, or the rules that decide for it, cannot be read: every direction it could have meant. */
 function readIsolation(reader: FieldReader, spec: Mapping): Isolation {

@@ -55,6 +55,14 @@ export class Agents {
     for (const { node, end } of [...this.#running]) if (end !== null) await this.restart(node)
   }
 
+  /** Ends the agent of a node with SIGKILL, as the machine's lack of memory would; `restartEnded` starts it again. */
+  async kill(node: string): Promise<void> {
+    const agent = this.#running.find((one) => one.node === node)
+    if (agent === undefined) throw new PicketError('UnknownNode', `node ${node}: has no agent; there are ${this.nodes.join(', ')}`)
+    agent.process.kill('SIGKILL')
+    await agent.process.ended
+  }
+
   /** Ends and starts the agent of a node again. */
   async restart(node: string): Promise<void> {
     const index = this.#running.findIndex((one) => one.node === node)

@@ -8,7 +8,7 @@ import net from 'node:net'
 import { familyOf } from '../model/ip.ts'
 import type { FlowSpec } from './messages.ts'
 import { freshUdpSocket } from './sockets.ts'
-import type { FlowStats } from './testbed.ts'
+import type { FlowSilence, FlowStats } from './testbed.ts'
 import { parseReply } from './wire.ts'
 
 /** A message that is not answered after this time is lost. Milliseconds. */
@@ -23,6 +23,8 @@ export class FlowClient {
   readonly #connected = Promise.withResolvers<void>()
   /** Number -> when it was sent; oldest first. */
   readonly #pending = new Map<number, number>()
+  /** Number of a message that the next one overtook -> when that next one was sent. */
+  readonly #overtaken = new Map<number, number>()
   readonly #by: Record<string, number> = {}
   #timer: NodeJS.Timeout | null = null
   #startedAt = 0
@@ -108,10 +110,15 @@ export class FlowClient {
     const reply = parseReply(line)
     if (reply === null || !reply.token.startsWith(this.#prefix)) return
     const now = performance.now()
-    if (!this.#pending.delete(Number(reply.token.slice(this.#prefix.length)))) {
+    const number = Number(reply.token.slice(this.#prefix.length))
+    const sentAt = this.#pending.get(number)
+    if (sentAt === undefined) {
       this.#duplicated++
       return
     }
+    this.#pending.delete(number)
+    this.#overtaken.delete(number)
+    if (this.#pending.has(number - 1)) this.#overtaken.set(number - 1, sentAt)
     this.#answered++
     this.#by[reply.by.key] = (this.#by[reply.by.key] ?? 0) + 1
     this.#longestGap = Math.max(this.#longestGap, now - this.#lastAnswer)
@@ -121,19 +128,16 @@ export class FlowClient {
 
   stats(): FlowStats {
     const now = performance.now()
-    let lost = 0
-    for (const sentAt of this.#pending.values()) {
-      if (!this.#stopped && now - sentAt < PATIENCE) break
-      lost++
-    }
+    const lost = [...this.#pending].filter(([, sentAt]) => this.#stopped || now - sentAt >= PATIENCE)
     return {
       sent: this.#sent,
       answered: this.#answered,
-      lost,
+      lost: lost.length,
       duplicated: this.#duplicated,
       lastAnswerAt: this.#lastAnswerAt,
       longestGapMs: Math.max(this.#longestGap, (this.#endedAt ?? now) - this.#lastAnswer),
       by: { ...this.#by },
+      silences: silencesOf(lost, this.#overtaken),
       broken: this.#broken,
     }
   }
@@ -164,4 +168,18 @@ export class FlowClient {
     else if (this.#socket.connecting) this.#socket.destroy()
     else this.#socket.resetAndDestroy()
   }
+}
+
+/** Runs of numbers that follow each other, from [number, when it was sent] in order. */
+function silencesOf(lost: readonly (readonly [number, number])[], overtaken: ReadonlyMap<number, number>): readonly FlowSilence[] {
+  const runs: FlowSilence[] = []
+  for (const [number, at] of lost) {
+    const sentAt = performance.timeOrigin + at
+    const next = overtaken.get(number)
+    const end = { last: number, lastSentAt: sentAt, nextSentAt: next === undefined ? null : performance.timeOrigin + next }
+    const before = runs.at(-1)
+    if (before?.last === number - 1) runs[runs.length - 1] = { ...before, ...end }
+    else runs.push({ first: number, firstSentAt: sentAt, ...end })
+  }
+  return runs
 }

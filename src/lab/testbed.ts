@@ -110,8 +110,20 @@ export interface FlowStats {
   readonly longestGapMs: number
   /** Answers by the key of the pod (or name of the host) that made them. */
   readonly by: Readonly<Record<string, number>>
+  /** Every run of messages, one after the other, that count as lost; in order. */
+  readonly silences: readonly FlowSilence[]
   /** Why a TCP connection ended by itself (`ECONNRESET`); null while it lives. Never set for UDP. */
   readonly broken: string | null
+}
+
+/** Messages `first` to `last` (counted from 0) were not answered. Times are in milliseconds since 1970, with fractions. */
+export interface FlowSilence {
+  readonly first: number
+  readonly last: number
+  readonly firstSentAt: number
+  readonly lastSentAt: number
+  /** When the message after `last` was sent, which was answered; null where there is none yet. */
+  readonly nextSentAt: number | null
 }
 
 export interface Flow {

@@ -94,14 +94,17 @@ export class PolicyPlan {
       if ((before !== null && this.#options.isLocal(before)) || (after !== null && this.#options.isLocal(after))) dirty.add(uid)
     }
     for (const { before, after } of delta.policies.values()) {
-      const namespace = (after ?? before)?.namespace ?? ''
-      for (const uid of this.#byNamespace.get(namespace) ?? []) {
-        this.work.rows++
-        const pod = snapshot.pods.get(uid)
-        if (pod !== undefined && [before, after].some((policy: Policy | null) => policy !== null && selects(policy, pod))) dirty.add(uid)
-      }
+      for (const policy of [before, after]) if (policy !== null) this.#dirtySelected(policy, snapshot, dirty)
     }
     return dirty
+  }
+
+  #dirtySelected(policy: Policy, snapshot: Snapshot, dirty: Set<PodUid>): void {
+    for (const uid of this.#byNamespace.get(policy.namespace) ?? []) {
+      this.work.rows++
+      const pod = snapshot.pods.get(uid)
+      if (pod !== undefined && selects(policy, pod)) dirty.add(uid)
+    }
   }
 
   /** Marks the pods behind interfaces that changed; returns the names to look at again. */

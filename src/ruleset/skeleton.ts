@@ -92,7 +92,7 @@ function chains(options: SkeletonOptions): Chain[] {
     base('filter-forward-egress', 'forward', 'filter - 10', [
       ...(options.newPods === 'deny' ? unknownPods(options.podInterfaces) : []),
       ...(cuts ? cutRules() : []),
-      ...(options.dropInvalid ? ['iifname', 'oifname'].map((side) => `ct state invalid ${side} ${pods} counter name "${NAMES.invalid}" drop`) : []),
+      ...(options.dropInvalid ? ['ct state invalid jump invalid'] : []),
       ...(cuts ? [ANSWERS] : []),
       'jump settled',
       `iifname vmap @${NAMES.egressByInterface}`,
@@ -133,11 +133,7 @@ function settled(options: SkeletonOptions): string[] {
   return [
     // Replies pass whatever the other direction says (rules 72-74, 80).
     ...(options.establishedConnections === 'keep' ? ['ct direction reply accept', 'ct state established accept'] : FAMILIES.map((f) => `${isAnAnswer(f)} accept`)),
-    // An ICMP error about a reply counts as original direction; other `related` packets are judged (rule 75).
-    'meta l4proto { icmp, icmpv6 } ct state related accept',
-    // Neighbour discovery and multicast listeners, by the hop limits that no router lets through (rule 77).
-    'ip6 hoplimit 255 icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept',
-    'ip6 hoplimit 1 icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
+    'meta l4proto { icmp, icmpv6 } jump settled-icmp',
     // "A pod cannot block access to itself" (rule 62). nft 1.0.6 has no `ip saddr == ip daddr`.
     ...FAMILIES.map((f) => `${addressWord(f)} saddr . ${addressWord(f)} daddr @${self(f)} accept`),
   ]
@@ -164,6 +160,24 @@ const FIXED_CHAINS: readonly Chain[] = [
       'ip6 hoplimit 1 icmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } accept',
       `counter name "${NAMES.spoofed}" drop`,
     ],
+  },
+  {
+    kind: 'chain',
+    name: 'settled-icmp',
+    comment: 'ICMP that belongs to what passes, neighbour discovery and multicast listeners; apart, so that others do not visit it',
+    rules: [
+      // An ICMP error about a reply counts as original direction; other `related` packets are judged (rule 75).
+      'ct state related accept',
+      // By the hop limits that no router lets through (rule 77): only pods on a bridge have these forwarded.
+      'ip6 hoplimit 255 icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept',
+      'ip6 hoplimit 1 icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
+    ],
+  },
+  {
+    kind: 'chain',
+    name: 'invalid',
+    comment: 'dropInvalid: what conntrack cannot place, from or to a pod',
+    rules: ['iifname', 'oifname'].map((side) => `${side} @${NAMES.podInterfaces} counter name "${NAMES.invalid}" drop`),
   },
   { kind: 'chain', name: 'unknown-pod', comment: 'newPods: deny', rules: [`counter name "${NAMES.unknownInterface}" drop`] },
   { kind: 'chain', name: 'unknown-address', comment: 'newPods: deny', rules: [`counter name "${NAMES.unknownAddress}" drop`] },

@@ -31,7 +31,8 @@ const http = (port: number): PodSketch['ports'] => [{ name: 'http', port, where:
 export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: 'static', title: 'the static chains', shows: 'chains', cluster: cluster([]) },
   { name: 'static-lenient', title: 'newPods allow, INVALID passes, first packets only', shows: 'chains', cluster: cluster([]), options: { newPods: 'allow', dropInvalid: false, establishedConnections: 'keep' } },
-  { name: 'static-node-egress', title: 'nodeEgress enforce, pods on cali*, too', shows: 'chains', cluster: cluster([]), options: { nodeEgress: 'enforce', podInterfaces: ['cali*'] } },
+  { name: 'static-node-egress', title: 'nodeEgress enforce', shows: 'chains', cluster: cluster([]), options: { nodeEgress: 'enforce' } },
+  { name: 'static-patterns', title: 'pods on cali*, too', shows: 'chains', cluster: cluster([]), options: { podInterfaces: ['cali*'] } },
   { name: 'pods', title: 'no policy selects the pod (rule 1)', shows: 'pods', cluster: cluster([]) },
   { name: 'default-deny', title: 'rules [] in both directions (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, policyTypes: ['Ingress', 'Egress'] }]) },
   { name: 'allow-all', title: 'rules [{}] (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, ingress: [{}] }]) },

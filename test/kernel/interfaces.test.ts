@@ -44,7 +44,7 @@ describe('interfaces of a node, from the kernel', function () {
   }
 
   afterEach(async () => {
-    await Promise.all(observers.map((observer) => observer.watch?.close()))
+    for (const observer of observers) await observer.watch?.close()
     observers = []
     removeNamespaces()
   })

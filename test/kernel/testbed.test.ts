@@ -239,6 +239,8 @@ describe('the testbed', function () {
       assert.ok(cut.lost > 30 && cut.longestGapMs > 500, JSON.stringify(cut))
       const end = await flow.stop()
       assert.equal(end.lost, end.sent - end.answered)
+      const [silence] = end.silences
+      assert.deepEqual([end.silences.length, silence?.first, silence?.last, silence?.nextSentAt], [1, end.answered, end.sent - 1, null])
       assert.deepEqual(await flow.stats(), end)
     })
   }

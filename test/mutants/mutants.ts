@@ -32,8 +32,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     title: 'rule 12: a podSelector alone means pods of every namespace',
     file: 'decode/peers.ts',
-    search: "({ kind: 'named', name: namespace } as const)",
-    replace: "({ kind: 'matching', selector: EVERYTHING } as const)",
+    search: "{ kind: 'named', name: namespace }",
+    replace: "{ kind: 'matching', selector: EVERYTHING }",
     caughtBy: 'policy',
   },
   {

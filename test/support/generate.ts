@@ -167,6 +167,7 @@ export const damagedPolicySketch: fc.Arbitrary<PolicySketch> = fc.tuple(policySk
       ...(ingress === undefined ? {} : { ingress: ingress.map((rule, i) => damaged(rule, 'from', at + i)) }),
       ...(egress === undefined ? {} : { egress: egress.map((rule, i) => damaged(rule, 'to', at + 2 * i)) }),
       ...(at % 10 === 0 ? { policyTypes: ['Ingres'] } : {}),
+      ...(at % 7 === 0 ? { podSelector: { ...policy.spec.podSelector, matchExpressions: [{ key: 'tier', operator: 'Equals', values: ['x'] }] } } : {}),
     },
   }
 })

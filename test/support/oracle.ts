@@ -107,12 +107,13 @@ function isolates(policy: RawPolicy, direction: Direction): boolean {
 }
 
 function selects(policy: RawPolicy, pod: RawPod): boolean {
-  // "An empty podSelector selects all pods in the namespace" (rule 6). One that cannot be read may have meant any of them (rule 25).
-  return policy.metadata.namespace === pod.metadata.namespace && (labelsMatch(policy.spec.podSelector, pod.metadata.labels) ?? true)
+  // "An empty podSelector selects all pods in the namespace" (rule 6). A part that cannot be read may have meant any of them (rule 25).
+  return policy.metadata.namespace === pod.metadata.namespace && labelsMatch(policy.spec.podSelector, pod.metadata.labels).matches
 }
 
 function rulesAllow(cluster: RawCluster, packet: OraclePacket, direction: Direction, policy: RawPolicy, subject: RawPod, other: RawPod | null): boolean {
-  if (labelsMatch(policy.spec.podSelector, {}) === null) return false
+  // Whether the policy means this pod is not known: it opens nothing for it, since another policy may deny it (rule 25).
+  if (!labelsMatch(policy.spec.podSelector, {}).readable) return false
   // "Each rule allows traffic which matches both the from and ports sections" (rule 31; `to` for egress).
   return ((direction === 'ingress' ? policy.spec.ingress : policy.spec.egress) ?? []).some((rule: RawRule) => {
     const peers = direction === 'ingress' ? rule.from : rule.to
@@ -142,13 +143,13 @@ function peerMatches(cluster: RawCluster, peer: RawPeer, policy: RawPolicy, addr
   if (pod === null || (peer.podSelector === undefined && peer.namespaceSelector === undefined)) return false
   // "If podSelector is also set, then the NetworkPolicyPeer as a whole selects the pods matching podSelector in the
   // namespaces selected by namespaceSelector. Otherwise it selects all pods in the namespaces" (rules 13, 14).
-  if (labelsMatch(peer.podSelector, pod.metadata.labels) !== true) return false
+  if (!surelyMatches(peer.podSelector, pod.metadata.labels)) return false
   // "Otherwise it selects the pods matching podSelector in the policy's own namespace" (rule 12).
   if (peer.namespaceSelector === undefined) return pod.metadata.namespace === policy.metadata.namespace
   const namespace = objectsOf(cluster, 'Namespace').find((n) => n.metadata.name === pod.metadata.namespace)
   if (namespace === undefined) return false
   // "the control plane sets an immutable label kubernetes.io/metadata.name on all namespaces" (rule 21).
-  return labelsMatch(peer.namespaceSelector, { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name }) === true
+  return surelyMatches(peer.namespaceSelector, { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name })
 }
 
 /** "except is a slice of CIDRs that should not be included within an IPBlock": of this block only (rule 46). Unreadable: nothing (rule 57). */
@@ -156,21 +157,28 @@ function blockHolds(block: NonNullable<RawPeer['ipBlock']>, address: Address): b
   return cidrHolds(block.cidr, address) === true && (block.except ?? []).every((except) => cidrHolds(except, address) === false)
 }
 
-/** "The requirements are ANDed", "an empty label selector matches all objects" (rules 18, 20); null where it cannot be read (rule 25). */
-function labelsMatch(selector: RawSelector | undefined, labels: Readonly<Record<string, string>> | undefined): boolean | null {
-  let all = true
+/** A peer that cannot be read matches nothing (rule 25). */
+function surelyMatches(selector: RawSelector | undefined, labels: Readonly<Record<string, string>> | undefined): boolean {
+  const { matches, readable } = labelsMatch(selector, labels)
+  return matches && readable
+}
+
+/** "The requirements are ANDed", "an empty label selector matches all objects" (rules 18, 20); what cannot be read is left out. */
+function labelsMatch(selector: RawSelector | undefined, labels: Readonly<Record<string, string>> | undefined): { readonly matches: boolean; readonly readable: boolean } {
+  let matches = true
+  let readable = true
   const has = (key: string): boolean => labels !== undefined && Object.hasOwn(labels, key)
-  for (const [key, value] of Object.entries(selector?.matchLabels ?? {})) all = all && has(key) && labels?.[key] === value
+  for (const [key, value] of Object.entries(selector?.matchLabels ?? {})) matches = matches && has(key) && labels?.[key] === value
   for (const { key, operator, values = [] } of selector?.matchExpressions ?? []) {
     const among = has(key) && values.includes(labels?.[key] as string)
-    if (operator === 'In' && values.length > 0) all = all && among
+    if (operator === 'In' && values.length > 0) matches = matches && among
     // NotIn holds for objects that lack the key, too (rules 16, 17).
-    else if (operator === 'NotIn' && values.length > 0) all = all && !among
-    else if (operator === 'Exists' && values.length === 0) all = all && has(key)
-    else if (operator === 'DoesNotExist' && values.length === 0) all = all && !has(key)
-    else return null
+    else if (operator === 'NotIn' && values.length > 0) matches = matches && !among
+    else if (operator === 'Exists' && values.length === 0) matches = matches && has(key)
+    else if (operator === 'DoesNotExist' && values.length === 0) matches = matches && !has(key)
+    else readable = false
   }
-  return all
+  return { matches, readable }
 }
 
 /** `listening` is the pod that a name is looked up on; null where there is none (rules 35, 36). */

@@ -9,6 +9,7 @@ import { canonical } from './canonical.ts'
 import { compiled } from './check-cluster.ts'
 import { ALL_SYNCED, linkOf } from './events.ts'
 import { NOTHING, windows, type Flush, type Moment, type Tale } from './expanders.ts'
+import type { RawPod } from './manifests.ts'
 import { ownerOf } from './oracle.ts'
 import { Pipeline } from './pipeline.ts'
 import { askedAgain, explainFailure, probesOf, type Probe } from './probes.ts'
@@ -65,11 +66,20 @@ function allowedVerdicts(newest: Probe, moments: readonly Moment[], node: string
       const owner = ownerOf(moment.cluster, address)
       if (owner === null || owner.spec.nodeName !== node) continue
       owners.add(`${address} ${owner.metadata.uid}`)
-      // Two links of one name are never there at once; told in a false order, they may seem so: nothing is opened then.
-      const links = [...moment.interfaces.values()].filter((link) => link.name === linkOf(owner).name)
-      if (links.length !== 1 || links[0]?.hostRoutes.includes(address) !== true) return null
+      if (!isAttached(moment, owner, address)) return null
     }
     verdicts.add(probe.expected)
   }
   return new Set([...owners].map((text) => text.split(' ')[0])).size === owners.size ? verdicts : null
+}
+
+/**
+ * Two links of one name, routes to one address on two links, or a link with the address of another pod, are never there
+ * for long, if at all: which pod is behind which is not known then, and nothing is opened.
+ */
+function isAttached(moment: Moment, pod: RawPod, address: string): boolean {
+  const [link, ...others] = [...moment.interfaces.values()].filter((l) => l.name === linkOf(pod).name)
+  if (link === undefined || others.length > 0 || !link.hostRoutes.includes(address)) return false
+  if (link.hostRoutes.some((route) => ownerOf(moment.cluster, route) !== pod)) return false
+  return [...moment.interfaces.values()].every((l) => l === link || !l.hostRoutes.some((route) => link.hostRoutes.includes(route)))
 }

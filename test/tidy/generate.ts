@@ -1,9 +1,12 @@
-// `npm run generate`: writes what is made from src/imports.json into .oxlintrc.json and src/README.md.
+// `npm run generate`: writes what is made from src/imports.json into .oxlintrc.json and src/README.md, and the table of
+// settings into deploy/docs/configuration.md.
 //
 // **Invariant:** running it twice changes nothing the second time.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { SETTINGS_FILE, settingsText } from './settings-page.ts'
 import { LINTER_FILE, linterText, MAP_FILE, mapText, readTable } from './table.ts'
 
 const rows = readTable()
 writeFileSync(LINTER_FILE, linterText(readFileSync(LINTER_FILE, 'utf8'), rows))
 writeFileSync(MAP_FILE, mapText(readFileSync(MAP_FILE, 'utf8'), rows))
+writeFileSync(SETTINGS_FILE, settingsText(readFileSync(SETTINGS_FILE, 'utf8')))

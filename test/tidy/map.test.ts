@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { SETTINGS_FILE, settingsText } from './settings-page.ts'
 import { exists, LINTER_FILE, linterText, MAP_FILE, mapText, readTable, ROOT } from './table.ts'
 
 const rows = readTable()
@@ -33,9 +34,13 @@ describe('the map', () => {
   })
   it('names nothing that does not exist', () => {
     assert.deepEqual(missingLinks('src/README.md'), [])
-    assert.deepEqual(missingLinks('README.md'), [])
+    for (const page of ['README.md', ...readdirSync(path.join(ROOT, 'deploy/docs')).map((name) => `deploy/docs/${name}`)]) assert.deepEqual(missingLinks(page), [], page)
     const named = rows.filter(exists).flatMap((row) => row.first ?? [])
     assert.deepEqual(named.filter((file) => !existsSync(path.join(ROOT, 'src', file))), [])
+  })
+  it('has the settings as the agent has them', () => {
+    const page = readFileSync(path.join(ROOT, SETTINGS_FILE), 'utf8')
+    assert.equal(settingsText(page), page, GENERATE)
   })
   it('names tests that exist', () => {
     const folders = [...map.matchAll(/`(test\/[\w/.-]+)`/g)].map((match) => match[1] as string)

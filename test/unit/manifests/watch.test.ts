@@ -1,5 +1,6 @@
 // The watcher on a real folder: every way in which files change, and what happens when they cannot be read.
 import assert from 'node:assert/strict'
+import { byText } from '../../../src/lib/sorting.ts'
 import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, open, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -225,7 +226,7 @@ describe('manifests: watching', () => {
       const problems = async (): Promise<readonly (readonly [string, string])[]> => (await folder.next(3_000)).problems.map((p) => [p.code, p.object] as const)
       let last = await problems()
       while (last.length < 2) last = await problems()
-      assert.deepEqual([...last].sort(), [['UnreadableFile', 'file a.yaml'], ['UnreadableFolder', 'folder sub']])
+      assert.deepEqual([...last].sort(([a], [b]) => byText(String(a), String(b))), [['UnreadableFile', 'file a.yaml'], ['UnreadableFolder', 'folder sub']])
     } finally {
       if (root) process.seteuid?.(0)
       await chmod(folder.at('sub'), 0o755)

@@ -161,9 +161,9 @@ describe('diff', () => {
     wanted.chains.set('c5', { kind: 'chain', name: 'c5', rules: ['drop'] })
     let visited = 0
     const count = (map: Map<string, unknown>): void => {
-      const { get, has } = map
-      map.get = (key) => (visited++, get.call(map, key))
-      map.has = (key) => (visited++, has.call(map, key))
+      const [get, has] = [map.get.bind(map), map.has.bind(map)]
+      map.get = (key) => (visited++, get(key))
+      map.has = (key) => (visited++, has(key))
       for (const all of ['keys', 'values', 'entries', 'forEach', Symbol.iterator] as const) map[all] = () => assert.fail('it visits everything')
     }
     for (const state of [applied, wanted]) {

@@ -223,6 +223,16 @@ describe('policy/step: changes', () => {
     assert.equal(delta.sets.size, 0)
     assert.equal(delta.profiles.size, 2)
   })
+  it('rule 97: a policy that comes back in another namespace under its old UID leaves the old one', () => {
+    const h = new Harness()
+    upsert(h.inbox, 'pod', local('web', 1), local('db', 2, { namespace: 'pay', uid: 'db' }))
+    upsert(h.inbox, 'policy', policy({ uid: 'p', namespace: 'shop', ingress: [] }))
+    h.turn()
+    upsert(h.inbox, 'policy', policy({ uid: 'p', namespace: 'pay', ingress: [] }))
+    const delta = h.turn()
+    assert.equal(attachment(delta, 'pod/shop/web').ingress, 'open')
+    assert.notEqual(attachment(delta, 'db').ingress, 'open')
+  })
   it('everything goes when the last local pod goes', () => {
     const h = new Harness()
     const web = local('web', 1)
