@@ -5,12 +5,14 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { Protocol } from '../../src/model/objects.ts'
 import { Judge } from '../../src/policy/judge.ts'
+import { lossesOf } from '../../src/policy/losses.ts'
 import { compiled } from '../support/check-cluster.ts'
 import { clusterSketch, clusterWith, damagedPolicySketch } from '../support/generate.ts'
 import type { RawCluster } from '../support/manifests.ts'
 import { probesOf } from '../support/probes.ts'
+import { interfaceEvents, interfacesOf, sourceEvent } from '../support/events.ts'
 import { report, runs } from '../support/runs.ts'
-import { materialise } from '../support/states.ts'
+import { eventsBetween, materialise } from '../support/states.ts'
 import { Tracer } from '../support/tracer.ts'
 
 const CLUSTERS = 80
@@ -32,6 +34,51 @@ function check(cluster: RawCluster, node: string, salt: number, nodeEgress: 'all
   }
   return probes.length
 }
+
+/** Whoever loses something by going from one state to the other is among the losses; says how many packets were lost. */
+function checkLosses(from: RawCluster, to: RawCluster, node: string, salt: number): number {
+  const pipeline = compiled(from, node)
+  const { turns } = pipeline
+  const judgeNow = (): Judge => {
+    assert.ok(turns.snapshot !== null)
+    return new Judge(turns.plan, turns.snapshot, { nodeEgress: 'allow' })
+  }
+  const packets = probesOf(from, node, salt, EVERY).flatMap(({ asked }) => {
+    const protocol = asked.protocol === 'ICMP' || asked.protocol === 'GRE' ? null : asked.protocol
+    return [{ source: asked.source, destination: asked.destination, protocol, port: protocol === null ? 0 : asked.port }]
+  })
+  const before = judgeNow()
+  const allowed = packets.filter((packet) => before.judge(packet).allowed)
+  pipeline.push(eventsBetween(from, to).map(sourceEvent))
+  pipeline.push(interfaceEvents(interfacesOf(from, node), interfacesOf(to, node)))
+  pipeline.turn()
+  assert.ok(pipeline.planned !== null)
+  const { pods, nothing } = lossesOf(pipeline.planned, turns.plan)
+  const after = judgeNow()
+  const lost = allowed.map((packet) => [packet, after.judge(packet)] as const).filter(([, judgement]) => !judgement.allowed)
+  for (const [packet, { egress, ingress }] of lost) {
+    const losers = [egress, ingress].flatMap((side) => ('pod' in side && side.kind !== 'open' && side.kind !== 'allowed' ? [side.pod.pod] : []))
+    assert.ok(!nothing && losers.some((uid) => pods.has(uid)), `nobody looks at ${JSON.stringify(packet)} of ${losers.join(', ')}`)
+  }
+  return lost.length
+}
+
+describe('losses: from one random cluster to the next (rules 78, 79)', () => {
+  it('no pod that lost an allowance is left out', function () {
+    this.timeout(0)
+    let lost = 0
+    fc.assert(
+      fc.property(clusterSketch, clusterSketch, fc.nat({ max: 1000 }), (from, to, salt) => {
+        // Other policies, other labels, and another cluster altogether.
+        const relabelled = from.pods.map((pod, i) => (pod === null || pod.node === 1 ? pod : { ...pod, labels: to.pods[i]?.labels ?? {} }))
+        for (const next of [{ ...from, policies: to.policies }, { ...from, pods: relabelled }, { ...from, namespaces: to.namespaces }, to]) lost += checkLosses(materialise(from), materialise(next), 'n1', salt)
+      }),
+      runs(CLUSTERS),
+    )
+    report('allowances that were lost', lost)
+    if (runs(CLUSTERS).numRuns >= CLUSTERS) assert.ok(lost >= 500, `only ${lost} allowances were lost`)
+  })
+})
 
 describe('judge: random clusters (rules 1-62, 72, 88)', () => {
   it('allows what the table accepts, and nothing else', function () {

@@ -1,0 +1,118 @@
+// ctnetlink: entries as a kernel (Linux 6.18) sends them, the same damaged, and the request with its filter.
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { FLOW_LENGTH, FlowCollector, NetworkFilter, encodeNetworks, flowAt, flowCount, singleAddresses } from '../../../src/kernel/conntrack-flows.ts'
+import { attribute, nestedAttribute, NetlinkMessageError } from '../../../src/netlink/attributes.ts'
+import { conntrackDumpRequest, visitEntries } from '../../../src/netlink/conntrack.ts'
+import { decodeMessages, encodeMessage, NLM_F_DUMP_INTR, NLMSG_DONE } from '../../../src/netlink/messages.ts'
+
+const PORT = 77
+
+function tuple(type: number, from: readonly number[], to: readonly number[], protocol: number, ports: readonly [number, number] | null): Uint8Array {
+  const six = from.length === 16
+  const port = (value: number): Uint8Array => Uint8Array.of(value >> 8, value & 255)
+  const parts = ports === null ? [] : [attribute(2, port(ports[0])), attribute(3, port(ports[1]))]
+  return nestedAttribute(type, [
+    nestedAttribute(1, [attribute(six ? 3 : 1, Uint8Array.from(from)), attribute(six ? 4 : 2, Uint8Array.from(to))]),
+    nestedAttribute(2, [attribute(1, Uint8Array.of(protocol)), ...parts]),
+  ])
+}
+
+function message(parts: readonly Uint8Array[], header: { flags?: number; sequence?: number; port?: number } = {}): Uint8Array {
+  return encodeMessage({ type: 0x100, flags: 2, sequence: 1, port: PORT, ...header }, [Uint8Array.of(2, 0, 0, 0), ...parts])
+}
+
+const DONE = encodeMessage({ type: NLMSG_DONE, flags: 2, sequence: 1, port: PORT }, [new Uint8Array(4)])
+const V6 = (last: number): number[] => [0xfd, ...new Array<number>(14).fill(0), last]
+/** A pod calls 10.96.0.10:80, which leads to 10.1.0.9:8080; the node masquerades it. */
+const SERVICE = message([tuple(1, [10, 1, 0, 1], [10, 96, 0, 10], 6, [40000, 80]), tuple(2, [10, 1, 0, 9], [192, 168, 0, 1], 6, [8080, 51000]), attribute(3, Uint8Array.of(0, 0, 0, 14))])
+const SIX = message([attribute(25, Uint8Array.of(1)), tuple(1, V6(1), V6(2), 17, [5000, 53]), tuple(2, V6(2), V6(1), 17, [53, 5000])])
+const PING = message([tuple(1, [10, 1, 0, 1], [10, 1, 0, 2], 1, null), tuple(2, [10, 1, 0, 2], [10, 1, 0, 1], 1, null)])
+
+function collected(bytes: Uint8Array, ...networks: readonly (readonly [readonly number[], number])[]): readonly object[] {
+  const collector = new FlowCollector(new NetworkFilter(encodeNetworks(networks.map(([address, prefix]) => ({ bytes: Uint8Array.from(address), prefix })))))
+  visitEntries(bytes, 1, PORT, (entry) => collector.add(bytes, entry))
+  const flows = collector.take()
+  assert.equal(flows.length % FLOW_LENGTH, 0)
+  return Array.from({ length: flowCount(flows) }, (_, i) => {
+    const flow = flowAt(flows, i)
+    return { ...flow, source: [...flow.source], destination: [...flow.destination] }
+  })
+}
+
+describe('conntrack: entries', () => {
+  const service = { family: 4, protocol: 6, sourcePort: 40000, destinationPort: 8080, source: [10, 1, 0, 1], destination: [10, 1, 0, 9] }
+  const six = { family: 6, protocol: 17, sourcePort: 5000, destinationPort: 53, source: V6(1), destination: V6(2) }
+
+  it('a connection is told as it looks behind DNAT and before SNAT', () => {
+    assert.deepEqual(collected(SERVICE, [[10, 1, 0, 1], 32]), [service])
+    assert.deepEqual(collected(SERVICE, [[10, 1, 0, 9], 32]), [service])
+  })
+  it('found by either end, by a prefix, and not by what NAT hides or by neighbours', () => {
+    const all = Buffer.concat([SERVICE, SIX, PING])
+    assert.deepEqual(collected(all, [[10, 1, 0, 0], 24]), [service])
+    assert.deepEqual(collected(all, [[10, 1, 0, 0], 29]), [service])
+    assert.deepEqual(collected(all, [V6(0), 120], [V6(2), 128]), [six])
+    assert.deepEqual(collected(all, [V6(1), 128]), [six])
+    assert.deepEqual(collected(all, [[10, 96, 0, 10], 32], [[192, 168, 0, 1], 32], [[10, 1, 0, 16], 28], [V6(3), 128], [V6(16), 124]), [])
+  })
+  it('protocols without ports are left out', () => assert.deepEqual(collected(PING, [[10, 1, 0, 1], 32]), []))
+  it('answers to others and other dumps are passed over', () => {
+    for (const header of [{ sequence: 2 }, { port: 78 }]) {
+      const parts = [tuple(1, [10, 1, 0, 1], [10, 1, 0, 2], 17, [1, 2]), tuple(2, [10, 1, 0, 2], [10, 1, 0, 1], 17, [2, 1])]
+      assert.deepEqual(collected(message(parts, header), [[10, 1, 0, 1], 32]), [])
+    }
+  })
+  it('tells how the dump ends, and that it was interrupted', () => {
+    const visit = (bytes: Uint8Array) => visitEntries(bytes, 1, PORT, () => undefined)
+    assert.deepEqual(visit(SERVICE), { end: null, interrupted: false })
+    assert.deepEqual(visit(Buffer.concat([SERVICE, DONE])), { end: { kind: 'done' }, interrupted: false })
+    const torn = SERVICE.slice()
+    new DataView(torn.buffer).setUint16(6, 2 | NLM_F_DUMP_INTR, true)
+    assert.equal(visit(torn).interrupted, true)
+    const refusal = encodeMessage({ type: 2, flags: 0, sequence: 1, port: PORT }, [Uint8Array.of(0xff, 0xff, 0xff, 0xff), new Uint8Array(16)])
+    assert.deepEqual(visit(refusal).end, { kind: 'failed', code: 'EPERM', text: '', offset: null })
+  })
+  it('what lacks a part is an error that says so', () => {
+    const original = tuple(1, [10, 1, 0, 1], [10, 1, 0, 2], 17, [1, 2])
+    for (const parts of [[], [original], [original, nestedAttribute(2, [])], [original, tuple(2, V6(1), V6(2), 17, [2, 1])], [original, tuple(2, [10, 1, 0, 2], [10, 1, 0, 1], 6, [2, 1])]]) {
+      assert.throws(() => visitEntries(message(parts), 1, PORT, () => undefined), NetlinkMessageError)
+    }
+    const short = nestedAttribute(2, [nestedAttribute(1, [attribute(1, Uint8Array.of(10, 1, 0)), attribute(2, Uint8Array.of(10, 1, 0, 1))])])
+    assert.throws(() => visitEntries(message([original, short]), 1, PORT, () => undefined), /3 bytes where 4/)
+  })
+  it('damaged bytes end in entries or in an error, and never read outside', () => {
+    const whole = Buffer.concat([SERVICE, SIX, PING, DONE])
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 6 }), fc.nat(whole.length), (edits, length) => {
+        const bytes = Uint8Array.from(whole.subarray(0, length))
+        for (const [at, value] of edits) if (at < length) bytes[at] = value
+        try {
+          visitEntries(bytes, 1, PORT, ({ original, reply }) => {
+            for (const { family, source, destination } of [original, reply]) {
+              for (const at of [source, destination]) assert.ok(at > 0 && at + (family === 4 ? 4 : 16) <= length)
+            }
+          })
+        } catch (error) {
+          assert.ok(error instanceof NetlinkMessageError, String(error))
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('conntrack: the request', () => {
+  it('asks for both families, or for those of one source', () => {
+    const [all] = decodeMessages(conntrackDumpRequest(9, null))
+    assert.deepEqual([all?.type, all?.flags, all?.sequence, [...(all?.payload ?? [])]], [0x101, 0x301, 9, [0, 0, 0, 0]])
+    const [one] = decodeMessages(conntrackDumpRequest(9, { direction: 'reply', source: Uint8Array.of(10, 1, 0, 1) }))
+    // AF_INET; CTA_TUPLE_REPLY { CTA_TUPLE_IP { CTA_IP_V4_SRC } }; CTA_FILTER { CTA_FILTER_REPLY_FLAGS: by source }
+    assert.equal(Buffer.from(one?.payload ?? []).toString('hex'), '02000000' + '10000280' + '0c000180' + '080001000a010001' + '0c001980' + '0800020001000000')
+  })
+  it('knows single addresses from wider networks', () => {
+    const one = { bytes: Uint8Array.of(10, 1, 0, 1), prefix: 32 }
+    assert.deepEqual(singleAddresses(encodeNetworks([one])), [one.bytes])
+    assert.equal(singleAddresses(encodeNetworks([one, { ...one, prefix: 31 }])), null)
+  })
+})
