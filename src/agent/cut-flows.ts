@@ -2,7 +2,7 @@
 //
 // **Invariant:** an element's key is the connection as its client sends it, behind DNAT; key and connection are one to one.
 import { flowAt } from '../kernel/conntrack-flows.ts'
-import type { Network } from '../kernel/conntrack-flows.ts'
+import type { Network, Side } from '../kernel/conntrack-flows.ts'
 import { bitsOf, familyOf, fromBits, toBits, type Address, type Cidr, type Family } from '../model/ip.ts'
 import { PROTOCOLS, type Protocol } from '../model/objects.ts'
 import type { Packet } from '../policy/judge.ts'
@@ -51,13 +51,13 @@ export function readFlow(flows: Uint8Array, index: number, texts: AddressTexts):
   return { family, protocol, source: texts.of(source), destination: texts.of(destination), sourcePort, port: destinationPort }
 }
 
-export function addressNetwork(address: Address): Network {
+export function addressNetwork(address: Address, sides: readonly Side[]): Network {
   const family = familyOf(address)
-  return { bytes: bytesOf(family, toBits(address)), prefix: bitsOf(family) }
+  return { bytes: bytesOf(family, toBits(address)), prefix: bitsOf(family), sides }
 }
 
-export function cidrNetwork(cidr: Cidr): Network {
-  return { bytes: bytesOf(cidr.family, cidr.first), prefix: cidr.prefix }
+export function cidrNetwork(cidr: Cidr, sides: readonly Side[]): Network {
+  return { bytes: bytesOf(cidr.family, cidr.first), prefix: cidr.prefix, sides }
 }
 
 function bytesOf(family: Family, bits: bigint): Uint8Array {

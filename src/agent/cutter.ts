@@ -15,13 +15,15 @@ import type { Problem } from '../lib/problem.ts'
 import type { Revision } from '../model/changes.ts'
 import { FAMILIES } from '../model/ip.ts'
 import type { PodUid } from '../model/objects.ts'
+import { DIRECTIONS, type Direction } from '../model/policy.ts'
 import type { TableState } from '../nft/state.ts'
 import { Judge } from '../policy/judge.ts'
-import { lossesOf } from '../policy/losses.ts'
+import { lossesOf, type Losses } from '../policy/losses.ts'
 import type { PlanDelta } from '../policy/plan.ts'
 import { cutFlows } from '../ruleset/names.ts'
 import { addressNetwork, AddressTexts, cidrNetwork, readFlow, type CutFlow } from './cut-flows.ts'
-import { CutSet } from './cut-set.ts'
+import { CutSet, type Outcome } from './cut-set.ts'
+import { Parts } from './parts.ts'
 import type { Turns } from './turn.ts'
 
 export interface CutterOptions {
@@ -46,7 +48,7 @@ export interface CutReport {
 
 /** What is to be looked at: `all` local pods, or these; with `again`, once more after a while. */
 interface Scope {
-  pods: Set<PodUid> | 'all'
+  pods: Map<PodUid, Set<Direction>> | 'all'
   again: boolean
 }
 
@@ -61,7 +63,7 @@ export class Cutter {
   readonly #options: CutterOptions
   readonly #set: CutSet
   /** By revision: what the kernel does not hold yet. */
-  #planned: { readonly revision: Revision; readonly pods: ReadonlySet<PodUid> }[] = []
+  #planned: { readonly revision: Revision; readonly pods: Losses['pods'] }[] = []
   /** What the kernel holds and nobody looked at yet; null: nothing. */
   #due: Scope | null = null
   #running: Promise<void> | null = null
@@ -92,8 +94,7 @@ export class Cutter {
   held(revision: Revision): void {
     const held = this.#planned.filter((one) => one.revision <= revision)
     this.#planned = this.#planned.filter((one) => one.revision > revision)
-    const pods = new Set(held.flatMap((one) => [...one.pods]))
-    if (pods.size > 0 || (held.length > 0 && this.#set.size > 0)) this.#want(pods, pods.size > 0)
+    for (const { pods } of held) if (pods.size > 0 || this.#set.size > 0) this.#want(pods, pods.size > 0)
     this.#wake()
   }
 
@@ -108,14 +109,11 @@ export class Cutter {
     await this.#running
   }
 
-  #want(pods: Scope['pods'], again: boolean): void {
-    const due = this.#due
-    if (due === null) this.#due = { pods: pods === 'all' ? 'all' : new Set(pods), again }
-    else {
-      due.again ||= again
-      if (pods === 'all') due.pods = 'all'
-      else if (due.pods !== 'all') for (const uid of pods) due.pods.add(uid)
-    }
+  #want(pods: Losses['pods'] | 'all', again: boolean): void {
+    const due = (this.#due ??= { pods: new Map(), again: false })
+    due.again ||= again
+    if (pods === 'all') due.pods = 'all'
+    else if (due.pods !== 'all') for (const [uid, directions] of pods) due.pods.set(uid, new Set([...(due.pods.get(uid) ?? []), ...directions]))
   }
 
   #wake(): void {
@@ -160,51 +158,51 @@ export class Cutter {
 
   /** Returns what stood in the way; null where everything was judged and the kernel holds the answer. */
   async #round(scope: Scope): Promise<string | null> {
-    const { clock, conntrack } = this.#options
+    const { clock } = this.#options
     const start = clock.now()
     const count = { cut: 0, restored: 0, judged: 0 }
-    const networks = this.#networks(scope.pods)
-    const parts: Uint8Array[] = []
-    let arrived = Promise.withResolvers<void>()
-    const dump = networks.length === 0 ? null : conntrack.dump(networks, (flows) => {
-      parts.push(flows)
-      arrived.resolve()
-    })
+    const parts = new Parts()
+    const dumped = this.#dump(this.#networks(scope.pods), parts)
+    let trouble = await this.#restore(count)
     const texts = new AddressTexts()
-    let trouble: string | null = null
-    let ended = dump === null
-    const end = dump?.then((answer) => {
-      if (answer.kind === 'failed') trouble = answer.message
-      ended = true
-      arrived.resolve()
-    })
-    trouble ??= await this.#restore(count)
-    while (!ended || parts.length > 0) {
-      const flows = parts.shift()
-      if (flows === undefined) {
-        await arrived.promise
-        arrived = Promise.withResolvers()
-        continue
-      }
-      const refused = await this.#set.add(await this.#denied(flows, texts, count))
-      count.cut += refused.done
-      trouble ??= refused.trouble
+    // While the kernel takes one part, the next is judged.
+    let adding: Promise<Outcome> | null = null
+    for (let flows = await parts.next(); flows !== null; flows = await parts.next()) {
+      const denied = await this.#denied(flows, texts, count)
+      const added: Outcome | null = await adding
+      trouble ??= added?.trouble ?? null
+      count.cut += added?.done ?? 0
+      adding = this.#set.add(denied)
     }
-    await end
+    const last = await adding
+    count.cut += last?.done ?? 0
+    trouble ??= last?.trouble ?? (await dumped)
     if (count.cut + count.restored > 0) this.#options.onCut({ ...count, ms: clock.now() - start })
     return trouble
   }
 
-  /** Where the pods are; for all, every local pod. */
+  /** Fills `parts` as they come; why it is not complete, null where it is. */
+  async #dump(networks: readonly Network[], parts: Parts): Promise<string | null> {
+    try {
+      if (networks.length === 0) return null
+      const end = await this.#options.conntrack.dump(networks, (flows) => parts.push(flows))
+      return end.kind === 'failed' ? `the connections could not be read: ${end.message}` : null
+    } finally {
+      parts.end()
+    }
+  }
+
+  /** Where the pods are, and which end of a connection they are where they lost: a server by ingress, a client by egress. */
   #networks(pods: Scope['pods']): Network[] {
     const { plan } = this.#options.turns
-    const uids = pods === 'all' ? plan.locals.keys() : pods
     const networks: Network[] = []
-    for (const uid of uids) {
+    for (const uid of pods === 'all' ? plan.locals.keys() : pods.keys()) {
       const attachment = plan.locals.get(uid)?.attachment
       if (attachment === undefined) continue
-      for (const address of new Set(attachment.by.map((key) => key.address))) networks.push(addressNetwork(address))
-      for (const prefix of attachment.sourcePrefixes) networks.push(cidrNetwork(prefix))
+      const lost = pods === 'all' ? DIRECTIONS : [...(pods.get(uid) ?? [])]
+      const sides = lost.map((direction) => (direction === 'ingress' ? 'server' : 'client'))
+      for (const address of new Set(attachment.by.map((key) => key.address))) networks.push(addressNetwork(address, sides))
+      for (const prefix of attachment.sourcePrefixes) networks.push(cidrNetwork(prefix, sides))
     }
     return networks
   }

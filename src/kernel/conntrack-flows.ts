@@ -7,15 +7,22 @@ import type { Entry, Tuple } from '../netlink/conntrack.ts'
 
 /** family, protocol, source port (2), destination port (2), 2 unused, source (16), destination (16). */
 export const FLOW_LENGTH = 40
-/** family, prefix length, address (16). */
-const NETWORK_LENGTH = 18
+/** family, prefix length, sides, address (16). */
+const NETWORK_LENGTH = 19
+const ADDRESS_AT = 3
+const SIDES = ['client', 'server'] as const
 /** Of which "th sport" and "th dport" mean ports: SCTP, TCP, UDP. */
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 132])
+
+/** Which end of a connection: who opened it, or who was called. */
+export type Side = (typeof SIDES)[number]
 
 /** An address or network: 4 or 16 bytes in network order. */
 export interface Network {
   readonly bytes: Uint8Array
   readonly prefix: number
+  /** The ends that matter; connections with the other end there may be told too. */
+  readonly sides: readonly Side[]
 }
 
 export interface Flow {
@@ -48,13 +55,16 @@ export function flowAt(flows: Uint8Array, index: number): Flow {
   }
 }
 
-/** The single addresses of encoded networks; null where a wider one is among them. */
-export function singleAddresses(encoded: Uint8Array): readonly Uint8Array[] | null {
-  const found: Uint8Array[] = []
+/** The single addresses of encoded networks, once for each end that matters; null where a wider network is among them. */
+export function singleEnds(encoded: Uint8Array): readonly { readonly side: Side; readonly address: Uint8Array }[] | null {
+  const found: { readonly side: Side; readonly address: Uint8Array }[] = []
   for (let at = 0; at + NETWORK_LENGTH <= encoded.length; at += NETWORK_LENGTH) {
     const width = encoded[at] === 4 ? 4 : 16
     if ((encoded[at + 1] as number) < width * 8) return null
-    found.push(encoded.slice(at + 2, at + 2 + width))
+    const address = encoded.slice(at + ADDRESS_AT, at + ADDRESS_AT + width)
+    SIDES.forEach((side, bit) => {
+      if (((encoded[at + 2] as number) & (1 << bit)) !== 0) found.push({ side, address })
+    })
   }
   return found
 }
@@ -62,9 +72,11 @@ export function singleAddresses(encoded: Uint8Array): readonly Uint8Array[] | nu
 export function encodeNetworks(networks: readonly Network[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(networks.length * NETWORK_LENGTH)
   networks.forEach((network, i) => {
-    bytes[i * NETWORK_LENGTH] = network.bytes.length === 4 ? 4 : 6
-    bytes[i * NETWORK_LENGTH + 1] = network.prefix
-    bytes.set(network.bytes, i * NETWORK_LENGTH + 2)
+    const at = i * NETWORK_LENGTH
+    bytes[at] = network.bytes.length === 4 ? 4 : 6
+    bytes[at + 1] = network.prefix
+    bytes[at + 2] = SIDES.reduce((bits, side, bit) => bits | (network.sides.includes(side) ? 1 << bit : 0), 0)
+    bytes.set(network.bytes, at + ADDRESS_AT)
   })
   return bytes
 }
@@ -74,12 +86,12 @@ export class NetworkFilter {
   readonly #v4 = new Set<number>()
   /** First by the last four bytes, which differ most. */
   readonly #v6 = new Map<number, Uint8Array[]>()
-  readonly #wide: Network[] = []
+  readonly #wide: Prefix[] = []
 
   constructor(encoded: Uint8Array) {
     for (let at = 0; at + NETWORK_LENGTH <= encoded.length; at += NETWORK_LENGTH) {
       const width = encoded[at] === 4 ? 4 : 16
-      const bytes = encoded.slice(at + 2, at + 2 + width)
+      const bytes = encoded.slice(at + ADDRESS_AT, at + ADDRESS_AT + width)
       const prefix = encoded[at + 1] as number
       if (prefix < width * 8) this.#wide.push({ bytes, prefix })
       else if (width === 4) this.#v4.add(word(bytes, 0))
@@ -108,7 +120,9 @@ function word(bytes: Uint8Array, at: number): number {
   return ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
 }
 
-function startsAlike(network: Network, bytes: Uint8Array, at: number): boolean {
+type Prefix = Pick<Network, 'bytes' | 'prefix'>
+
+function startsAlike(network: Prefix, bytes: Uint8Array, at: number): boolean {
   const whole = network.prefix >> 3
   for (let i = 0; i < whole; i++) if (network.bytes[i] !== bytes[at + i]) return false
   const rest = network.prefix & 7

@@ -58,25 +58,32 @@ export interface DumpPart {
   readonly interrupted: boolean
 }
 
-/** Entries whose one direction comes from `source` (4 or 16 bytes). */
-export interface DumpFilter {
-  readonly direction: 'original' | 'reply'
-  readonly source: Uint8Array
-}
+/**
+ * What to dump: everything, one family, or the IPv4 entries whose one direction comes from `source` (4 bytes). The kernel
+ * filters by IPv6 addresses too, but the wrong way round (Linux 5.8 to 6.18: ctnetlink_filter_match_tuple).
+ */
+export type DumpScope =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'family'; readonly family: 4 | 6 }
+  | { readonly kind: 'source'; readonly direction: 'original' | 'reply'; readonly source: Uint8Array }
 
-/** Every entry of both families (AF_UNSPEC), or what the kernel itself finds by a filter. */
-export function conntrackDumpRequest(sequence: number, filter: DumpFilter | null): Uint8Array<ArrayBuffer> {
+export function conntrackDumpRequest(sequence: number, scope: DumpScope): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(NFGENMSG_LENGTH)
-  if (filter === null) return encodeMessage({ type: CT_GET, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, port: 0 }, [header])
-  const isV4 = filter.source.length === 4
-  header[0] = isV4 ? AF_INET : AF_INET6
-  const address = attribute(isV4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, filter.source)
-  const [tuple, flags] = filter.direction === 'original' ? [CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS] : [CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS]
-  return encodeMessage({ type: CT_GET, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, port: 0 }, [
-    header,
-    nestedAttribute(tuple, [nestedAttribute(CTA_TUPLE_IP, [address])]),
-    nestedAttribute(CTA_FILTER, [u32Attribute(flags, FILTER_BY_SOURCE)]),
-  ])
+  const message = (...attributes: readonly Uint8Array[]): Uint8Array<ArrayBuffer> =>
+    encodeMessage({ type: CT_GET, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, port: 0 }, [header, ...attributes])
+  switch (scope.kind) {
+    case 'all':
+      return message()
+    case 'family':
+      header[0] = scope.family === 4 ? AF_INET : AF_INET6
+      return message()
+    case 'source': {
+      header[0] = AF_INET
+      const [tuple, flags] = scope.direction === 'original' ? [CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS] : [CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS]
+      const address = nestedAttribute(CTA_TUPLE_IP, [attribute(CTA_IP_V4_SRC, scope.source)])
+      return message(nestedAttribute(tuple, [address]), nestedAttribute(CTA_FILTER, [u32Attribute(flags, FILTER_BY_SOURCE)]))
+    }
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 // ctnetlink: entries as a kernel (Linux 6.18) sends them, the same damaged, and the request with its filter.
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { FLOW_LENGTH, FlowCollector, NetworkFilter, encodeNetworks, flowAt, flowCount, singleAddresses } from '../../../src/kernel/conntrack-flows.ts'
+import { FLOW_LENGTH, FlowCollector, NetworkFilter, encodeNetworks, flowAt, flowCount, singleEnds } from '../../../src/kernel/conntrack-flows.ts'
 import { attribute, nestedAttribute, NetlinkMessageError } from '../../../src/netlink/attributes.ts'
 import { conntrackDumpRequest, visitEntries } from '../../../src/netlink/conntrack.ts'
 import { decodeMessages, encodeMessage, NLM_F_DUMP_INTR, NLMSG_DONE } from '../../../src/netlink/messages.ts'
@@ -30,7 +30,7 @@ const SIX = message([attribute(25, Uint8Array.of(1)), tuple(1, V6(1), V6(2), 17,
 const PING = message([tuple(1, [10, 1, 0, 1], [10, 1, 0, 2], 1, null), tuple(2, [10, 1, 0, 2], [10, 1, 0, 1], 1, null)])
 
 function collected(bytes: Uint8Array, ...networks: readonly (readonly [readonly number[], number])[]): readonly object[] {
-  const collector = new FlowCollector(new NetworkFilter(encodeNetworks(networks.map(([address, prefix]) => ({ bytes: Uint8Array.from(address), prefix })))))
+  const collector = new FlowCollector(new NetworkFilter(encodeNetworks(networks.map(([address, prefix]) => ({ bytes: Uint8Array.from(address), prefix, sides: ['client', 'server'] })))))
   visitEntries(bytes, 1, PORT, (entry) => collector.add(bytes, entry))
   const flows = collector.take()
   assert.equal(flows.length % FLOW_LENGTH, 0)
@@ -104,15 +104,19 @@ describe('conntrack: entries', () => {
 
 describe('conntrack: the request', () => {
   it('asks for both families, or for those of one source', () => {
-    const [all] = decodeMessages(conntrackDumpRequest(9, null))
+    const [all] = decodeMessages(conntrackDumpRequest(9, { kind: 'all' }))
     assert.deepEqual([all?.type, all?.flags, all?.sequence, [...(all?.payload ?? [])]], [0x101, 0x301, 9, [0, 0, 0, 0]])
-    const [one] = decodeMessages(conntrackDumpRequest(9, { direction: 'reply', source: Uint8Array.of(10, 1, 0, 1) }))
+    const [one] = decodeMessages(conntrackDumpRequest(9, { kind: 'source', direction: 'reply', source: Uint8Array.of(10, 1, 0, 1) }))
+    const [six] = decodeMessages(conntrackDumpRequest(9, { kind: 'family', family: 6 }))
+    assert.deepEqual([...(six?.payload ?? [])], [10, 0, 0, 0])
     // AF_INET; CTA_TUPLE_REPLY { CTA_TUPLE_IP { CTA_IP_V4_SRC } }; CTA_FILTER { CTA_FILTER_REPLY_FLAGS: by source }
     assert.equal(Buffer.from(one?.payload ?? []).toString('hex'), '02000000' + '10000280' + '0c000180' + '080001000a010001' + '0c001980' + '0800020001000000')
   })
-  it('knows single addresses from wider networks', () => {
-    const one = { bytes: Uint8Array.of(10, 1, 0, 1), prefix: 32 }
-    assert.deepEqual(singleAddresses(encodeNetworks([one])), [one.bytes])
-    assert.equal(singleAddresses(encodeNetworks([one, { ...one, prefix: 31 }])), null)
+  it('knows single addresses from wider networks, and which end is meant', () => {
+    const address = Uint8Array.of(10, 1, 0, 1)
+    const six = Uint8Array.from(V6(1))
+    const encoded = encodeNetworks([{ bytes: address, prefix: 32, sides: ['server'] }, { bytes: six, prefix: 128, sides: ['client', 'server'] }])
+    assert.deepEqual(singleEnds(encoded), [{ side: 'server', address }, { side: 'client', address: six }, { side: 'server', address: six }])
+    assert.equal(singleEnds(encodeNetworks([{ bytes: address, prefix: 31, sides: ['client'] }])), null)
   })
 })
