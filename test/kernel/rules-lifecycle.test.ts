@@ -188,6 +188,27 @@ describe('pods that come and go, on real packets', function () {
       await lab.check({ allowed: ['shop/again -> shop/db', 'shop/web -> shop/again'] })
       await end(third)
     },
+    'rule 94: an interface that goes down, comes up and is called something else stays its pod\'s': async () => {
+      await lab.policies(FROM_CLIENT, ingress('shop/guard', THIEF))
+      const pod = realPod('shop/renamed', 'n1', 37, THIEF)
+      await lab.addPods(pod)
+      await lab.settle()
+      const mac = /link\/ether (\S+)/.exec(lab.run('shop/renamed', ['ip', 'link', 'show', 'dev', 'eth0']))?.[1]
+      let name = lab.testbed.hostInterface('shop/renamed')
+      for (const next of ['calirenamed', 'vethother', name]) {
+        const [four, six] = pod.addresses
+        const up = [
+          `link set ${name} down`, ...(next === name ? [] : [`link set ${name} name ${next}`]), `link set ${next} up`, `address replace fe80::ecee:eeff:feee:eeee/64 dev ${next} nodad`,
+          `route replace ${four}/32 dev ${next} scope link`, `route replace ${six}/128 dev ${next}`,
+          ...pod.addresses.map((address) => `neighbor replace ${address} lladdr ${mac} dev ${next} nud permanent`),
+        ]
+        lab.run('n1', ['ip', '-batch', '-'], { input: up.join('\n') })
+        name = next
+        await lab.until('n1', (listing) => listing.includes(`"${next}" . 10.88.0.37`) && listing.includes(`"${next}" . fd00:88::25`))
+        await lab.check({ allowed: ['shop/renamed -> shop/web'], denied: ['shop/web -> shop/renamed', 'shop/near -> shop/renamed', 'shop/renamed -> shop/db'] })
+      }
+      await end(pod)
+    },
     'rule 96: a terminating pod that still runs stays isolated and stays a peer': async () => {
       const deleted = { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 30 } }
       const pod = realPod('shop/going', 'n2', 32, CLIENT)
@@ -247,6 +268,6 @@ describe('pods that come and go, on real packets', function () {
       lab.drop('Namespace again')
     },
   }
-  const every = Object.keys(tests).filter((title) => /^rules? (90: newPods deny: a pod that no|93|94: an address|98)/.test(title))
+  const every = Object.keys(tests).filter((title) => /^rules? (90: newPods deny: a pod that no|94, 97)/.test(title))
   for (const title of sampled(Object.keys(tests), { every })) it(title, () => tests[title]?.())
 })

@@ -5,7 +5,9 @@
 // **Invariant:** whatever is made has this file's own prefix, and close() removes it.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
 import { AgentsFolder } from '../../src/lab/agents-folder.ts'
 import { openTestbed } from '../../src/lab/open-testbed.ts'
 import { placesOf, type LabPlaces } from '../../src/lab/places.ts'
@@ -64,8 +66,7 @@ export class RealCluster {
 
   /** With agents: settled. */
   static async open(options: RealClusterOptions): Promise<RealCluster> {
-    const places = placesOf(`k${process.pid}`)
-    await endLeftovers(places)
+    const places = ownPlaces()
     const testbed = await openTestbed({ prefix: places.prefix, outsideAddresses: options.outsideAddresses ?? [] })
     const cluster = new RealCluster(testbed, places, options.nodeControls ?? true)
     try {
@@ -201,10 +202,29 @@ export class RealCluster {
     return this.run(node, table === undefined ? ['nft', 'list', 'ruleset'] : ['nft', 'list', 'table', ...table.split(' ')], { mayFail: table !== undefined })
   }
 
+  /** For what no manifest tells: resolves when the node's table is like that, within 5 seconds. */
+  async until(node: string, holds: (listing: string) => boolean): Promise<void> {
+    for (const end = Date.now() + 5_000; !holds(this.listing(node, 'inet picket')); ) {
+      assert.ok(Date.now() < end, `the table of ${node} does not become what it should:\n${this.listing(node, 'inet picket').slice(0, 4_000)}`)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
   async close(): Promise<void> {
     await this.testbed.close()
     await endLeftovers(this.places)
-    rmSync(`${this.places.manifests}.writing`, { recursive: true, force: true })
+  }
+}
+
+/** In a folder of this process's own; the names of namespaces too. */
+function ownPlaces(): LabPlaces {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-real-'))
+  return {
+    ...placesOf(`k${process.pid}`),
+    folder,
+    manifests: path.join(folder, 'manifests'),
+    agentLog: (node) => path.join(folder, `agent-${node}.log`),
+    agentSocket: (node) => path.join(folder, `agent-${node}.sock`),
   }
 }
 
