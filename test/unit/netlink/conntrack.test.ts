@@ -23,7 +23,7 @@ function message(parts: readonly Uint8Array[], header: { flags?: number; sequenc
 }
 
 const DONE = encodeMessage({ type: NLMSG_DONE, flags: 2, sequence: 1, port: PORT }, [new Uint8Array(4)])
-const V6 = (last: number): number[] => [0xfd, ...new Array<number>(14).fill(0), last]
+const V6 = (last: number): number[] => [0xfd, ...Array.from({ length: 14 }, () => 0), last]
 /** A pod calls 10.96.0.10:80, which leads to 10.1.0.9:8080; the node masquerades it. */
 const SERVICE = message([tuple(1, [10, 1, 0, 1], [10, 96, 0, 10], 6, [40000, 80]), tuple(2, [10, 1, 0, 9], [192, 168, 0, 1], 6, [8080, 51000]), attribute(3, Uint8Array.of(0, 0, 0, 14))])
 const SIX = message([attribute(25, Uint8Array.of(1)), tuple(1, V6(1), V6(2), 17, [5000, 53]), tuple(2, V6(2), V6(1), 17, [53, 5000])])
