@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict'
 import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, ingress, namespaceObject, podObject, policyObject, realPod, type PodChanges, type RealPod } from '../support/real-objects.ts'
+import { udpPacket } from '../support/real-packets.ts'
+import { forge, WireWatch } from '../support/real-wire.ts'
 import { sampled } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
@@ -88,6 +90,13 @@ describe('pods that come and go, on real packets', function () {
       const six = { protocol: 'TCP', port: 8080 } as const
       const results = await lab.testbed.probe([{ ...six, from: lab.source('shop/late'), address: 'fd00:88::1' }, { ...six, from: lab.source('n1'), address: 'fd00:88::17' }], 500)
       assert.deepEqual(results.map((one) => one.kind), ['silent', 'silent'])
+      // Nor does anything get there that needs no answer; only its node is not asked.
+      const watch = new WireWatch(lab, 'shop/late', { node: 'udp sport 4401', others: 'udp sport 4402' })
+      const knock = (from: string, source: number) => udpPacket({ from: lab.addressOf(from, 6), to: 'fd00:88::17' }, { source, destination: 8080 })
+      for (const from of ['shop/web', 'shop/near', 'outside']) forge(lab, from, knock(from, 4402))
+      forge(lab, 'n2', knock('n2', 4401))
+      await watch.expect({ node: 1, others: 0 })
+      watch.close()
       lab.put(podObject(pod))
       await lab.settle()
       await reaches('shop/late')

@@ -158,8 +158,13 @@ export class RealCluster {
   }
 
   nodeAddress(name: string, family: Family): Address {
-    const found = this.testbed.nodes.find((one) => one.name === name)?.addresses.find((one) => familyOf(one) === family)
-    assert.ok(found !== undefined)
+    return this.addressOf(name, family)
+  }
+
+  /** The first address of that family of a pod, a node or outside. */
+  addressOf(name: string, family: Family): Address {
+    const found = this.#place(name).addresses.find((one) => familyOf(one) === family)
+    assert.ok(found !== undefined, `${name} has no IPv${family} address`)
     return found
   }
 
@@ -179,9 +184,7 @@ export class RealCluster {
 
   /** 100 messages a second; see testbed.ts. `family` of the address of `to`. */
   flow(from: string, to: string, protocol: 'TCP' | 'UDP', family: Family, port = 8080): Promise<Flow> {
-    const address = this.#place(to).addresses.find((one) => familyOf(one) === family)
-    assert.ok(address !== undefined)
-    return this.testbed.openFlow(this.source(from), address, protocol, port, { packetsPerSecond: 100 })
+    return this.testbed.openFlow(this.source(from), this.addressOf(to, family), protocol, port, { packetsPerSecond: 100 })
   }
 
   /** Runs a command in the network namespace of a pod, a node, outside, or of a path; its output. Fails where it does, unless told. */
