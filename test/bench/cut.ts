@@ -27,7 +27,12 @@ async function rounds(lab: RealCluster, note: (text: string) => void): Promise<r
     const clients = DB.addresses.map((address) => new StreamClient(lab, WEB.key, 'udp', address, PORT))
     for (const one of clients) await one.flows()
     await lab.policies(ingress('shop/in', { app: 'db' }))
-    await pause(1_000)
+    for (let last = -1, now = 0; now !== last; ) {
+      // Longer than any pause of a stream, and than the second look.
+      await pause(1_500)
+      last = now
+      now = (await Promise.all(clients.map((one) => one.received()))).reduce((sum, one) => sum + one.messages, 0)
+    }
     const answer = await lab.agents.get('n1', '/status')
     const { programmedAt } = JSON.parse(answer?.body ?? '{}') as { programmedAt: string }
     const last = Math.max(...(await Promise.all(clients.map(async (one) => (await one.received()).lastAt))))
