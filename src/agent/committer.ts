@@ -1,16 +1,23 @@
 // Brings the kernel to the wanted table: one commit at a time, stage, switch, sweep, until nothing differs.
 //
-// acknowledged: the applied table becomes what was sent. refused: the kernel is as it was; tried again with back-off and
-// with the next turn. unknown: the table is read back and everything is dirty. Start is that same path.
-// **Invariant:** `applied` is what the kernel holds, or null while nobody knows; it changes only after an answer.
+//   want (a turn ended), check (somebody else changed the table, or the timer) -> read back if need be -> diff -> commit
+//
+// acknowledged: the applied table becomes what was sent. refused: read back and compare, and where nothing differs the
+// owner at fault is contained. unknown: the table is read back and everything is dirty. Start is that same path.
+// **Invariant:** `applied` is what the kernel holds, or null while there is no table; it changes only after an answer.
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
-import type { Kernel } from '../kernel/kernel.ts'
+import type { CommitOutcome, ForeignChange, Kernel } from '../kernel/kernel.ts'
 import type { Revision } from '../model/changes.ts'
+import type { Owner } from '../model/owner.ts'
 import { apply } from '../nft/apply.ts'
-import { diff } from '../nft/diff.ts'
-import type { Owner, Table, Transaction } from '../nft/objects.ts'
+import { diff, diffAtOnce } from '../nft/diff.ts'
+import type { Table, Transaction } from '../nft/objects.ts'
+import type { OwnersOf } from '../nft/operations.ts'
 import { emptyDirty, emptyTable, everything, mergeDirty, type Dirty, type TableState } from '../nft/state.ts'
+import { commitRefused, kernelUnknown, sweepRefused } from './commit-problems.ts'
+import { Containment, type Trial } from './containment.ts'
+import { ReadBacks } from './read-backs.ts'
 
 export interface CommitReport {
   readonly revision: Revision
@@ -20,36 +27,66 @@ export interface CommitReport {
   readonly ms: { readonly diff: number; readonly commit: number }
 }
 
+/** What somebody else changed in our table, and is now as it was. */
+export interface Repair {
+  /** `nft (process 123)`, or why nobody knows. */
+  readonly by: string
+  readonly differences: readonly string[]
+  /** From the noticing to the last commit. */
+  readonly ms: number
+}
+
 export interface CommitterOptions {
   readonly kernel: Kernel
   readonly clock: Clock
   readonly table: Table
   readonly wanted: TableState
-  readonly ownersOf: (name: string) => readonly Owner[]
+  readonly ownersOf: OwnersOf
+  /** Compiles everything with that quarantine, takes in nothing new, and calls want(). */
+  readonly compile: (quarantine: ReadonlySet<Owner>) => void
   /** The kernel holds everything up to that revision. */
   readonly onHeld: (report: CommitReport) => void
-  /** What keeps the kernel from holding it; empty when that is over. */
+  /** The table was read, at a start or because somebody may have changed it: what the kernel holds, null where it has no table. */
+  readonly onRead?: (read: TableState | null) => void
+  readonly onRepaired?: (repair: Repair) => void
+  /** A search for what the kernel refuses has ended: turns may go on. */
+  readonly onSearched?: () => void
+  /** What keeps the kernel from holding it, and what is in quarantine; empty when that is over. */
   readonly onProblems: (problems: readonly Problem[]) => void
 }
 
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 30_000
+/** Between two read-backs that somebody else's commits cause. */
+const CHECK_PAUSE_MS = 500
 
 export class Committer {
   readonly #options: CommitterOptions
+  readonly #readBacks: ReadBacks
+  readonly #containment: Containment
   #applied: TableState | null = null
   #known = false
   #dirty: Dirty = emptyDirty()
   #revision: Revision = 0
+  /** What the kernel holds but for the answer that is not there yet, and what was told to be held. */
+  #reached: Revision = 0
   #held: Revision = 0
   #running: Promise<void> | null = null
   #again = false
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | null = null
+  /** When the table is to be read back next; null where it is not. */
+  #checkAt: number | null = null
+  #cancelCheck: (() => void) | null = null
+  #lastCheck = -Infinity
+  #repair: { by: string; differences: string[]; since: number } | null = null
+  #searching = false
   #closed = false
 
   constructor(options: CommitterOptions) {
     this.#options = options
+    this.#readBacks = new ReadBacks(options)
+    this.#containment = new Containment(options.clock, () => this.#wake())
   }
 
   /** The revision that the kernel holds; 0 before the first. */
@@ -57,17 +94,39 @@ export class Committer {
     return this.#held
   }
 
+  /** While it looks for what the kernel refuses, only `compile` may run turns. */
+  get searching(): boolean {
+    return this.#searching
+  }
+
   /** Another turn ended: `dirty` may differ from now on. */
   want(revision: Revision, dirty: Dirty): void {
     mergeDirty(this.#dirty, dirty)
     this.#revision = revision
-    this.#wake()
+    if (!this.#searching) this.#wake()
+  }
+
+  /** Edits ended the quarantine of these. */
+  released(owners: readonly Owner[]): void {
+    this.#containment.forget(owners)
+  }
+
+  /** The table is to be compared with what was applied: somebody else changed it (`change`), or it is time to (null). */
+  check(change: ForeignChange | null): void {
+    const { clock } = this.#options
+    if (this.#closed) return
+    if (change !== null) this.#readBacks.suspect(change)
+    this.#checkAt ??= Math.max(clock.now(), change === null ? 0 : this.#lastCheck + CHECK_PAUSE_MS)
+    this.#cancelCheck?.()
+    this.#cancelCheck = clock.after(Math.max(0, this.#checkAt - clock.now()), () => this.#wake())
   }
 
   /** Ends after the commit that is under way. */
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelRetry?.()
+    this.#cancelCheck?.()
+    this.#containment.close()
     await this.#running
   }
 
@@ -85,8 +144,9 @@ export class Committer {
   async #run(): Promise<void> {
     while (this.#again && !this.#closed) {
       this.#again = false
-      const trouble = await this.#converge()
-      this.#options.onProblems(trouble)
+      const trouble = await this.#pass()
+      if (this.#closed) return
+      this.#options.onProblems([...this.#containment.problems, ...trouble])
       if (trouble.length === 0) {
         this.#retryMs = FIRST_RETRY_MS
         continue
@@ -96,73 +156,143 @@ export class Committer {
     }
   }
 
-  /** Commits until nothing differs; returns what stood in the way. */
+  /** Reads back where that is due, tries again what is due, and commits until nothing differs; returns what stood in the way. */
+  async #pass(): Promise<readonly Problem[]> {
+    if (this.#revision === 0) return []
+    if (!this.#known || (this.#checkAt !== null && this.#checkAt <= this.#options.clock.now())) {
+      const trouble = await this.#readBack()
+      if (trouble !== null) return [kernelUnknown(trouble)]
+    }
+    const lost = await this.#search((trial) => this.#containment.retry(trial))
+    if (lost !== null) return [this.#lose(lost)]
+    return this.#converge()
+  }
+
   async #converge(): Promise<readonly Problem[]> {
-    const { clock, table, wanted, ownersOf, kernel } = this.#options
-    const steps: Transaction['step'][] = []
-    const ms = { diff: 0, commit: 0 }
-    let operations = 0
+    const done = nothingDone()
+    let compared = false
     for (;;) {
-      if (!this.#known) {
-        const trouble = await this.#readBack()
-        if (trouble !== null) return [trouble]
-      }
-      const start = clock.now()
-      const revision = this.#revision
-      const transaction = diff(table, this.#applied, wanted, this.#dirty, ownersOf)
-      ms.diff += clock.now() - start
-      if (transaction === null) {
-        this.#dirty = emptyDirty()
-        this.#held = revision
-        this.#options.onHeld({ revision, steps, operations, ms })
+      const ended = await this.#commitAll(done)
+      if (this.#closed) return []
+      if (ended === null) {
+        this.#tellHeld(done)
         return []
       }
-      const sent = clock.now()
-      const outcome = await kernel.commit(transaction)
-      ms.commit += clock.now() - sent
-      if (this.#closed) return []
-      if (outcome.kind === 'refused') return [refused(outcome.message, transaction)]
-      if (outcome.kind === 'unknown') {
-        this.#known = false
-        return [unknown(outcome.message)]
+      const { outcome, transaction } = ended
+      if (outcome.kind === 'unknown') return [this.#lose(outcome.message)]
+      if (transaction.step === 'sweep') {
+        // Packets see nothing of what is only left over.
+        this.#tellHeld(done)
+        return [sweepRefused(outcome.message)]
       }
-      steps.push(transaction.step)
-      operations += transaction.operations.length
+      if (!compared) {
+        compared = true
+        const before = this.#repair
+        const trouble = await this.#readBack()
+        if (trouble !== null) return [this.#lose(trouble)]
+        if (this.#repair !== before) continue
+      }
+      const suspects = this.#suspects()
+      const found = await this.#search((trial) => this.#containment.search(suspects, outcome.message, trial))
+      if (found.kind === 'unknown') return [this.#lose(found.message)]
+      if (found.kind === 'nobody') return [commitRefused(outcome.message, suspects)]
+    }
+  }
+
+  /** Commits until nothing differs (null), or until something is not acknowledged. */
+  async #commitAll(done: Done): Promise<Unacknowledged | null> {
+    const { clock, kernel, table, wanted, ownersOf } = this.#options
+    for (;;) {
+      const start = clock.now()
+      const transaction = diff(table, this.#applied, wanted, this.#dirty, ownersOf)
+      const sent = clock.now()
+      done.ms.diff += sent - start
+      // Nothing left, or nothing but what is left over: packets see this revision.
+      if (transaction === null || transaction.step === 'sweep') this.#reached = this.#revision
+      if (transaction === null) this.#dirty = emptyDirty()
+      if (transaction === null || this.#closed) return null
+      const outcome = await kernel.commit(transaction)
+      done.ms.commit += clock.now() - sent
+      if (outcome.kind !== 'acknowledged') return { outcome, transaction }
+      done.steps.push(transaction.step)
+      done.operations += transaction.operations.length
       this.#applied ??= emptyTable()
       apply(this.#applied, transaction)
     }
   }
 
-  async #readBack(): Promise<Problem | null> {
-    const { kernel, table, wanted } = this.#options
-    const read = await kernel.readBack(table)
-    if (read.kind === 'failed') return unknown(read.message)
-    if (read.kind === 'unreadable') {
-      const gone = await kernel.deleteTable(table)
-      if (gone.kind !== 'acknowledged') return unknown(gone.message)
-    }
-    this.#applied = read.kind === 'table' ? read.state : null
-    mergeDirty(this.#dirty, everything(this.#applied, wanted))
+  #tellHeld(done: Omit<CommitReport, 'revision'>): void {
+    const { clock, onHeld, onRepaired } = this.#options
+    this.#held = this.#reached
+    onHeld({ revision: this.#held, ...done })
+    if (this.#repair === null) return
+    const { by, differences, since } = this.#repair
+    this.#repair = null
+    onRepaired?.({ by, differences, ms: clock.now() - since })
+  }
+
+  #lose(message: string): Problem {
+    this.#known = false
+    return kernelUnknown(message)
+  }
+
+  /** Null, or why it could not be read. */
+  async #readBack(): Promise<string | null> {
+    const { clock, wanted } = this.#options
+    const since = clock.now()
+    this.#cancelCheck?.()
+    this.#checkAt = null
+    const reading = await this.#readBacks.read(this.#known ? { state: this.#applied } : null)
+    this.#lastCheck = clock.now()
+    if (reading.kind === 'failed') return reading.message
     this.#known = true
+    if (reading.kind === 'same') return null
+    this.#applied = reading.state
+    mergeDirty(this.#dirty, reading.dirty ?? everything(reading.state, wanted))
+    if (reading.differences.length === 0) return null
+    const differences = [...(this.#repair?.differences ?? []), ...reading.differences]
+    this.#repair = { by: reading.by, differences, since: this.#repair?.since ?? since }
     return null
   }
-}
 
-function refused(message: string, transaction: Transaction): Problem {
-  const owners = [...new Set(transaction.operations.flatMap((o) => o.owners))].slice(0, 5)
-  return {
-    code: 'CommitRefused',
-    severity: 'error',
-    object: owners.length > 0 ? owners.join(', ') : 'the ruleset',
-    message: `the kernel refused a change: ${message}; what it held before stays in force, and the change is tried again`,
+  #suspects(): readonly Owner[] {
+    const { table, wanted, ownersOf } = this.#options
+    const transaction = diffAtOnce(table, this.#applied, wanted, this.#dirty, ownersOf)
+    return [...new Set(transaction?.operations.flatMap((o) => o.owners) ?? [])]
+  }
+
+  /** Runs what tries other quarantines: turns wait until it ends. */
+  async #search<T>(run: (trial: Trial) => Promise<T>): Promise<T> {
+    const { table, wanted, ownersOf, kernel, compile, onSearched } = this.#options
+    let compiled = false
+    const trial: Trial = {
+      compile: (quarantine) => {
+        compiled = true
+        compile(quarantine)
+      },
+      judge: async () => {
+        const transaction = diffAtOnce(table, this.#applied, wanted, this.#dirty, ownersOf)
+        return transaction === null ? { kind: 'acknowledged' } : kernel.check(transaction)
+      },
+      commit: this.#held === 0 ? async () => (await this.#commitAll(nothingDone()))?.outcome ?? { kind: 'acknowledged' } : null,
+    }
+    this.#searching = true
+    try {
+      return await run(trial)
+    } finally {
+      this.#searching = false
+      if (compiled) onSearched?.()
+    }
   }
 }
 
-function unknown(message: string): Problem {
-  return {
-    code: 'KernelUnknown',
-    severity: 'error',
-    object: 'the ruleset',
-    message: `${message}; what the kernel holds stays in force, it is read back and tried again`,
-  }
+type Done = { steps: Transaction['step'][]; operations: number; ms: { diff: number; commit: number } }
+
+interface Unacknowledged {
+  readonly outcome: Exclude<CommitOutcome, { kind: 'acknowledged' }>
+  readonly transaction: Transaction
+}
+
+function nothingDone(): Done {
+  return { steps: [], operations: 0, ms: { diff: 0, commit: 0 } }
 }
