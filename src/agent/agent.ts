@@ -58,6 +58,8 @@ class Agent implements RunningAgent {
   #kernelDescription = ''
   #covers: Covers | null = null
   #turnPlanned = false
+  /** It fell into a search for what the kernel refuses. */
+  #turnWaits = false
   #closed = false
 
   constructor(config: AgentConfig, clock: Clock, log: Log) {
@@ -90,7 +92,7 @@ class Agent implements RunningAgent {
       wanted: this.#turns.translator.wanted.state,
       ownersOf: (name, elements) => this.#turns.translator.wanted.ownersOf(name, elements),
       compile: (quarantine) => this.#recompile(quarantine),
-      onSearched: () => this.#planTurn(),
+      onSearched: () => this.#afterSearch(),
       onRepaired: (repair) => this.#repaired(repair),
       onHeld: (report) => this.#held(report),
       onProblems: (problems) => this.#setProblems('kernel', problems),
@@ -155,13 +157,18 @@ class Agent implements RunningAgent {
 
   #turn(): void {
     const covers = this.#covers
-    // It plans a turn when it has found what it looks for.
-    if (this.#committer === null || this.#committer.searching) return
+    if (this.#committer === null) return
+    this.#turnWaits = this.#committer.searching
+    if (this.#turnWaits) return
     const report = this.#turns.run()
     if (report === null) return
     this.#committer.released(report.released)
     this.#applied.turned(report, covers)
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
+  }
+
+  #afterSearch(): void {
+    if (this.#turnWaits) this.#planTurn()
   }
 
   #recompile(quarantine: ReadonlySet<Owner>): void {

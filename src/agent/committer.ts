@@ -81,6 +81,8 @@ export class Committer {
   #lastCheck = -Infinity
   #repair: { by: string; differences: string[]; since: number } | null = null
   #searching = false
+  /** No search before that time. */
+  #searchAt = -Infinity
   #closed = false
 
   constructor(options: CommitterOptions) {
@@ -193,9 +195,13 @@ export class Committer {
         if (this.#repair !== before) continue
       }
       const suspects = this.#suspects()
+      // Closing everybody did not help a moment ago: it will not help now.
+      if (this.#options.clock.now() < this.#searchAt) return [commitRefused(outcome.message, suspects)]
       const found = await this.#search((trial) => this.#containment.search(suspects, outcome.message, trial))
       if (found.kind === 'unknown') return [this.#lose(found.message)]
-      if (found.kind === 'nobody') return [commitRefused(outcome.message, suspects)]
+      if (found.kind === 'contained') continue
+      this.#searchAt = this.#options.clock.now() + this.#retryMs
+      return [commitRefused(outcome.message, suspects)]
     }
   }
 
