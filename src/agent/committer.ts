@@ -75,8 +75,8 @@ export class Committer {
   #again = false
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | null = null
-  /** When the table is to be read back next; null where it is not. */
-  #checkAt: number | null = null
+  /** The table is to be read back now, or as soon as the pause is over. */
+  #checkDue = false
   #cancelCheck: (() => void) | null = null
   #lastCheck = -Infinity
   #repair: { by: string; differences: string[]; since: number } | null = null
@@ -118,9 +118,14 @@ export class Committer {
     const { clock } = this.#options
     if (this.#closed) return
     if (change !== null) this.#readBacks.suspect(change)
-    this.#checkAt ??= Math.max(clock.now(), change === null ? 0 : this.#lastCheck + CHECK_PAUSE_MS)
-    this.#cancelCheck?.()
-    this.#cancelCheck = clock.after(Math.max(0, this.#checkAt - clock.now()), () => this.#wake())
+    const wait = change === null ? 0 : this.#lastCheck + CHECK_PAUSE_MS - clock.now()
+    if (wait <= 0) return this.#checkNow()
+    this.#cancelCheck ??= clock.after(wait, () => this.#checkNow())
+  }
+
+  #checkNow(): void {
+    this.#checkDue = true
+    this.#wake()
   }
 
   /** Ends after the commit that is under way. */
@@ -161,7 +166,7 @@ export class Committer {
   /** Reads back where that is due, tries again what is due, and commits until nothing differs; returns what stood in the way. */
   async #pass(): Promise<readonly Problem[]> {
     if (this.#revision === 0) return []
-    if (!this.#known || (this.#checkAt !== null && this.#checkAt <= this.#options.clock.now())) {
+    if (!this.#known || this.#checkDue) {
       const trouble = await this.#readBack()
       if (trouble !== null) return [kernelUnknown(trouble)]
     }
@@ -247,7 +252,8 @@ export class Committer {
     const { clock, wanted } = this.#options
     const since = clock.now()
     this.#cancelCheck?.()
-    this.#checkAt = null
+    this.#cancelCheck = null
+    this.#checkDue = false
     const reading = await this.#readBacks.read(this.#known ? { state: this.#applied } : null)
     this.#lastCheck = clock.now()
     if (reading.kind === 'failed') return reading.message
