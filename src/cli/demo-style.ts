@@ -43,7 +43,8 @@ export const PLAIN_STYLE: Style = { width: MOST_COLUMNS, marks: PLAIN, ink: (_, 
 export function styleOf(stream: NodeJS.WriteStream): Style {
   if (stream.isTTY !== true || !stream.hasColors()) return PLAIN_STYLE
   return {
-    width: Math.max(40, Math.min(MOST_COLUMNS, stream.columns)),
+    // A terminal that does not know its width says 0.
+    width: Math.max(40, Math.min(MOST_COLUMNS, stream.columns || MOST_COLUMNS)),
     marks: FANCY,
     ink: (ink, text) => `\x1b[${CODES[ink]}m${text}\x1b[0m`,
   }

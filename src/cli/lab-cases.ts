@@ -6,7 +6,7 @@ import fs from 'node:fs'
 import { Command } from 'commander'
 import { messageOf, PicketError } from '../lib/errors.ts'
 import { parseCases } from '../lab/cases.ts'
-import { endLeftovers } from '../lab/remains.ts'
+import { endKilledRuns } from '../lab/remains.ts'
 import { placesOf } from '../lab/places.ts'
 import { runCases, type CaseRun } from '../lab/run-cases.ts'
 import { caseLine, mismatchTables, problemLines, summaryOf } from './lab-case-report.ts'
@@ -37,7 +37,7 @@ async function run(file: string, options: RunOptions): Promise<void> {
   const places = placesOf(`r${process.pid}`)
   const interrupt = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupt.abort(new PicketError('Interrupted', `interrupted by ${signal}; the lab was removed`)))
-  await endLeftovers(places)
+  await endKilledRuns()
   const runs: CaseRun[] = []
   const started = performance.now()
   const table = options.output === 'table'

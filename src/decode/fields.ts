@@ -21,7 +21,7 @@ export class FieldReader {
   #more = 0
   #bad = false
 
-  /** `otherwise` ends an error's message: what happens where no good version of the object is known. */
+  /** `otherwise`: what an error leads to where no good version of the object is known. */
   constructor(object: string, source: string | undefined, otherwise: string) {
     this.#object = object
     this.#source = source
@@ -36,7 +36,7 @@ export class FieldReader {
   /** As `error`, where more is to be said than what was found and expected; `what` has no full stop. */
   errorText(field: string, what: string, otherwise: string = this.#otherwise): null {
     this.#bad = true
-    this.#add('error', 'InvalidField', field, `${what}; the last good version stays in force, without one ${otherwise}`)
+    this.#add('error', 'InvalidField', field, what, otherwise)
     return null
   }
 
@@ -45,13 +45,14 @@ export class FieldReader {
     this.#add(severity, code, field, message)
   }
 
-  #add(severity: Severity, code: string, field: string, message: string): void {
+  #add(severity: Severity, code: string, field: string, message: string, otherwise?: string): void {
     if (this.#problems.length >= MOST_PROBLEMS) {
       this.#more += 1
       return
     }
     const source = this.#source === undefined ? {} : { source: this.#source }
-    this.#problems.push(Object.freeze({ code, severity, object: this.#object, ...(field === '' ? {} : { field }), ...source, message }))
+    const where = field === '' ? source : { field, ...source }
+    this.#problems.push(Object.freeze({ code, severity, object: this.#object, ...where, message, ...(otherwise === undefined ? {} : { otherwise }) }))
   }
 
   mapping(value: unknown, field: string, otherwise?: string): Mapping | null {

@@ -2,6 +2,7 @@
 //
 // Whether it works at all is tried here, with a listing and a transaction that the kernel judges and does not keep, so
 // that a missing right or module is told in one line at the start. **Invariant:** what is returned has worked once.
+import { readFileSync } from 'node:fs'
 import { PicketError } from '../lib/errors.ts'
 import { objectsOf } from '../nft/listing.ts'
 import type { Kernel } from './kernel.ts'
@@ -33,6 +34,8 @@ add rule inet picket-trial forward ct state invalid ip saddr @addresses counter 
 /** Throws PicketError: NotPermitted, NoNftables (the kernel), NoNft (the program), NoLibnftables. */
 export async function openKernel(options: OpenKernelOptions): Promise<Kernel> {
   const { access, netns, onNote, deadlines = DEADLINES } = options
+  // Asked first: libnftables itself writes about it to standard error, past its error buffer.
+  if (!mayAdminister()) throw notPermitted('this process lacks CAP_NET_ADMIN')
   if (access !== 'nft') {
     const runner = new LibnftablesRunner(netns)
     const tried = await tryOut(runner)
@@ -74,12 +77,30 @@ async function tryOut(runner: Runner): Promise<Tried> {
 /** What nft or the kernel said at the trial -> who can do what about it. */
 export function refusal(output: string, text: string): PicketError {
   const reason = firstError(output, text)
-  if (/not permitted|Permission denied/.test(output)) {
-    return new PicketError('NotPermitted', `no right to change nftables (${reason}); run as root, or with CAP_NET_ADMIN`)
-  }
+  if (/not permitted|Permission denied/.test(output)) return notPermitted(reason)
   if (/cannot be started/.test(output)) return new PicketError('NoNft', `${reason}; install the packages nftables and util-linux`)
   const advice = 'load the modules nf_tables, nft_ct and nf_conntrack, or use a kernel that has them'
   return new PicketError('NoNftables', `this kernel cannot do what is needed (${reason}); ${advice}`)
+}
+
+function notPermitted(reason: string): PicketError {
+  return new PicketError('NotPermitted', `no right to change nftables (${reason}); run as root, or with CAP_NET_ADMIN`)
+}
+
+const CAP_NET_ADMIN = 12n
+
+/** Whether CAP_NET_ADMIN is effective; true where /proc does not say. */
+function mayAdminister(): boolean {
+  const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readStatus())?.[1]
+  return mask === undefined || ((BigInt(`0x${mask}`) >> CAP_NET_ADMIN) & 1n) === 1n
+}
+
+function readStatus(): string {
+  try {
+    return readFileSync('/proc/self/status', 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 function versionOf(listing: string): string {

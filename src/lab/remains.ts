@@ -3,8 +3,8 @@
 // Used by `lab up`, `lab down` and `lab run`. **Invariant:** a process is ended only if its command line names this
 // lab's own folder or the lab by name; nothing else on the machine is looked at twice.
 import fs from 'node:fs'
-import { removeLeftovers } from './leftovers.ts'
-import type { LabPlaces } from './places.ts'
+import { labOwner, namespacesOf, removeLeftovers } from './leftovers.ts'
+import { placesOf, type LabPlaces } from './places.ts'
 
 /** How long a process may take to end by itself. */
 const PATIENCE_MS = 2_000
@@ -22,6 +22,18 @@ export async function endLeftovers(places: LabPlaces): Promise<boolean> {
   fs.rmSync(places.folder, { recursive: true, force: true })
   fs.rmSync(places.socket, { force: true })
   return found
+}
+
+/**
+ * Ends what runs that were killed left behind: labs whose name is `rPID` or `dPID` (`lab run`, the demo) and that no
+ * living process carries.
+ */
+export async function endKilledRuns(): Promise<void> {
+  const names = new Set(namespacesOf('picket-lab-').flatMap((name) => /^picket-lab-([rd]\d+)-/.exec(name)?.[1] ?? []))
+  for (const name of names) {
+    const places = placesOf(name)
+    if (labOwner(places.prefix) === null) await endLeftovers(places)
+  }
 }
 
 /** Agents (their socket is in the lab's folder) and the daemon (`lab daemon --name NAME`). */

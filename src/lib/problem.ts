@@ -17,6 +17,8 @@ export interface Problem {
   readonly source?: string
   /** What is wrong, what was expected, and what happens now; one sentence or two, no trailing newline. */
   readonly message: string
+  /** Of a bad object: what happens where no good version of it is known. The store makes one sentence of it and the message. */
+  readonly otherwise?: string
 }
 
 /** A problem's identity: the same trouble of the same object is one problem however often it is reported. */

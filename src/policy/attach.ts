@@ -25,9 +25,12 @@ export function isPodKind(link: HostInterface, patterns: readonly string[]): boo
   return link.kind === 'veth' || patterns.some((p) => nameMatches(p, link.name))
 }
 
-/** nft reads a trailing `*` as a wildcard, and quotes cannot be written: nothing is enforced on such an interface. */
+/**
+ * nft reads `*` as a wildcard, and quotes, backslashes and control characters cannot be written; U+FFFD stands for bytes
+ * that are no UTF-8. Nothing is opened on such an interface: it stays unknown.
+ */
 export function isWritable(name: string): boolean {
-  return /^[^"*\\\s]{1,15}$/.test(name)
+  return /^[^"*\\\s\u0000-\u001f\u007f\ufffd]{1,15}$/.test(name)
 }
 
 /** What an unknown pod's interface looks like. With `wide`, routes behind it are no objection (pods with source prefixes). */

@@ -2,7 +2,7 @@
 //
 // What is said comes from callbacks; this file knows HTTP and nothing of policies.
 // **Invariant:** a socket file of a live agent is never taken away; a dead one's is.
-import { mkdir, rm } from 'node:fs/promises'
+import { lstat, mkdir, rm } from 'node:fs/promises'
 import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
@@ -34,6 +34,10 @@ const MAX_WAIT_MS = 60_000
 export async function openSocket(file: string, answers: SocketAnswers): Promise<AgentSocket> {
   await mkdir(path.dirname(file), { recursive: true }).catch((error: unknown) => fail(file, error))
   if (await isAlive(file)) throw new PicketError('SocketInUse', `socket ${file}: another agent answers there; stop it first, or choose another with --socket`)
+  // A path that was meant for something else must not cost somebody a file.
+  if ((await lstat(file).catch(() => null))?.isSocket() === false) {
+    throw new PicketError('SocketFailed', `socket ${file}: something else than a socket is there, and stays; choose another with --socket`)
+  }
   await rm(file, { force: true }).catch((error: unknown) => fail(file, error))
   const waiters = new Set<Waiter>()
   const server = http.createServer((request, response) => handle(request, response, answers, waiters))

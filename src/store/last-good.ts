@@ -62,12 +62,14 @@ function same<Row>(known: Row | null, row: Row): Row {
 
 /**
  * The problems of one reading. What is wrong, and what that could lead to, decode knows; which of it happens depends
- * on what was known before, and is said here, in brackets at the end of each error.
+ * on what was known before, and is said here, at the end of each error.
  */
 function completed<Row>(read: Decoded<Row>, wasGood: boolean): readonly Problem[] {
   if (read.kind === 'good') return read.problems
-  const now = wasGood
-    ? 'now: the last good version is in force'
-    : `now: no good version is known, it ${read.strict === null ? 'counts as absent' : 'fails closed'}`
-  return read.problems.map((p) => (p.severity === 'error' ? Object.freeze({ ...p, message: `${p.message} (${now})` }) : p))
+  const ending = ({ otherwise = read.strict === null ? 'the object counts as absent' : 'the object fails closed' }: Problem): string =>
+    wasGood ? 'the last good version stays in force' : `no good version is known, so ${otherwise}`
+  return read.problems.map((problem) => {
+    const { otherwise: _, ...rest } = problem
+    return problem.severity === 'error' ? Object.freeze({ ...rest, message: `${problem.message}; ${ending(problem)}` }) : problem
+  })
 }

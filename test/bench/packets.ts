@@ -2,13 +2,14 @@
 // against an empty table with connection tracking on, in the same run.
 //
 // Two pods and a node between them, in namespaces of their own; segments of 500 bytes, so that the cost of a packet
-// shows. Variants take turns, round by round. **Invariant:** each figure is a ratio of medians of the
-// same run; the rules that a packet visits are counted on the very text that the kernel got.
+// shows. **Invariant:** each figure is the median of ratios to an empty table measured just before and just after; the
+// rules that a packet visits are counted on the very text that the kernel got.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import readline from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Policy } from '../../src/model/policy.ts'
 import { podSelector } from '../../src/model/selector.ts'
-import { hostInterface, namespace, pod, policy, selector } from '../support/builders.ts'
+import { cidr, hostInterface, namespace, pod, policy, selector } from '../support/builders.ts'
 import { upsert } from '../support/cluster-feed.ts'
 import { Pipeline } from '../support/pipeline.ts'
 import { Tracer } from '../support/tracer.ts'
@@ -20,8 +21,9 @@ const CLIENT = `${PREFIX}-client`
 const SERVER = `${PREFIX}-server`
 const ADDRESS = { client: '10.91.0.1', server: '10.91.0.2' }
 const VARIANTS = [0, 1, 100, 2_000] as const
-const ROUNDS = 7
-const MS = 700
+/** One more than count: the first warms up. */
+const ROUNDS = 10
+const MS = 300
 
 /** One rule that needs connection tracking, and nothing else. */
 const EMPTY = `add table inet picket
@@ -29,13 +31,16 @@ add chain inet picket forward { type filter hook forward priority filter; policy
 add rule inet picket forward ct state invalid drop
 `
 
-/** Every policy selects the server; each allows other peers, the last one the client. */
+/** Every policy selects the server: pods and ipBlocks on its port, other ports in between; the last one allows the client. */
 function policies(count: number): Policy[] {
   return Array.from({ length: count }, (_, i) => {
     const app = i === count - 1 ? 'client' : `other${i}`
-    const peer = { kind: 'pods' as const, selector: podSelector({ kind: 'named', name: 'bench' }, selector({ app })) }
-    const ports = [{ kind: 'range' as const, protocol: 'TCP' as const, first: 8080, last: 8080 }]
-    return policy({ namespace: 'bench', name: `policy-${String(i).padStart(4, '0')}`, pods: 'app=server', ingress: [{ peers: [peer], ports }] })
+    const pods = { kind: 'pods' as const, selector: podSelector({ kind: 'named', name: 'bench' }, selector({ app })) }
+    const block = { kind: 'ipBlock' as const, cidr: cidr(`172.${16 + (i >> 8)}.${i & 255}.0/25`), except: [] }
+    const port = i % 3 === 1 ? 9_000 + i : 8080
+    const ports = [{ kind: 'range' as const, protocol: 'TCP' as const, first: port, last: port }]
+    const peers = i % 3 === 2 && i < count - 1 ? [block] : [pods]
+    return policy({ namespace: 'bench', name: `policy-${String(i).padStart(4, '0')}`, pods: 'app=server', ingress: [{ peers, ports: i === count - 1 ? [...ports, { ...ports[0]!, first: 8080, last: 8080 }] : ports }] })
   })
 }
 
@@ -85,8 +90,8 @@ function setUp(): void {
   execFileSync(...inside(NODE, ['sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward']))
 }
 
-function tearDown(server: ChildProcess | null): void {
-  server?.kill('SIGKILL')
+function tearDown(loads: readonly Load[]): void {
+  for (const { child } of loads) child.kill('SIGKILL')
   for (const netns of [NODE, CLIENT, SERVER]) execFileSync('sh', ['-c', `ip netns del ${netns} 2>/dev/null || true`])
 }
 
@@ -96,59 +101,75 @@ function load(text: string): void {
 
 const LOAD = fileURLToPath(new URL('load.ts', import.meta.url))
 
-function measured(mode: 'bytes' | 'connections'): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(...inside(CLIENT, [process.execPath, LOAD, mode, ADDRESS.server, String(MS)]), { stdio: ['ignore', 'pipe', 'inherit'] })
-    let text = ''
-    child.stdout.on('data', (data: Buffer) => (text += data.toString()))
-    child.once('close', (code) => (code === 0 ? resolve(Number(text)) : reject(new Error(`load ${mode} ended with ${code}`))))
-  })
+/** A load process that answers one line for each line that it is given. */
+class Load {
+  readonly child: ChildProcess
+  readonly #lines: AsyncIterator<string>
+
+  constructor(netns: string, mode: 'server' | 'client') {
+    const child = spawn(...inside(netns, [process.execPath, LOAD, mode, ADDRESS.server]), { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.child = child
+    this.#lines = readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  }
+
+  async line(): Promise<string> {
+    const next = await this.#lines.next()
+    if (next.done === true) throw new Error('a load process ended')
+    return next.value
+  }
+
+  async measure(what: 'bytes' | 'connections'): Promise<number> {
+    this.child.stdin?.write(`${what} ${MS}\n`)
+    return Number(await this.line())
+  }
 }
 
-async function startServer(): Promise<ChildProcess> {
-  const child = spawn(...inside(SERVER, [process.execPath, LOAD, 'server', ADDRESS.server]), { stdio: ['ignore', 'pipe', 'inherit'] })
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.once('data', () => resolve())
-    child.once('close', (code) => reject(new Error(`server ended with ${code}`)))
-  })
-  return child
-}
+type Figures = Readonly<Record<'bytes' | 'connections', number[]>>
 
 async function run(note: (text: string) => void): Promise<readonly Figure[]> {
-  const texts = new Map<string, string>([['empty', EMPTY], ...VARIANTS.map((n) => [String(n), compiled(n)] as const)])
-  const bytes = new Map([...texts.keys()].map((name) => [name, [] as number[]]))
-  const connections = new Map([...texts.keys()].map((name) => [name, [] as number[]]))
-  let server: ChildProcess | null = null
-  const clean = (): void => tearDown(server)
+  const texts = new Map(VARIANTS.map((n) => [n, compiled(n)] as const))
+  const empty: Figures = { bytes: [], connections: [] }
+  const ratios = new Map<number, Figures>(VARIANTS.map((n) => [n, { bytes: [], connections: [] }]))
+  const loads: Load[] = []
+  const clean = (): void => tearDown(loads)
   process.once('exit', clean)
   for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.once(signal, () => process.exit(status))
   setUp()
-  server = await startServer()
+  for (const [netns, mode] of [[SERVER, 'server'], [CLIENT, 'client']] as const) loads.push(new Load(netns, mode))
+  for (const one of loads) await one.line()
+  const client = loads[1] as Load
   for (let round = 0; round < ROUNDS; round++) {
-    // Another order each round, so that whoever comes first has no advantage.
-    const names = [...texts.keys()]
-    for (const name of [...names.slice(round % names.length), ...names.slice(0, round % names.length)]) {
-      load(texts.get(name) as string)
-      bytes.get(name)?.push(await measured('bytes'))
-      connections.get(name)?.push(await measured('connections'))
+    for (const n of VARIANTS) {
+      for (const what of ['bytes', 'connections'] as const) {
+        // The empty table before and after: what else the machine does meanwhile weighs on both alike.
+        load(EMPTY)
+        const before = await client.measure(what)
+        load(texts.get(n) as string)
+        const with_ = await client.measure(what)
+        load(EMPTY)
+        const after = await client.measure(what)
+        if (round === 0) continue
+        empty[what].push(before, after)
+        ratios.get(n)?.[what].push((2 * with_) / (before + after))
+      }
     }
-    note(`round ${round + 1} of ${ROUNDS}`)
+    note(round === 0 ? 'warmed up' : `round ${round} of ${ROUNDS - 1}`)
   }
   clean()
-  const of = (map: Map<string, number[]>, name: string): number => median(map.get(name) ?? [])
+  const lost = (n: number, what: 'bytes' | 'connections'): number => 100 * (1 - median(ratios.get(n)?.[what] ?? []))
   return [
-    { name: 'throughput with an empty table', value: of(bytes, 'empty') / 1e9, unit: 'Gbit/s', aim: '' },
-    { name: 'new connections with an empty table', value: of(connections, 'empty'), unit: '1/s', aim: '' },
+    { name: 'throughput with an empty table', value: median(empty.bytes) / 1e9, unit: 'Gbit/s', aim: '' },
+    { name: 'new connections with an empty table', value: median(empty.connections), unit: '1/s', aim: '' },
     ...VARIANTS.flatMap((n): Figure[] => [
-      { name: `throughput lost with ${n} policies`, value: 100 * (1 - of(bytes, String(n)) / of(bytes, 'empty')), unit: '%', aim: n === 2_000 ? '< 5' : '' },
-      { name: `connections lost with ${n} policies`, value: 100 * (1 - of(connections, String(n)) / of(connections, 'empty')), unit: '%', aim: n === 2_000 ? '< 10' : '' },
-      { name: `rules that a packet visits with ${n} policies`, value: visited(texts.get(String(n)) as string), unit: 'rules', aim: '' },
+      { name: `throughput lost with ${n} policies`, value: lost(n, 'bytes'), unit: '%', aim: n === 2_000 ? '< 5' : '' },
+      { name: `connections lost with ${n} policies`, value: lost(n, 'connections'), unit: '%', aim: n === 2_000 ? '< 10' : '' },
+      { name: `rules that a packet visits with ${n} policies`, value: visited(texts.get(n) as string), unit: 'rules', aim: '' },
     ]),
   ]
 }
 
 export const bench: Bench = {
   name: 'packets',
-  about: `TCP between two pods of one node, segments of 500 bytes; medians of ${ROUNDS} rounds of ${MS} ms`,
+  about: `TCP between two pods of one node, segments of 500 bytes; medians of ${ROUNDS - 1} ratios to an empty table, ${MS} ms each`,
   run,
 }

@@ -75,7 +75,7 @@ describe('picket lab', function () {
     assert.equal(status, 0, err)
     assert.match(out, /^n1 +192\./m)
     assert.match(out, /^shop\/db +n[12] +10\.\S+ fd00:\S+ +5432\/tcp$/m)
-    assert.match(out, /picket lab matrix --name/)
+    assert.match(out, /picket -- lab matrix --name/)
   })
 
   it('up: says that one is up', async () => {

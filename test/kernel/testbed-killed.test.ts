@@ -2,7 +2,7 @@
 //
 // **Invariant:** namespaces of this file's own prefix only.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { labOwner, namespacesOf, removeLeftovers } from '../../src/lab/leftovers.ts'
 import { openTestbed } from '../../src/lab/open-testbed.ts'
@@ -34,6 +34,20 @@ describe('a lab that was killed', function () {
     assert.deepEqual([...namespacesOf(prefix)].sort(), [`${prefix}outside`, `${prefix}underlay`])
     await testbed.close()
     assert.deepEqual(namespacesOf(prefix), [])
+  })
+
+  it('is removed by the next run of cases, and a run that lives is not', async () => {
+    const dead = 'picket-lab-r4999999-n1'
+    const living = `picket-lab-r${process.pid}-`
+    execFileSync('ip', ['netns', 'add', dead])
+    const testbed = await openTestbed({ prefix: living })
+    try {
+      execFileSync(process.execPath, ['-e', `import(${JSON.stringify(new URL('../../src/lab/remains.ts', import.meta.url).href)}).then((m) => m.endKilledRuns())`])
+      assert.deepEqual(namespacesOf(dead), [])
+      assert.deepEqual([...namespacesOf(living)].sort(), [`${living}outside`, `${living}underlay`])
+    } finally {
+      await testbed.close()
+    }
   })
 })
 

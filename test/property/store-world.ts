@@ -130,8 +130,8 @@ export class NaiveStore {
     )
     const unreadable = (['pod', 'namespace', 'policy'] as const).flatMap((kind) =>
       [...this.#known[kind]].filter(([, known]) => known.bad).map(([key, known]) => {
-        const otherwise = `no good version is known, it ${known.strict === null ? 'counts as absent' : 'fails closed'}`
-        return `${kind} ${key}: it is wrong (now: ${known.good !== null ? 'the last good version is in force' : otherwise})`
+        const otherwise = `no good version is known, so the object ${known.strict === null ? 'counts as absent' : 'fails closed'}`
+        return `${kind} ${key}: it is wrong; ${known.good !== null ? 'the last good version stays in force' : otherwise}`
       }),
     )
     return [...conflicts, ...unreadable].sort()

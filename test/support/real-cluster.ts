@@ -5,7 +5,9 @@
 // **Invariant:** whatever is made has this file's own prefix, and close() removes it.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
 import { AgentsFolder } from '../../src/lab/agents-folder.ts'
 import { openTestbed } from '../../src/lab/open-testbed.ts'
 import { placesOf, type LabPlaces } from '../../src/lab/places.ts'
@@ -49,8 +51,10 @@ export class RealCluster {
   readonly #folder: AgentsFolder
   readonly #nodeControls: boolean
   readonly #pods = new Map<string, RealPod>()
-  /** Id -> object; the files of the agents' folder. */
+  /** Id -> object; each is a file of the agents' folder. */
   readonly #objects = new Map<string, unknown>()
+  /** Further files of the agents' folder: path within it -> text. */
+  readonly files = new Map<string, string>()
 
   private constructor(testbed: Testbed, places: LabPlaces, nodeControls: boolean) {
     this.testbed = testbed
@@ -62,8 +66,7 @@ export class RealCluster {
 
   /** With agents: settled. */
   static async open(options: RealClusterOptions): Promise<RealCluster> {
-    const places = placesOf(`k${process.pid}`)
-    await endLeftovers(places)
+    const places = ownPlaces()
     const testbed = await openTestbed({ prefix: places.prefix, outsideAddresses: options.outsideAddresses ?? [] })
     const cluster = new RealCluster(testbed, places, options.nodeControls ?? true)
     try {
@@ -121,7 +124,7 @@ export class RealCluster {
   /** Writes the objects into the agents' folder; the digest to wait for. */
   async write(): Promise<string> {
     const files = [...this.#objects].map(([id, object]) => [fileName(id), `${JSON.stringify(object)}\n`] as const)
-    this.#folder.write(new Map(files))
+    this.#folder.write(new Map([...files, ...this.files]))
     return folderDigest(this.#folder.dir)
   }
 
@@ -155,8 +158,13 @@ export class RealCluster {
   }
 
   nodeAddress(name: string, family: Family): Address {
-    const found = this.testbed.nodes.find((one) => one.name === name)?.addresses.find((one) => familyOf(one) === family)
-    assert.ok(found !== undefined)
+    return this.addressOf(name, family)
+  }
+
+  /** The first address of that family of a pod, a node or outside. */
+  addressOf(name: string, family: Family): Address {
+    const found = this.#place(name).addresses.find((one) => familyOf(one) === family)
+    assert.ok(found !== undefined, `${name} has no IPv${family} address`)
     return found
   }
 
@@ -176,14 +184,12 @@ export class RealCluster {
 
   /** 100 messages a second; see testbed.ts. `family` of the address of `to`. */
   flow(from: string, to: string, protocol: 'TCP' | 'UDP', family: Family, port = 8080): Promise<Flow> {
-    const address = this.#place(to).addresses.find((one) => familyOf(one) === family)
-    assert.ok(address !== undefined)
-    return this.testbed.openFlow(this.source(from), address, protocol, port, { packetsPerSecond: 100 })
+    return this.testbed.openFlow(this.source(from), this.addressOf(to, family), protocol, port, { packetsPerSecond: 100 })
   }
 
-  /** Runs a command in the network namespace of a pod, a node or outside; its output. Fails where it does, unless told. */
+  /** Runs a command in the network namespace of a pod, a node, outside, or of a path; its output. Fails where it does, unless told. */
   run(where: string, command: readonly string[], { input = '', mayFail = false } = {}): string {
-    const netns = this.testbed.netnsOf(this.source(where))
+    const netns = where.startsWith('/') ? where : this.testbed.netnsOf(this.source(where))
     const { status, stdout, stderr, error } = spawnSync('nsenter', [`--net=${netns}`, '--', ...command], { input, encoding: 'utf8', maxBuffer: 2 ** 28 })
     assert.equal(error, undefined)
     if (!mayFail) assert.equal(status, 0, `${command.slice(0, 8).join(' ')}: ${stderr}`)
@@ -199,10 +205,29 @@ export class RealCluster {
     return this.run(node, table === undefined ? ['nft', 'list', 'ruleset'] : ['nft', 'list', 'table', ...table.split(' ')], { mayFail: table !== undefined })
   }
 
+  /** For what no manifest tells: resolves when the node's table is like that, within 5 seconds. */
+  async until(node: string, holds: (listing: string) => boolean): Promise<void> {
+    for (const end = Date.now() + 5_000; !holds(this.listing(node, 'inet picket')); ) {
+      assert.ok(Date.now() < end, `the table of ${node} does not become what it should:\n${this.listing(node, 'inet picket').slice(0, 4_000)}`)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
   async close(): Promise<void> {
     await this.testbed.close()
     await endLeftovers(this.places)
-    rmSync(`${this.places.manifests}.writing`, { recursive: true, force: true })
+  }
+}
+
+/** In a folder of this process's own; the names of namespaces too. */
+function ownPlaces(): LabPlaces {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-real-'))
+  return {
+    ...placesOf(`k${process.pid}`),
+    folder,
+    manifests: path.join(folder, 'manifests'),
+    agentLog: (node) => path.join(folder, `agent-${node}.log`),
+    agentSocket: (node) => path.join(folder, `agent-${node}.sock`),
   }
 }
 

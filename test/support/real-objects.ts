@@ -2,6 +2,7 @@
 //
 // **Invariant:** pure: equal arguments give equal objects, and an object's UID is made of kind, namespace and name unless
 // a test gives another.
+import { shortHash } from '../../src/lib/hash.ts'
 import type { Protocol } from '../../src/model/objects.ts'
 import type { RawPolicy, RawRule } from './manifests.ts'
 
@@ -40,7 +41,12 @@ export function addressesOf(number: number): readonly [string, string] {
 }
 
 export function realPod(key: string, node: string, number: number, labels: RealPod['labels'] = null, more: Partial<RealPod> = {}): RealPod {
-  return { key, node, addresses: addressesOf(number), ports: USUAL_PORTS, labels, uid: `pod:${key}`, ...more }
+  return { key, node, addresses: addressesOf(number), ports: USUAL_PORTS, labels, uid: uidOf('pod', key), ...more }
+}
+
+/** At most 128 characters, as a UID may have. */
+function uidOf(kind: string, key: string): string {
+  return key.length <= 100 ? `${kind}:${key}` : `${kind}:${shortHash(key, 16)}`
 }
 
 /** `name` and `namespace` of a key. */
@@ -82,7 +88,7 @@ type Spec = RawPolicy['spec']
 
 /** Of `key` (`namespace/name`). */
 export function policyObject(key: string, spec: Spec): RawPolicy & PlainObject {
-  return { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { ...named(key), uid: `policy:${key}` }, spec } as RawPolicy & PlainObject
+  return { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { ...named(key), uid: uidOf('policy', key) }, spec } as RawPolicy & PlainObject
 }
 
 /** Isolates the ingress of the pods with these labels (of all where there are none) of `key`'s namespace. */

@@ -303,6 +303,15 @@ describe('policy/attach: interfaces', () => {
       assert.equal(attachment(h.turn(), 'pod/shop/web').sourcePrefixes.length, expected)
     }
   })
+  it('an interface whose name nft could not take as it is stays unknown, and its pod is NotEnforced', () => {
+    for (const name of ['veth*', 'a"b', 'a\\b', 'a\u0001b', 'a\ufffdb']) {
+      const h = new Harness()
+      upsert(h.inbox, 'pod', local('web', 1))
+      upsert(h.inbox, 'interface', link(7, name, '10.0.0.1', 'fd00::1'))
+      const delta = h.turn()
+      assert.deepEqual([found(delta), delta.knownInterfaces.added, delta.problems.size], [[], [], 1], JSON.stringify(name))
+    }
+  })
   it('kube-ipvs0 makes the node NotEnforced (rules 43, 65)', () => {
     const h = new Harness()
     upsert(h.inbox, 'interface', hostInterface({ index: 5, name: 'kube-ipvs0', kind: 'dummy' }))

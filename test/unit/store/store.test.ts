@@ -125,10 +125,10 @@ describe('the store: objects that cannot be read', () => {
     feed.turn(good(policy()))
     const broken = feed.turn(bad(policy({ pods: 'strict' }), invalid))
     assert.equal(broken.delta.policies.size, 0)
-    assert.deepEqual(messages(broken), { came: ['spec: expected an object (now: the last good version is in force)'], went: [] })
+    assert.deepEqual(messages(broken), { came: ['spec: expected an object; the last good version stays in force'], went: [] })
     assert.equal(feed.turn(bad(policy({ pods: 'strict' }), invalid)).problems.size, 0, 'the same again is no news')
     const mended = feed.turn(good(policy({ generation: 2 })))
-    assert.deepEqual(messages(mended), { came: [], went: ['spec: expected an object (now: the last good version is in force)'] })
+    assert.deepEqual(messages(mended), { came: [], went: ['spec: expected an object; the last good version stays in force'] })
     assert.equal(mended.delta.policies.get(policy().uid)?.after?.generation, 2)
   })
 
@@ -137,19 +137,19 @@ describe('the store: objects that cannot be read', () => {
     const feed = new Feed()
     const first = feed.turn(bad(strict, invalid))
     assert.deepEqual(first.delta.policies, new Map([[policy().uid, { before: null, after: strict }]]))
-    assert.deepEqual(messages(first).came, ['spec: expected an object (now: no good version is known, it fails closed)'])
+    assert.deepEqual(messages(first).came, ['spec: expected an object; no good version is known, so the object fails closed'])
     const second = feed.turn(bad(null, invalid))
     assert.deepEqual(second.delta.policies, new Map([[policy().uid, { before: strict, after: null }]]))
-    assert.deepEqual(messages(second).came, ['spec: expected an object (now: no good version is known, it counts as absent)'])
+    assert.deepEqual(messages(second).came, ['spec: expected an object; no good version is known, so the object counts as absent'])
     const third = feed.turn({ verb: 'replace', kind: 'policy', rows: new Map() })
-    assert.deepEqual(messages(third).went, ['spec: expected an object (now: no good version is known, it counts as absent)'])
+    assert.deepEqual(messages(third).went, ['spec: expected an object; no good version is known, so the object counts as absent'])
   })
 
   it('a good version between two drains counts as well as one in a turn of its own', () => {
     const feed = new Feed()
     const turn = feed.turn(good(policy({ generation: 5 })), bad(policy({ pods: 'strict' }), invalid))
     assert.equal(turn.snapshot.policies.get(policy().uid)?.generation, 5)
-    assert.deepEqual(messages(turn).came, ['spec: expected an object (now: the last good version is in force)'])
+    assert.deepEqual(messages(turn).came, ['spec: expected an object; the last good version stays in force'])
   })
 
   it('what was gone does not stand in for what comes back unreadable', () => {
