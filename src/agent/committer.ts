@@ -2,22 +2,19 @@
 //
 //   want (a turn ended), check (somebody else changed the table, or the timer) -> read back if need be -> diff -> commit
 //
-// acknowledged: the applied table becomes what was sent. refused: read back and compare, and where nothing differs the
-// owner at fault is contained. unknown: the table is read back and everything is dirty. Start is that same path.
-// **Invariant:** `applied` is what the kernel holds, or null while there is no table; it changes only after an answer.
+// refused: read back and compared, since somebody else may have changed it; where nothing differs the owner at fault is
+// contained. unknown: read back. Whatever stays in the way is tried again with back-off.
+// **Invariant:** one pass runs at a time, and a revision is told to be held only when packets see all of it.
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
-import type { CommitOutcome, ForeignChange, Kernel } from '../kernel/kernel.ts'
+import type { ForeignChange } from '../kernel/kernel.ts'
 import type { Revision } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
-import { apply } from '../nft/apply.ts'
-import { diff, diffAtOnce } from '../nft/diff.ts'
-import type { Table, Transaction } from '../nft/objects.ts'
-import type { OwnersOf } from '../nft/operations.ts'
-import { emptyDirty, emptyTable, everything, mergeDirty, type Dirty, type TableState } from '../nft/state.ts'
+import type { Transaction } from '../nft/objects.ts'
+import type { Dirty } from '../nft/state.ts'
 import { commitRefused, kernelUnknown, sweepRefused } from './commit-problems.ts'
 import { Containment, type Trial } from './containment.ts'
-import { ReadBacks } from './read-backs.ts'
+import { KernelTable, nothingDone, type Done, type KernelTableOptions } from './kernel-table.ts'
 
 export interface CommitReport {
   readonly revision: Revision
@@ -36,18 +33,11 @@ export interface Repair {
   readonly ms: number
 }
 
-export interface CommitterOptions {
-  readonly kernel: Kernel
-  readonly clock: Clock
-  readonly table: Table
-  readonly wanted: TableState
-  readonly ownersOf: OwnersOf
+export interface CommitterOptions extends KernelTableOptions {
   /** Compiles everything with that quarantine, takes in nothing new, and calls want(). */
   readonly compile: (quarantine: ReadonlySet<Owner>) => void
   /** The kernel holds everything up to that revision. */
   readonly onHeld: (report: CommitReport) => void
-  /** The table was read, at a start or because somebody may have changed it: what the kernel holds, null where it has no table. */
-  readonly onRead?: (read: TableState | null) => void
   readonly onRepaired?: (repair: Repair) => void
   /** A search for what the kernel refuses has ended: turns may go on. */
   readonly onSearched?: () => void
@@ -62,32 +52,27 @@ const CHECK_PAUSE_MS = 500
 
 export class Committer {
   readonly #options: CommitterOptions
-  readonly #readBacks: ReadBacks
+  readonly #clock: Clock
+  readonly #table: KernelTable
   readonly #containment: Containment
-  #applied: TableState | null = null
-  #known = false
-  #dirty: Dirty = emptyDirty()
-  #revision: Revision = 0
-  /** What the kernel holds but for the answer that is not there yet, and what was told to be held. */
-  #reached: Revision = 0
   #held: Revision = 0
   #running: Promise<void> | null = null
   #again = false
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | null = null
-  /** The table is to be read back now, or as soon as the pause is over. */
+  /** It is to be read back now, or as soon as the pause is over. */
   #checkDue = false
   #cancelCheck: (() => void) | null = null
   #lastCheck = -Infinity
-  #repair: { by: string; differences: string[]; since: number } | null = null
+  #repair: { readonly by: string; readonly differences: readonly string[]; readonly since: number } | null = null
   #searching = false
-  /** No search before that time. */
   #searchAt = -Infinity
   #closed = false
 
   constructor(options: CommitterOptions) {
     this.#options = options
-    this.#readBacks = new ReadBacks(options)
+    this.#clock = options.clock
+    this.#table = new KernelTable(options)
     this.#containment = new Containment(options.clock, () => this.#wake())
   }
 
@@ -103,8 +88,7 @@ export class Committer {
 
   /** Another turn ended: `dirty` may differ from now on. */
   want(revision: Revision, dirty: Dirty): void {
-    mergeDirty(this.#dirty, dirty)
-    this.#revision = revision
+    this.#table.want(revision, dirty)
     if (!this.#searching) this.#wake()
   }
 
@@ -115,12 +99,11 @@ export class Committer {
 
   /** The table is to be compared with what was applied: somebody else changed it (`change`), or it is time to (null). */
   check(change: ForeignChange | null): void {
-    const { clock } = this.#options
     if (this.#closed) return
-    if (change !== null) this.#readBacks.suspect(change)
-    const wait = change === null ? 0 : this.#lastCheck + CHECK_PAUSE_MS - clock.now()
+    if (change !== null) this.#table.suspect(change)
+    const wait = change === null ? 0 : this.#lastCheck + CHECK_PAUSE_MS - this.#clock.now()
     if (wait <= 0) return this.#checkNow()
-    this.#cancelCheck ??= clock.after(wait, () => this.#checkNow())
+    this.#cancelCheck ??= this.#clock.after(wait, () => this.#checkNow())
   }
 
   #checkNow(): void {
@@ -158,17 +141,17 @@ export class Committer {
         this.#retryMs = FIRST_RETRY_MS
         continue
       }
-      this.#cancelRetry = this.#options.clock.after(this.#retryMs, () => this.#wake())
+      this.#cancelRetry = this.#clock.after(this.#retryMs, () => this.#wake())
       this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
     }
   }
 
-  /** Reads back where that is due, tries again what is due, and commits until nothing differs; returns what stood in the way. */
+  /** Reads back and tries again what is due, and commits until nothing differs; returns what stood in the way. */
   async #pass(): Promise<readonly Problem[]> {
-    if (this.#revision === 0) return []
-    if (!this.#known || this.#checkDue) {
+    if (this.#table.revision === 0) return []
+    if (!this.#table.isKnown || this.#checkDue) {
       const trouble = await this.#readBack()
-      if (trouble !== null) return [kernelUnknown(trouble)]
+      if (trouble !== null) return [trouble]
     }
     const lost = await this.#search((trial) => this.#containment.retry(trial))
     if (lost !== null) return [this.#lose(lost)]
@@ -179,7 +162,7 @@ export class Committer {
     const done = nothingDone()
     let compared = false
     for (;;) {
-      const ended = await this.#commitAll(done)
+      const ended = await this.#table.commitAll(done, () => this.#closed)
       if (this.#closed) return []
       if (ended === null) {
         this.#tellHeld(done)
@@ -196,115 +179,76 @@ export class Committer {
         compared = true
         const before = this.#repair
         const trouble = await this.#readBack()
-        if (trouble !== null) return [this.#lose(trouble)]
+        if (trouble !== null) return [trouble]
         if (this.#repair !== before) continue
       }
-      const suspects = this.#suspects()
-      // Closing everybody did not help a moment ago: it will not help now.
-      if (this.#options.clock.now() < this.#searchAt) return [commitRefused(outcome.message, suspects)]
-      const found = await this.#search((trial) => this.#containment.search(suspects, outcome.message, trial))
-      if (found.kind === 'unknown') return [this.#lose(found.message)]
-      if (found.kind === 'contained') continue
-      this.#searchAt = this.#options.clock.now() + this.#retryMs
-      return [commitRefused(outcome.message, suspects)]
+      const refused = await this.#contain(outcome.message)
+      if (refused !== null) return [refused]
     }
   }
 
-  /** Commits until nothing differs (null), or until something is not acknowledged. */
-  async #commitAll(done: Done): Promise<Unacknowledged | null> {
-    const { clock, kernel, table, wanted, ownersOf } = this.#options
-    for (;;) {
-      const start = clock.now()
-      const transaction = diff(table, this.#applied, wanted, this.#dirty, ownersOf)
-      const sent = clock.now()
-      done.ms.diff += sent - start
-      // Nothing left, or nothing but what is left over: packets see this revision.
-      if (transaction === null || transaction.step === 'sweep') this.#reached = this.#revision
-      if (transaction === null) this.#dirty = emptyDirty()
-      if (transaction === null || this.#closed) return null
-      const outcome = await kernel.commit(transaction)
-      done.ms.commit += clock.now() - sent
-      if (outcome.kind !== 'acknowledged') return { outcome, transaction }
-      done.steps.push(transaction.step)
-      done.operations += transaction.operations.length
-      this.#applied ??= emptyTable()
-      apply(this.#applied, transaction)
-    }
+  /** Null where one owner more is in quarantine, so that it is worth going on. */
+  async #contain(said: string): Promise<Problem | null> {
+    const suspects = this.#table.suspects()
+    // Closing everybody did not help a moment ago: it will not help now.
+    if (this.#clock.now() < this.#searchAt) return commitRefused(said, suspects)
+    const found = await this.#search((trial) => this.#containment.search(suspects, said, trial))
+    if (found.kind === 'contained') return null
+    if (found.kind === 'unknown') return this.#lose(found.message)
+    this.#searchAt = this.#clock.now() + this.#retryMs
+    return commitRefused(said, suspects)
   }
 
-  #tellHeld(done: Omit<CommitReport, 'revision'>): void {
-    const { clock, onHeld, onRepaired } = this.#options
-    this.#held = this.#reached
-    onHeld({ revision: this.#held, ...done })
+  #tellHeld(done: Done): void {
+    this.#held = this.#table.reached
+    this.#options.onHeld({ revision: this.#held, ...done })
     if (this.#repair === null) return
     const { by, differences, since } = this.#repair
     this.#repair = null
-    onRepaired?.({ by, differences, ms: clock.now() - since })
+    this.#options.onRepaired?.({ by, differences, ms: this.#clock.now() - since })
   }
 
   #lose(message: string): Problem {
-    this.#known = false
+    this.#table.lose()
     return kernelUnknown(message)
   }
 
   /** Null, or why it could not be read. */
-  async #readBack(): Promise<string | null> {
-    const { clock, wanted } = this.#options
-    const since = clock.now()
+  async #readBack(): Promise<Problem | null> {
+    const since = this.#clock.now()
     this.#cancelCheck?.()
     this.#cancelCheck = null
     this.#checkDue = false
-    const reading = await this.#readBacks.read(this.#known ? { state: this.#applied } : null)
-    this.#lastCheck = clock.now()
-    if (reading.kind === 'failed') return reading.message
-    this.#known = true
-    if (reading.kind === 'same') return null
-    this.#applied = reading.state
-    mergeDirty(this.#dirty, reading.dirty ?? everything(reading.state, wanted))
+    const reading = await this.#table.read()
+    this.#lastCheck = this.#clock.now()
+    if (reading.kind === 'failed') {
+      this.#checkDue = true
+      return kernelUnknown(reading.message)
+    }
     if (reading.differences.length === 0) return null
     const differences = [...(this.#repair?.differences ?? []), ...reading.differences]
     this.#repair = { by: reading.by, differences, since: this.#repair?.since ?? since }
     return null
   }
 
-  #suspects(): readonly Owner[] {
-    const { table, wanted, ownersOf } = this.#options
-    const transaction = diffAtOnce(table, this.#applied, wanted, this.#dirty, ownersOf)
-    return [...new Set(transaction?.operations.flatMap((o) => o.owners) ?? [])]
-  }
-
   /** Runs what tries other quarantines: turns wait until it ends. */
   async #search<T>(run: (trial: Trial) => Promise<T>): Promise<T> {
-    const { table, wanted, ownersOf, kernel, compile, onSearched } = this.#options
+    const { compile, onSearched } = this.#options
     let compiled = false
-    const trial: Trial = {
-      compile: (quarantine) => {
-        compiled = true
-        compile(quarantine)
-      },
-      judge: async () => {
-        const transaction = diffAtOnce(table, this.#applied, wanted, this.#dirty, ownersOf)
-        return transaction === null ? { kind: 'acknowledged' } : kernel.check(transaction)
-      },
-      commit: this.#held === 0 ? async () => (await this.#commitAll(nothingDone()))?.outcome ?? { kind: 'acknowledged' } : null,
-    }
+    const commit: Trial['commit'] = async () => (await this.#table.commitAll(nothingDone(), () => this.#closed))?.outcome ?? { kind: 'acknowledged' }
     this.#searching = true
     try {
-      return await run(trial)
+      return await run({
+        compile: (quarantine) => {
+          compiled = true
+          compile(quarantine)
+        },
+        judge: () => this.#table.judge(),
+        commit: this.#table.isInForce ? null : commit,
+      })
     } finally {
       this.#searching = false
       if (compiled) onSearched?.()
     }
   }
-}
-
-type Done = { steps: Transaction['step'][]; operations: number; ms: { diff: number; commit: number } }
-
-interface Unacknowledged {
-  readonly outcome: Exclude<CommitOutcome, { kind: 'acknowledged' }>
-  readonly transaction: Transaction
-}
-
-function nothingDone(): Done {
-  return { steps: [], operations: 0, ms: { diff: 0, commit: 0 } }
 }
