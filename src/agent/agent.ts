@@ -12,14 +12,16 @@ import type { Clock } from '../lib/clock.ts'
 import { problemKey, type Problem } from '../lib/problem.ts'
 import { watchManifests, type Covers, type ManifestBatch } from '../manifests/watch.ts'
 import type { SourceEvent } from '../model/changes.ts'
+import type { Owner } from '../model/owner.ts'
 import { watchInterfaces } from '../node/watch.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
-import { Committer, type CommitReport } from './committer.ts'
+import { Committer, type CommitReport, type Repair } from './committer.ts'
 import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
 import { flowtableProblems } from './foreign.ts'
+import { Repairs } from './repairs.ts'
 import { Turns } from './turn.ts'
 import { statusOf } from './status.ts'
 
@@ -50,6 +52,7 @@ class Agent implements RunningAgent {
   readonly #log: Log
   readonly #turns: Turns
   readonly #applied: Applied
+  readonly #repairs = new Repairs()
   readonly #closables: Closable[] = []
   /** Problems of those parts that tell all of theirs at once. */
   readonly #problems = new Map<'manifests' | 'interfaces' | 'kernel' | 'cutting' | 'foreign', readonly Problem[]>()
@@ -60,6 +63,8 @@ class Agent implements RunningAgent {
   #kernelDescription = ''
   #covers: Covers | null = null
   #turnPlanned = false
+  /** It fell into a search for what the kernel refuses. */
+  #turnWaits = false
   #closed = false
 
   constructor(config: AgentConfig, clock: Clock, log: Log) {
@@ -92,12 +97,17 @@ class Agent implements RunningAgent {
       clock: this.#clock,
       table: TABLE,
       wanted: this.#turns.translator.wanted.state,
-      ownersOf: (name) => this.#turns.translator.wanted.ownersOf(name),
       onRead: (applied) => this.#cutter?.read(applied),
+      ownersOf: (name, elements) => this.#turns.translator.wanted.ownersOf(name, elements),
+      compile: (quarantine) => this.#recompile(quarantine),
+      onSearched: () => this.#afterSearch(),
+      onRepaired: (repair) => this.#repaired(repair),
       onHeld: (report) => this.#held(report),
       onProblems: (problems) => this.#setProblems('kernel', problems),
     })
-    this.#closables.push(this.#committer)
+    const committer = this.#committer
+    this.#closables.push(committer)
+    await kernel.watch(TABLE, (change) => committer.check(change))
     this.#socket = await openSocket(config.socket, {
       status: () => this.#status(),
       notReady: () => (this.#applied.report === null ? this.#missing() : null),
@@ -155,8 +165,12 @@ class Agent implements RunningAgent {
 
   #turn(): void {
     const covers = this.#covers
+    if (this.#committer === null) return
+    this.#turnWaits = this.#committer.searching
+    if (this.#turnWaits) return
     const report = this.#turns.run()
-    if (report === null || this.#committer === null) return
+    if (report === null) return
+    this.#committer.released(report.released)
     this.#applied.turned(report, covers)
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
   }
@@ -174,6 +188,19 @@ class Agent implements RunningAgent {
     })
     this.#closables.push(conntrack, cutter)
     return cutter
+  }
+
+  #afterSearch(): void {
+    if (this.#turnWaits) this.#planTurn()
+  }
+
+  #recompile(quarantine: ReadonlySet<Owner>): void {
+    const report = this.#turns.requarantine(quarantine)
+    this.#committer?.want(report.revision, this.#turns.translator.wanted.takeDirty())
+  }
+
+  #repaired(repair: Repair): void {
+    this.#log.warn(this.#repairs.add(repair, this.#clock.wallTime()), 'repaired')
   }
 
   #held(report: CommitReport): void {
@@ -210,13 +237,15 @@ class Agent implements RunningAgent {
       wanted: this.#turns.revision,
       counts: this.#counts(),
       problems: this.#allProblems(),
+      repairs: this.#repairs,
       missing: this.#applied.report === null ? this.#missing() : null,
     })
   }
 
-  /** Foreign flowtables carry packets past policy (rule 89): looked for now and on the timer. */
+  /** On the timer, and foreign flowtables at once: those carry packets past policy (rule 89), and what was not told is read back. */
   #watchForeign(read: Parameters<typeof flowtableProblems>[0]): void {
     const look = async (): Promise<void> => {
+      if (this.#applied.report !== null) this.#committer?.check(null)
       const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
       this.#setProblems('foreign', await flowtableProblems(read, (name) => pods?.has(`"${name}"`) === true))
       if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())

@@ -6,6 +6,7 @@ import koffi from 'koffi'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { enterNetns } from '../netlink/libc.ts'
+import { ownSockets, stillOpen } from './own-ports.ts'
 
 export interface WorkerRequest {
   readonly id: number
@@ -15,9 +16,10 @@ export interface WorkerRequest {
 
 export type WorkerAnswer =
   /** Sent once, first: the library is loaded, or why it is not. */
-  | { readonly kind: 'ready' }
+  | { readonly kind: 'ready'; readonly ports: readonly number[] }
   | { readonly kind: 'unusable'; readonly message: string }
-  | { readonly kind: 'done' | 'failed'; readonly id: number; readonly output: string }
+  /** `ports`: those that this process's commits may come from. */
+  | { readonly kind: 'done' | 'failed'; readonly id: number; readonly output: string; readonly ports: readonly number[] }
 
 /** From nftables/libnftables.h. */
 const NFT_CTX_DEFAULT = 0
@@ -25,7 +27,12 @@ const NFT_CTX_OUTPUT_JSON = 1 << 4
 /** NUMERIC_PROTO, _PRIO, _SYMBOL and _TIME: listings that do not depend on files in /etc. */
 const NFT_CTX_OUTPUT_NUMERIC_ALL = 0b1111 << 7
 
-function load(): (request: WorkerRequest) => WorkerAnswer {
+interface Loaded {
+  readonly run: (request: WorkerRequest) => WorkerAnswer
+  readonly ports: () => readonly number[]
+}
+
+function load(): Loaded {
   const library = koffi.load('libnftables.so.1')
   const contextNew = library.func('void *nft_ctx_new(uint32_t flags)')
   const bufferOutput = library.func('int nft_ctx_buffer_output(void *ctx)')
@@ -39,14 +46,20 @@ function load(): (request: WorkerRequest) => WorkerAnswer {
   const context: unknown = contextNew(NFT_CTX_DEFAULT)
   if (context === null) throw new Error('nft_ctx_new gave no context')
   if (bufferOutput(context) !== 0 || bufferError(context) !== 0) throw new Error('libnftables cannot buffer its output')
-  return ({ id, text, mode }) => {
+  let sockets = ownSockets()
+  const ports = (): readonly number[] => {
+    if (!stillOpen(sockets)) sockets = ownSockets()
+    return sockets.map((one) => one.port)
+  }
+  const runOne = ({ id, text, mode }: WorkerRequest): WorkerAnswer => {
     setFlags(context, mode === 'json' ? NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_ALL : 0)
     setDryRun(context, mode === 'check')
     const status = Number(run(context, text))
     const printed = String(output(context) ?? '')
     const said = String(error(context) ?? '')
-    return status === 0 ? { kind: 'done', id, output: printed } : { kind: 'failed', id, output: said }
+    return { kind: status === 0 ? 'done' : 'failed', id, output: status === 0 ? printed : said, ports: ports() }
   }
+  return { run: runOne, ports }
 }
 
 function main(): void {
@@ -56,9 +69,9 @@ function main(): void {
   try {
     const { netns } = workerData as { readonly netns?: string }
     if (netns !== undefined) enterNetns(netns)
-    const run = load()
+    const { run, ports } = load()
     port.on('message', (request: WorkerRequest) => send(run(request)))
-    send({ kind: 'ready' })
+    send({ kind: 'ready', ports: ports() })
   } catch (error) {
     send({ kind: 'unusable', message: messageOf(error) })
   }

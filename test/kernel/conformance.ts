@@ -198,6 +198,19 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
       })
     }
 
+    it('judges what it does not keep, as a commit would', async () => {
+      await start(FULL)
+      const judged = (operations: readonly Operation[]): Promise<CommitOutcome> => kernel.check({ table: TABLE, step: 'switch', createsTable: false, operations })
+      const good = [...add(chain('never', ['drop'])), elements('add-elements', PODS, [['10.0.0.77']]), rewrite(chain('to/a', ['drop']))]
+      assert.deepEqual(await judged(good), { kind: 'acknowledged' })
+      await holds(held)
+      for (const bad of [elements('add-elements', BY_INTERFACE, [['"veth-a"', 'drop']]), remove('chain', 'to/b')]) {
+        const outcome = await judged([...good.slice(0, 2), bad])
+        assert.equal(outcome.kind, 'refused', JSON.stringify(bad))
+      }
+      await holds(held)
+    })
+
     it('refuses to write to a table that is not there', async () => {
       held = emptyTable()
       assert.equal((await commit(add(PODS))).kind, 'refused')

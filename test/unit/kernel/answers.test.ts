@@ -11,7 +11,8 @@ const TABLE = { family: 'inet', name: 'picket' } as const
 /** Answers with what it is given, in turn. */
 function scripted(...answers: readonly RunResult[]): { readonly runs: Run[]; readonly runner: Runner } {
   const runs: Run[] = []
-  return { runs, runner: { run: async (run) => (runs.push(run), answers[runs.length - 1] ?? { kind: 'lost', message: 'no more answers' }), close: async () => undefined } }
+  const run: Runner['run'] = async (one) => (runs.push(one), answers[runs.length - 1] ?? { kind: 'lost', message: 'no more answers' })
+  return { runs, runner: { run, isOwnPort: () => false, close: async () => undefined } }
 }
 
 describe('firstError', () => {
