@@ -54,6 +54,8 @@ interface Scope {
 
 /** Longest stretch of judging without giving way. Milliseconds. */
 const SLICE_MS = 4
+/** After so many connections a round that has become due goes first. */
+const RESTORED_AT_ONCE = 2_000
 const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 30_000
 /** A packet that was on its way at the commit may make its entry behind the dump: a second one finds it. */
@@ -161,9 +163,10 @@ export class Cutter {
     const { clock } = this.#options
     const start = clock.now()
     const count = { cut: 0, restored: 0, judged: 0 }
+    const before = [...this.#set.flows()]
     const parts = new Parts()
     const dumped = this.#dump(this.#networks(scope.pods), parts)
-    let trouble = await this.#restore(count)
+    let trouble: string | null = null
     const texts = new AddressTexts()
     // While the kernel takes one part, the next is judged.
     let adding: Promise<Outcome> | null = null
@@ -177,6 +180,7 @@ export class Cutter {
     const last = await adding
     count.cut += last?.done ?? 0
     trouble ??= last?.trouble ?? (await dumped)
+    trouble ??= await this.#restore(before, count)
     if (count.cut + count.restored > 0) this.#options.onCut({ ...count, ms: clock.now() - start })
     return trouble
   }
@@ -207,17 +211,19 @@ export class Cutter {
     return networks
   }
 
-  /** Takes out what is allowed again. */
-  async #restore(count: { restored: number; judged: number }): Promise<string | null> {
-    if (this.#set.size === 0) return null
+  /** Takes out what is allowed again. Cutting comes first: with a next round due, that one goes on with it. */
+  async #restore(before: readonly CutFlow[], count: { restored: number; judged: number }): Promise<string | null> {
     const again: CutFlow[] = []
-    await this.#judgeAll(this.#set.size, [...this.#set.flows()].values(), (flow, allowed) => {
+    await this.#judgeAll(before.length, before.values(), (flow, allowed) => {
       count.judged++
       if (allowed) again.push(flow)
     })
-    const { done, trouble } = await this.#set.remove(again)
-    count.restored += done
-    return trouble
+    for (let at = 0; at < again.length && this.#due === null; at += RESTORED_AT_ONCE) {
+      const { done, trouble } = await this.#set.remove(again.slice(at, at + RESTORED_AT_ONCE))
+      count.restored += done
+      if (trouble !== null) return trouble
+    }
+    return null
   }
 
   async #denied(flows: Uint8Array, texts: AddressTexts, count: { judged: number }): Promise<CutFlow[]> {
