@@ -5,7 +5,8 @@
 import koffi from 'koffi'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
-import { enterNetns } from '../netlink/libc.ts'
+import { tellLoaded } from '../lib/workers.ts'
+import { enterNetns, loadLibc } from '../netlink/libc.ts'
 import { ownSockets, stillOpen } from './own-ports.ts'
 
 export interface WorkerRequest {
@@ -68,12 +69,15 @@ function main(): void {
   const send = (answer: WorkerAnswer): void => port.postMessage(answer)
   try {
     const { netns } = workerData as { readonly netns?: string }
+    loadLibc()
     if (netns !== undefined) enterNetns(netns)
     const { run, ports } = load()
     port.on('message', (request: WorkerRequest) => send(run(request)))
     send({ kind: 'ready', ports: ports() })
   } catch (error) {
     send({ kind: 'unusable', message: messageOf(error) })
+  } finally {
+    tellLoaded()
   }
 }
 

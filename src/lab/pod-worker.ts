@@ -5,7 +5,8 @@
 // **Invariant:** entering is serialized: nobody else enters until all that an action started has its socket.
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
-import { enterNetns } from '../netlink/libc.ts'
+import { tellLoaded } from '../lib/workers.ts'
+import { enterNetns, loadLibc } from '../netlink/libc.ts'
 import { FlowClient } from './flow-client.ts'
 import { LabHost } from './host.ts'
 import type { ProbeOutcome, ProbeRound, WorkerAnswer, WorkerRequest } from './messages.ts'
@@ -16,6 +17,8 @@ const hosts = new Map<number, LabHost>()
 const flows = new Map<number, { readonly host: number; readonly client: FlowClient }>()
 let last: Promise<void> = Promise.resolve()
 
+loadLibc()
+tellLoaded()
 enterNetns(restingNetns)
 parentPort?.on('message', ({ id, request }: { readonly id: number; readonly request: WorkerRequest }) => {
   const answer = (message: WorkerAnswer): void => parentPort?.postMessage(message)

@@ -42,6 +42,11 @@ function libc(): NonNullable<typeof functions> {
   return functions
 }
 
+/** Looks the calls up now and not at the first call: a worker may be ended only behind this (lib/workers.ts). */
+export function loadLibc(): void {
+  libc()
+}
+
 /** glibc first, then musl's name. */
 function load(): ReturnType<typeof koffi.load> {
   try {

@@ -4,7 +4,8 @@
 // **Invariant:** it ends within 200 ms of being told to, and the socket is closed however it ends.
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../lib/clock.ts'
-import { enterNetns } from '../netlink/libc.ts'
+import { tellLoaded } from '../lib/workers.ts'
+import { enterNetns, loadLibc } from '../netlink/libc.ts'
 import { NETLINK_ROUTE, ROUTE_GROUPS } from '../netlink/route.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { RtnetlinkStream } from './rtnetlink-stream.ts'
@@ -32,6 +33,8 @@ function listen(data: RtnetlinkWorkerData, post: (post: StreamPost) => void): vo
   }
 }
 
+loadLibc()
+tellLoaded()
 const port = parentPort
 if (port === null) throw new Error('rtnetlink-worker is a worker thread')
 listen(workerData as RtnetlinkWorkerData, (post) => {
