@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, podObject, realPod, type PlainObject } from '../support/real-objects.ts'
-import { echoRequest, ipPacket, udpPacket } from '../support/real-packets.ts'
-import { forge, WireWatch } from '../support/real-wire.ts'
+import { echoRequest, ipPacket, neighbourSolicitation, udpPacket } from '../support/real-packets.ts'
+import { forge, pause, WireWatch } from '../support/real-wire.ts'
 import { sampled } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
@@ -94,6 +94,18 @@ describe('other and dishonest packets, on real packets', function () {
       }
       await lab.agents.stop('n1')
       await lab.agents.start('n1', ['--source-prefix-namespaces', 'router'])
+    },
+    'rule 77: neighbour discovery from link-local and unspecified addresses passes, and nothing else from there': async () => {
+      await lab.policies(denyAll('shop'))
+      const before = spoofed()
+      const [solicited, target] = ['ff02::1:ffee:eeee', 'fe80::ecee:eeff:feee:eeee']
+      const solicit = (from: string, hopLimit: number) => neighbourSolicitation({ from, to: solicited }, target, hopLimit)
+      forge(lab, 'shop/evil', solicit('fe80::70:0:9', 255), solicit('::', 255), solicit('fe80::70:0:9', 255))
+      await pause(60)
+      assert.equal(spoofed(), before)
+      forge(lab, 'shop/evil', solicit('fe80::70:0:9', 64), udpPacket({ from: 'fe80::70:0:9', to: 'fd00:88::1' }, { source: 5130, destination: 8080 }))
+      await pause(60)
+      assert.equal(spoofed(), before + 2)
     },
     'rule 88: another protocol passes by a rule without ports only': async () => {
       const payloads = [[253, Buffer.from('anything')], [47, Buffer.from('0000080045000014', 'hex')]] as const

@@ -62,7 +62,7 @@ export const MUTANTS: readonly Mutant[] = [
   { title: 'rule 52: neighbouring and nested ranges are not merged', file: 'policy/cidrs.ts', search: 'range.first <= open.last + 1n', replace: 'range.first < open.first', caughtBy: 'policy' },
   { title: 'rule 62: a pod cannot reach itself', file: 'ruleset/skeleton.ts', search: '@${self(f)} accept`', replace: '@${self(f)} continue`', caughtBy: 'policy' },
   { title: 'rule 72: replies are judged', file: 'ruleset/skeleton.ts', search: "'ct direction reply accept',", replace: '', caughtBy: 'policy' },
-  { title: 'rule 75: everything that conntrack calls related passes', file: 'ruleset/skeleton.ts', search: "'meta l4proto { icmp, icmpv6 } ct state related accept'", replace: "'ct state related accept'", caughtBy: 'policy' },
+  { title: 'rule 75: everything that conntrack calls related passes', file: 'ruleset/skeleton.ts', search: "'meta l4proto { icmp, icmpv6 } jump settled-icmp',", replace: "'ct state related accept', 'meta l4proto { icmp, icmpv6 } jump settled-icmp',", caughtBy: 'policy' },
   { title: 'rule 78: an established connection is not judged again', file: 'ruleset/skeleton.ts', search: "options.establishedConnections === 'keep'", replace: "options.establishedConnections !== 'keep'", caughtBy: 'policy' },
   { title: 'rule 87: what a pod sends is taken for its own', file: 'ruleset/skeleton.ts', search: "'goto not-as-itself',", replace: '', caughtBy: 'policy' },
   { title: 'rule 90: an unknown interface is let in', file: 'ruleset/skeleton.ts', search: '...kinds(\'iif\').map', replace: '...[].map', caughtBy: 'policy' },

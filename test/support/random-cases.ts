@@ -20,6 +20,8 @@ interface Sketch {
   readonly labels: readonly LabelSketch[]
   readonly named: readonly number[]
   readonly policies: readonly PolicySketch[]
+  /** What the first policy becomes. Never damaged: then its last good version would stay in force, and the oracle has no memory. */
+  readonly edited: PolicySketch
   readonly relabelled: LabelSketch
   readonly at: number
 }
@@ -31,6 +33,7 @@ const sketches: fc.Arbitrary<Sketch> = fc.record({
   labels: fc.array(labels, { minLength: PODS.length, maxLength: PODS.length }),
   named: fc.array(fc.nat({ max: SERVED.length - 1 }), { minLength: PODS.length, maxLength: PODS.length }),
   policies,
+  edited: policySketch,
   relabelled: labels,
   at: fc.nat({ max: 1000 }),
 })
@@ -75,12 +78,11 @@ function stepsOf(sketch: Sketch): readonly (readonly CaseAction[])[] {
   const pod = PODS[sketch.at % PODS.length] as (typeof PODS)[number]
   const [namespace, name] = pod.key.split('/') as [string, string]
   const first = named[0] as RawPolicy
-  const last = sketch.policies.at(-1) as PolicySketch
   return [
     named.map((createPolicy) => ({ createPolicy })),
     [
       { deletePolicy: { namespace: (named[1] as RawPolicy).metadata.namespace as string, name: 'policy-1' } },
-      { updatePolicy: { ...first, spec: last.spec } },
+      { updatePolicy: { ...first, spec: sketch.edited.spec } },
       { setPodLabels: { namespace, pod: name, labels: { ...sketch.relabelled } } },
     ],
     [{ setNamespaceLabels: { namespace: NAMESPACES[sketch.at % 3] as string, labels: { ...sketch.relabelled } } }],

@@ -64,6 +64,13 @@ export function echoRequest(ends: Ends, id: number): Packet {
   return icmpPacket(ends, ends.from.includes(':') ? 128 : 8, 0, Buffer.from([id >> 8, id & 255, 0, 1, 1, 2, 3, 4]))
 }
 
+/** Neighbour solicitation for `target`, of IPv6; genuine ones have a hop limit of 255, which no router lets through. */
+export function neighbourSolicitation(ends: Ends, target: string, hopLimit: number): Packet {
+  const packet = icmpPacket(ends, 135, 0, Buffer.concat([Buffer.alloc(4), addressBytes(target)]))
+  packet.bytes[7] = hopLimit
+  return packet
+}
+
 /** Port unreachable, about `about`. */
 export function unreachable(ends: Ends, about: Packet): Packet {
   const [type, code] = ends.from.includes(':') ? [1, 4] : [3, 3]
