@@ -30,7 +30,7 @@ async function started(kernel: FakeKernel, clock: FakeClock, policies: readonly 
 
 /** Ports that any rule or element of the kernel's table opens. */
 function openPorts(kernel: FakeKernel): readonly number[] {
-  return [...kernel.text(TABLE).matchAll(/tcp \. (60[0-9][0-9])/g)].map((m) => Number(m[1])).sort()
+  return [...kernel.text(TABLE).matchAll(/tcp \. (60[0-9][0-9])/g)].map((m) => Number(m[1])).sort((a, b) => a - b)
 }
 
 function quarantined(world: AgentWorld): readonly string[] {
