@@ -46,6 +46,7 @@ async function until(holds: () => boolean): Promise<void> {
 async function run(note: (text: string) => void): Promise<readonly Figure[]> {
   execFileSync('ip', ['netns', 'add', NETNS])
   process.once('exit', () => execFileSync('sh', ['-c', `ip netns del ${NETNS} 2>/dev/null || true`]))
+  for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const) process.once(signal, () => process.exit(status))
   const kernel = await openKernel({ access: 'auto', netns: PATH })
   const world = new AgentWorld(kernel, systemClock)
   await kernel.watch(TABLE, (change) => world.committer.check(change))
