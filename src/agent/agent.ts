@@ -20,7 +20,7 @@ import type { Log } from '../telemetry/log.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
 import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
-import { flowtableProblems } from './foreign.ts'
+import { ForeignFlowtables } from './foreign.ts'
 import { Repairs } from './repairs.ts'
 import { Turns } from './turn.ts'
 import { statusOf } from './status.ts'
@@ -53,6 +53,7 @@ class Agent implements RunningAgent {
   readonly #turns: Turns
   readonly #applied: Applied
   readonly #repairs = new Repairs()
+  readonly #foreign = new ForeignFlowtables()
   readonly #closables: Closable[] = []
   /** Problems of those parts that tell all of theirs at once. */
   readonly #problems = new Map<'manifests' | 'interfaces' | 'kernel' | 'cutting' | 'foreign', readonly Problem[]>()
@@ -62,6 +63,7 @@ class Agent implements RunningAgent {
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
+  readonly #afterSearches: (() => void)[] = []
   #turnPlanned = false
   /** It fell into a search for what the kernel refuses. */
   #turnWaits = false
@@ -183,6 +185,7 @@ class Agent implements RunningAgent {
       clock: this.#clock,
       turns: this.#turns,
       nodeEgress: this.#config.nodeEgress,
+      planSettled: () => (this.#committer?.searching === true ? new Promise((resolve) => this.#afterSearches.push(resolve)) : Promise.resolve()),
       onCut: (report) => this.#log.info({ ...report, ms: Math.round(report.ms), inForce: cutter.size }, 'connections cut'),
       onProblems: (problems) => this.#setProblems('cutting', problems),
     })
@@ -191,6 +194,7 @@ class Agent implements RunningAgent {
   }
 
   #afterSearch(): void {
+    for (const resolve of this.#afterSearches.splice(0)) resolve()
     if (this.#turnWaits) this.#planTurn()
   }
 
@@ -203,7 +207,14 @@ class Agent implements RunningAgent {
     this.#log.warn(this.#repairs.add(repair, this.#clock.wallTime()), 'repaired')
   }
 
+  /** Anew with each ruleset, too: an interface may have become a pod's. */
+  #tellForeign(): void {
+    const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
+    this.#setProblems('foreign', this.#foreign.problems((name) => pods?.has(`"${name}"`) === true))
+  }
+
   #held(report: CommitReport): void {
+    this.#tellForeign()
     this.#cutter?.held(report.revision)
     const line = this.#applied.held(report, this.#clock.wallTime())
     if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
@@ -243,11 +254,11 @@ class Agent implements RunningAgent {
   }
 
   /** On the timer, and foreign flowtables at once: those carry packets past policy (rule 89), and what was not told is read back. */
-  #watchForeign(read: Parameters<typeof flowtableProblems>[0]): void {
+  #watchForeign(read: Parameters<ForeignFlowtables['look']>[0]): void {
     const look = async (): Promise<void> => {
       if (this.#applied.report !== null) this.#committer?.check(null)
-      const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
-      this.#setProblems('foreign', await flowtableProblems(read, (name) => pods?.has(`"${name}"`) === true))
+      await this.#foreign.look(read)
+      this.#tellForeign()
       if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())
     }
     let cancel = this.#clock.after(0, () => void look())

@@ -234,21 +234,17 @@ export class Committer {
   /** Runs what tries other quarantines: turns wait until it ends. */
   async #search<T>(run: (trial: Trial) => Promise<T>): Promise<T> {
     const { compile, onSearched } = this.#options
-    let compiled = false
     const commit: Trial['commit'] = async () => (await this.#table.commitAll(nothingDone(), () => this.#closed))?.outcome ?? { kind: 'acknowledged' }
     this.#searching = true
     try {
       return await run({
-        compile: (quarantine) => {
-          compiled = true
-          compile(quarantine)
-        },
+        compile,
         judge: () => this.#table.judge(),
         commit: this.#table.isInForce ? null : commit,
       })
     } finally {
       this.#searching = false
-      if (compiled) onSearched?.()
+      onSearched?.()
     }
   }
 }

@@ -32,6 +32,8 @@ export interface CutterOptions {
   readonly clock: Clock
   readonly turns: Turns
   readonly nodeEgress: 'allow' | 'enforce'
+  /** Resolves at once, but while the committer tries other quarantines: what the plan says then is not meant. */
+  readonly planSettled: () => Promise<void>
   readonly onCut: (report: CutReport) => void
   /** What keeps it from cutting; empty when that is over. */
   readonly onProblems: (problems: readonly Problem[]) => void
@@ -238,8 +240,9 @@ export class Cutter {
 
   /** In slices: between them everything else has its turn, and the plan may become another one. */
   async #judgeAll(total: number, flows: Iterator<CutFlow | null>, tell: (flow: CutFlow, allowed: boolean) => void): Promise<void> {
-    const { turns, clock, nodeEgress } = this.#options
+    const { turns, clock, nodeEgress, planSettled } = this.#options
     for (let judged = 0; judged < total; ) {
+      await planSettled()
       const { snapshot } = turns
       if (snapshot === null || this.#closed) return
       const judge = new Judge(turns.plan, snapshot, { nodeEgress })

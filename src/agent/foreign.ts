@@ -1,19 +1,25 @@
 // What others do on this node that carries packets past policy: flowtables on pods' interfaces (rule 89).
 //
-// **Invariant:** nothing foreign is ever changed; it is told.
+// Which flowtables there are is read now and then; which interfaces are pods' is asked anew each time.
+// **Invariant:** nothing foreign is ever changed; it is told. A reading that fails forgets nothing.
 import type { ForeignFlowtable } from '../kernel/kernel.ts'
 import type { Problem } from '../lib/problem.ts'
 
-/** One problem for each flowtable that has a pod's interface among its devices. A failed reading tells nothing new. */
-export async function flowtableProblems(
-  read: () => Promise<readonly ForeignFlowtable[]>,
-  isPodInterface: (name: string) => boolean,
-): Promise<readonly Problem[]> {
-  const tables = await read().catch(() => [])
-  return tables.flatMap((flowtable) => {
-    const devices = flowtable.devices.filter(isPodInterface)
-    return devices.length === 0 ? [] : [notEnforced(flowtable, devices)]
-  })
+export class ForeignFlowtables {
+  #known: readonly ForeignFlowtable[] = []
+
+  /** What `read` finds counts from now on; where it fails, what was found last. */
+  async look(read: () => Promise<readonly ForeignFlowtable[]>): Promise<void> {
+    this.#known = await read().catch(() => this.#known)
+  }
+
+  /** One problem for each flowtable that has a pod's interface among its devices. */
+  problems(isPodInterface: (name: string) => boolean): readonly Problem[] {
+    return this.#known.flatMap((flowtable) => {
+      const devices = flowtable.devices.filter(isPodInterface)
+      return devices.length === 0 ? [] : [notEnforced(flowtable, devices)]
+    })
+  }
 }
 
 function notEnforced(flowtable: ForeignFlowtable, devices: readonly string[]): Problem {

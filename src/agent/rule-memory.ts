@@ -2,7 +2,7 @@
 //
 // A chain's listing is learned at the first read-back after it was written, and only while nobody else is known to have
 // touched it: the kernel's notifications say whose commit named which chains. What was learned shortly before such a
-// notification came is forgotten, and the chain written anew: nobody knows which came first (decision 0006).
+// notification came is forgotten, and the chain written anew: nobody knows which came first (decision 8).
 // **Invariant:** a listing is trusted only where no commit of anybody else can lie between our writing and our reading.
 import type { Clock } from '../lib/clock.ts'
 import type { ForeignChange } from '../kernel/kernel.ts'

@@ -7,8 +7,9 @@
 import { readFileSync } from 'node:fs'
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
+import { tellLoaded } from '../lib/workers.ts'
 import { conntrackDumpRequest, NETLINK_NETFILTER, visitEntries, type DumpScope } from '../netlink/conntrack.ts'
-import { enterNetns } from '../netlink/libc.ts'
+import { enterNetns, loadLibc } from '../netlink/libc.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { FlowCollector, NetworkFilter, singleEnds } from './conntrack-flows.ts'
 
@@ -108,6 +109,8 @@ function answer(port: MessagePort, { id, networks }: DumpRequest): void {
   }
 }
 
+loadLibc()
+tellLoaded()
 const port = parentPort
 if (port === null) throw new Error('conntrack-worker is a worker thread')
 const { netns } = workerData as { readonly netns?: string }

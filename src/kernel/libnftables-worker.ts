@@ -38,27 +38,41 @@ function load(): Loaded {
   const contextNew = library.func('void *nft_ctx_new(uint32_t flags)')
   const bufferOutput = library.func('int nft_ctx_buffer_output(void *ctx)')
   const bufferError = library.func('int nft_ctx_buffer_error(void *ctx)')
+  const contextFree = library.func('void nft_ctx_free(void *ctx)')
   const setFlags = library.func('void nft_ctx_output_set_flags(void *ctx, uint32_t flags)')
   const setDryRun = library.func('void nft_ctx_set_dry_run(void *ctx, bool dry)')
   const run = library.func('int nft_run_cmd_from_buffer(void *ctx, const char *text)')
   const output = library.func('const char *nft_ctx_get_output_buffer(void *ctx)')
   const error = library.func('const char *nft_ctx_get_error_buffer(void *ctx)')
 
-  const context: unknown = contextNew(NFT_CTX_DEFAULT)
-  if (context === null) throw new Error('nft_ctx_new gave no context')
-  if (bufferOutput(context) !== 0 || bufferError(context) !== 0) throw new Error('libnftables cannot buffer its output')
+  const open = (): unknown => {
+    const context: unknown = contextNew(NFT_CTX_DEFAULT)
+    if (context === null) throw new Error('nft_ctx_new gave no context')
+    if (bufferOutput(context) !== 0 || bufferError(context) !== 0) throw new Error('libnftables cannot buffer its output')
+    return context
+  }
+  const kept = open()
   let sockets = ownSockets()
   const ports = (): readonly number[] => {
     if (!stillOpen(sockets)) sockets = ownSockets()
     return sockets.map((one) => one.port)
   }
-  const runOne = ({ id, text, mode }: WorkerRequest): WorkerAnswer => {
+  const runIn = (context: unknown, { id, text, mode }: WorkerRequest): WorkerAnswer => {
     setFlags(context, mode === 'json' ? NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_ALL : 0)
     setDryRun(context, mode === 'check')
     const status = Number(run(context, text))
     const printed = String(output(context) ?? '')
     const said = String(error(context) ?? '')
     return { kind: status === 0 ? 'done' : 'failed', id, output: status === 0 ? printed : said, ports: ports() }
+  }
+  /** libnftables 1.0.6 keeps what a check added in its cache, and takes it for what the kernel holds: a context of its own. */
+  const runOne = (request: WorkerRequest): WorkerAnswer => {
+    const context = request.mode === 'check' ? open() : kept
+    try {
+      return runIn(context, request)
+    } finally {
+      if (context !== kept) contextFree(context)
+    }
   }
   return { run: runOne, ports }
 }

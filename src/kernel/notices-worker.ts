@@ -6,7 +6,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../lib/clock.ts'
 import { WorkerControl } from '../lib/worker-control.ts'
-import { enterNetns } from '../netlink/libc.ts'
+import { tellLoaded } from '../lib/workers.ts'
+import { enterNetns, loadLibc } from '../netlink/libc.ts'
 import { NETLINK_NETFILTER, NFTABLES_GROUP } from '../netlink/nftables.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { NoticeFold, type DoubtPost, type NoticePost } from './notice-fold.ts'
@@ -50,6 +51,8 @@ function listen(data: NoticesWorkerData, post: (post: NoticesPost) => void): voi
   }
 }
 
+loadLibc()
+tellLoaded()
 const port = parentPort
 if (port === null) throw new Error('notices-worker is a worker thread')
 listen(workerData as NoticesWorkerData, (post) => port.postMessage(post))

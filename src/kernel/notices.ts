@@ -18,6 +18,8 @@ export interface NoticesOptions {
   readonly netns?: string
   readonly clock: Clock
   readonly onPost: (post: NoticePost | DoubtPost) => void
+  /** Bytes of notifications that the kernel keeps until they are read. */
+  readonly receiveBufferBytes?: number
 }
 
 /** A commit of ten thousand rules is some 5 MB of notifications. */
@@ -54,11 +56,11 @@ export class Notices {
   }
 
   #startWorker(): void {
-    const { table, netns, clock } = this.#options
+    const { table, netns, clock, receiveBufferBytes = RECEIVE_BUFFER_BYTES } = this.#options
     this.#control = new WorkerControl()
     this.#listening = false
     const { family, name } = table
-    const workerData: NoticesWorkerData = { netns: netns ?? null, family, table: name, receiveBufferBytes: RECEIVE_BUFFER_BYTES, control: this.#control.buffer }
+    const workerData: NoticesWorkerData = { netns: netns ?? null, family, table: name, receiveBufferBytes, control: this.#control.buffer }
     const worker = spawnWorker('notices-worker', { workerData })
     this.#worker = worker
     worker.on('message', (post: NoticesPost) => this.#receive(worker, post))

@@ -209,6 +209,10 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
         assert.equal(outcome.kind, 'refused', JSON.stringify(bad))
       }
       await holds(held)
+      // What was only judged must not stand in the way of what comes next.
+      for (const key of ['30.0.0.0-30.0.0.9', '30.0.0.0-30.0.0.8']) assert.deepEqual(await judged([elements('add-elements', RANGES, [[key]])]), { kind: 'acknowledged' })
+      assert.deepEqual(await commit([elements('add-elements', RANGES, [['30.0.0.5-30.0.0.7']])]), { kind: 'acknowledged' })
+      await holds(held)
     })
 
     it('refuses to write to a table that is not there', async () => {

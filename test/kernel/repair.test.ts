@@ -98,6 +98,14 @@ const CHANGES: readonly (readonly [string, Change])[] = [
   })],
   ['a set of somebody else comes, of a type of its own', () => ({ text: 'add set inet picket theirs { typeof tcp option maxseg size; }\nadd element inet picket theirs { 1400 }', told: /set theirs: not ours/ })],
   ['a map of somebody else comes, with a verdict', (w) => ({ text: `add map inet picket theirs-too { type ipv4_addr : verdict; elements = { 1.2.3.4 : jump ${chainNamed(w, 'ingress/')} } }`, told: /map theirs-too: not ours/ })],
+  ['a map of somebody else comes, with an element that Picket never writes', () => ({
+    text: 'add map inet picket theirs-odd { type ifname : verdict; flags interval; elements = { "veth1*" : goto settled } }',
+    told: /map theirs-odd: not ours/,
+  })],
+  ['a set is made again so that it cannot be read', () => ({
+    text: 'flush chain inet picket filter-prerouting-spoof\nflush chain inet picket filter-forward-egress\ndelete set inet picket pod-prefixes-v6\nadd set inet picket pod-prefixes-v6 { type ifname; flags interval; elements = { "veth1*" }; }',
+    told: /set pod-prefixes-v6: another type/,
+  })],
   ['a counter of somebody else comes', () => ({ text: 'add counter inet picket their-counter', told: /counter their-counter: not ours/ })],
   ['a verdict map is emptied', () => ({ text: 'flush map inet picket ingress-by-interface', told: /map ingress-by-interface: elements: 2 missing/ })],
   ['a verdict is changed', () => ({

@@ -65,6 +65,7 @@ class World {
       skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [] },
     })
     this.cutter = new Cutter({
+      planSettled: () => Promise.resolve(),
       kernel: this.kernel,
       conntrack: this.conntrack,
       clock: systemClock,

@@ -2,7 +2,7 @@
 //
 // **Invariant:** the answers are nft's own JSON, as a kernel with flowtables gives it.
 import assert from 'node:assert/strict'
-import { flowtableProblems } from '../../../src/agent/foreign.ts'
+import { ForeignFlowtables } from '../../../src/agent/foreign.ts'
 import { decodeFlowtables } from '../../../src/kernel/flowtables.ts'
 
 const METAINFO = { metainfo: { version: '1.0.6', release_name: 'Lester Gooch #5', json_schema_version: 1 } }
@@ -14,7 +14,10 @@ function answer(...flowtables: readonly object[]): string {
 
 const flowtable = (table: string, name: string, dev?: string | readonly string[]): object => ({ family: 'inet', name, table, handle: 1, hook: 'ingress', prio: 0, ...(dev === undefined ? {} : { dev }) })
 const isPod = (name: string): boolean => name.startsWith('veth')
-const problemsOf = (text: string) => flowtableProblems(async () => decodeFlowtables(text, 'picket'), isPod)
+const problemsOf = async (text: string, foreign = new ForeignFlowtables()) => {
+  await foreign.look(async () => decodeFlowtables(text, 'picket'))
+  return foreign.problems(isPod)
+}
 
 describe('foreign flowtables', () => {
   it('rule 89: one on pods\' interfaces makes the node NotEnforced, and names table, flowtable and interfaces', async () => {
@@ -31,8 +34,17 @@ describe('foreign flowtables', () => {
   it('rule 89: none on a pod\'s interface, none at all, and one without devices are no problem', async () => {
     for (const text of [answer(), answer(flowtable('fast', 'a', ['uplink', 'eth1'])), answer(flowtable('fast', 'a'))]) assert.deepEqual(await problemsOf(text), [])
   })
-  it('an answer that cannot be read, or none, stops nobody', async () => {
+  it('rule 89: an interface that becomes a pod\'s later is told then, without another reading', async () => {
+    const foreign = new ForeignFlowtables()
+    await problemsOf(answer(flowtable('fast', 'a', ['cali1'])), foreign)
+    assert.deepEqual(foreign.problems(isPod), [])
+    assert.equal(foreign.problems((name) => name === 'cali1').length, 1)
+  })
+  it('an answer that cannot be read, or none, stops nobody and forgets nothing', async () => {
     assert.deepEqual(await problemsOf('no JSON'), [])
-    assert.deepEqual(await flowtableProblems(() => Promise.reject(new Error('no answer')), isPod), [])
+    const foreign = new ForeignFlowtables()
+    await problemsOf(answer(flowtable('fast', 'a', ['veth1'])), foreign)
+    await foreign.look(() => Promise.reject(new Error('no answer')))
+    assert.equal(foreign.problems(isPod).length, 1)
   })
 })

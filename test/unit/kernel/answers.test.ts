@@ -72,7 +72,7 @@ describe('TextKernel', () => {
   it('tells absent, unreadable, failed and lost apart', async () => {
     const { runner } = scripted(
       { kind: 'failed', output: 'Error: No such file or directory; did you mean table ‘other’ in family inet?\nlist table inet picket\n' },
-      { kind: 'done', output: '{"nftables": [{"set": {"family": "inet", "table": "picket", "name": "s", "type": {"x": 1}}}]}' },
+      { kind: 'done', output: '{"nftables": [{"chain": {"family": "inet", "table": "picket"}}]}' },
       { kind: 'failed', output: 'netlink: Error: cache initialization failed: No buffer space available\n' },
       { kind: 'lost', message: 'gone' },
     )
