@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { RealCluster } from '../support/real-cluster.ts'
 import { egress, ingress, podObject, realPod } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
+import { withoutTraces } from '../support/table-text.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const WEB = realPod('shop/web', 'n1', 2, { app: 'web' })
@@ -39,7 +40,7 @@ describe('rule 108: a real agent, under real packets', function () {
   after(() => lab.close())
 
   const status = async (): Promise<Status> => (await lab.agents.status('n1')) as unknown as Status
-  const table = (): string => lab.listing('n1', 'inet picket').replaceAll(/packets \d+ bytes \d+/g, '')
+  const table = (): string => withoutTraces(lab.listing('n1', 'inet picket'))
   const spaces = (text: string): string => text.split('\n').sort().join('\n')
 
   async function until(what: string, holds: () => Promise<boolean> | boolean, ms = 5_000): Promise<number> {

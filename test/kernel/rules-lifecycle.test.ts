@@ -7,6 +7,7 @@ import { denyAll, ingress, namespaceObject, podObject, policyObject, realPod, ty
 import { udpPacket } from '../support/real-packets.ts'
 import { forge, WireWatch } from '../support/real-wire.ts'
 import { sampled } from '../support/sample.ts'
+import { withoutTraces } from '../support/table-text.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const WEB = realPod('shop/web', 'n2', 2, { app: 'web' })
@@ -29,8 +30,7 @@ describe('pods that come and go, on real packets', function () {
   })
   after(() => lab.close())
 
-  /** Without what packets write: elements that expire. */
-  const listed = (node: string) => lab.listing(node, 'inet picket').replaceAll(/\s+elements = \{[^}]* expires [^}]*\}/g, '')
+  const listed = (node: string) => withoutTraces(lab.listing(node, 'inet picket'))
   const reaches = (key: string) => lab.check({ allowed: [`${key} -> shop/db 8080/*`] })
   const doesNot = (key: string) => lab.check({ denied: [`${key} -> shop/db 8080/*`] })
 
