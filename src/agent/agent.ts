@@ -50,7 +50,7 @@ class Agent implements RunningAgent {
   readonly #foreign = new ForeignFlowtables()
   readonly #closables: Closable[] = []
   /** Problems of those parts that tell all of theirs at once. */
-  readonly #problems = new Map<'manifests' | 'interfaces' | 'kernel' | 'foreign', readonly Problem[]>()
+  readonly #problems = new Map<'manifests' | 'kernel' | 'foreign', readonly Problem[]>()
   #committer: Committer | null = null
   #socket: AgentSocket | null = null
   #kernelDescription = ''
@@ -167,7 +167,7 @@ class Agent implements RunningAgent {
     this.#socket?.changed()
   }
 
-  #setProblems(part: 'manifests' | 'interfaces' | 'kernel' | 'foreign', problems: readonly Problem[]): void {
+  #setProblems(part: 'manifests' | 'kernel' | 'foreign', problems: readonly Problem[]): void {
     const before = new Set((this.#problems.get(part) ?? []).map(problemKey))
     for (const problem of problems) if (!before.has(problemKey(problem))) this.#log[problem.severity === 'error' ? 'error' : 'warn']({ problem }, 'problem')
     this.#problems.set(part, problems)
