@@ -102,7 +102,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'resyncInterval', type: 'duration', default: '30s',
-    help: 'how often the node is searched for what bypasses policy (flowtables)',
+    help: 'how often the table is read back and compared, beside what the kernel tells, and the node searched for foreign flowtables',
   },
   {
     name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none'], refused: { picket: NO_SERVICES },

@@ -5,18 +5,23 @@
 // **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
 import type { AgentConfig } from '../config.ts'
 import { decodeObject, objectKindOf, type DecodedObject, type ObjectKind } from '../decode/decode.ts'
+import { ConntrackReader } from '../kernel/conntrack.ts'
+import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'
 import type { Clock } from '../lib/clock.ts'
 import { problemKey, type Problem } from '../lib/problem.ts'
 import { watchManifests, type Covers, type ManifestBatch } from '../manifests/watch.ts'
 import type { SourceEvent } from '../model/changes.ts'
+import type { Owner } from '../model/owner.ts'
 import { watchInterfaces } from '../node/watch.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
-import { Committer, type CommitReport } from './committer.ts'
+import { Committer, type CommitReport, type Repair } from './committer.ts'
+import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
 import { ForeignFlowtables } from './foreign.ts'
+import { Repairs } from './repairs.ts'
 import { Turns } from './turn.ts'
 import { statusOf } from './status.ts'
 
@@ -47,15 +52,21 @@ class Agent implements RunningAgent {
   readonly #log: Log
   readonly #turns: Turns
   readonly #applied: Applied
+  readonly #repairs = new Repairs()
   readonly #foreign = new ForeignFlowtables()
   readonly #closables: Closable[] = []
   /** Problems of those parts that tell all of theirs at once. */
-  readonly #problems = new Map<'manifests' | 'kernel' | 'foreign', readonly Problem[]>()
+  readonly #problems = new Map<'manifests' | 'kernel' | 'cutting' | 'foreign', readonly Problem[]>()
   #committer: Committer | null = null
+  /** Null with establishedConnections: keep. */
+  #cutter: Cutter | null = null
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
+  readonly #afterSearches: (() => void)[] = []
   #turnPlanned = false
+  /** It fell into a search for what the kernel refuses. */
+  #turnWaits = false
   #closed = false
 
   constructor(config: AgentConfig, clock: Clock, log: Log) {
@@ -66,6 +77,7 @@ class Agent implements RunningAgent {
     this.#turns = new Turns({
       clock,
       onWork: () => this.#planTurn(),
+      onPlanned: (revision, delta) => this.#cutter?.planned(revision, delta),
       step: {
         isLocal: (pod) => pod.node === config.nodeName,
         nodeName: config.nodeName,
@@ -81,16 +93,23 @@ class Agent implements RunningAgent {
     const kernel = await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) })
     this.#kernelDescription = kernel.description
     this.#closables.push(kernel)
+    if (config.establishedConnections === 'cut') this.#cutter = this.#startCutter(kernel)
     this.#committer = new Committer({
       kernel,
       clock: this.#clock,
       table: TABLE,
       wanted: this.#turns.translator.wanted.state,
-      ownersOf: (name) => this.#turns.translator.wanted.ownersOf(name),
+      onRead: (applied) => this.#cutter?.read(applied),
+      ownersOf: (name, elements) => this.#turns.translator.wanted.ownersOf(name, elements),
+      compile: (quarantine) => this.#recompile(quarantine),
+      onSearched: () => this.#afterSearch(),
+      onRepaired: (repair) => this.#repaired(repair),
       onHeld: (report) => this.#held(report),
       onProblems: (problems) => this.#setProblems('kernel', problems),
     })
-    this.#closables.push(this.#committer)
+    const committer = this.#committer
+    this.#closables.push(committer)
+    await kernel.watch(TABLE, (change) => committer.check(change))
     this.#socket = await openSocket(config.socket, {
       status: () => this.#status(),
       notReady: () => (this.#applied.report === null ? this.#missing() : null),
@@ -148,10 +167,44 @@ class Agent implements RunningAgent {
 
   #turn(): void {
     const covers = this.#covers
+    if (this.#committer === null) return
+    this.#turnWaits = this.#committer.searching
+    if (this.#turnWaits) return
     const report = this.#turns.run()
-    if (report === null || this.#committer === null) return
+    if (report === null) return
+    this.#committer.released(report.released)
     this.#applied.turned(report, covers)
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
+  }
+
+  #startCutter(kernel: Kernel): Cutter {
+    const conntrack = new ConntrackReader()
+    const cutter = new Cutter({
+      kernel,
+      conntrack,
+      clock: this.#clock,
+      turns: this.#turns,
+      nodeEgress: this.#config.nodeEgress,
+      planSettled: () => (this.#committer?.searching === true ? new Promise((resolve) => this.#afterSearches.push(resolve)) : Promise.resolve()),
+      onCut: (report) => this.#log.info({ ...report, ms: Math.round(report.ms), inForce: cutter.size }, 'connections cut'),
+      onProblems: (problems) => this.#setProblems('cutting', problems),
+    })
+    this.#closables.push(conntrack, cutter)
+    return cutter
+  }
+
+  #afterSearch(): void {
+    for (const resolve of this.#afterSearches.splice(0)) resolve()
+    if (this.#turnWaits) this.#planTurn()
+  }
+
+  #recompile(quarantine: ReadonlySet<Owner>): void {
+    const report = this.#turns.requarantine(quarantine)
+    this.#committer?.want(report.revision, this.#turns.translator.wanted.takeDirty())
+  }
+
+  #repaired(repair: Repair): void {
+    this.#log.warn(this.#repairs.add(repair, this.#clock.wallTime()), 'repaired')
   }
 
   /** Anew with each ruleset, too: an interface may have become a pod's. */
@@ -162,12 +215,13 @@ class Agent implements RunningAgent {
 
   #held(report: CommitReport): void {
     this.#tellForeign()
+    this.#cutter?.held(report.revision)
     const line = this.#applied.held(report, this.#clock.wallTime())
     if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
     this.#socket?.changed()
   }
 
-  #setProblems(part: 'manifests' | 'kernel' | 'foreign', problems: readonly Problem[]): void {
+  #setProblems(part: 'manifests' | 'kernel' | 'cutting' | 'foreign', problems: readonly Problem[]): void {
     const before = new Set((this.#problems.get(part) ?? []).map(problemKey))
     for (const problem of problems) if (!before.has(problemKey(problem))) this.#log[problem.severity === 'error' ? 'error' : 'warn']({ problem }, 'problem')
     this.#problems.set(part, problems)
@@ -183,7 +237,7 @@ class Agent implements RunningAgent {
   }
 
   #counts(): ReturnType<Applied['counts']> {
-    return this.#applied.counts(this.#turns)
+    return { ...this.#applied.counts(this.#turns), cutConnections: this.#cutter?.size ?? 0 }
   }
 
   #status(): unknown {
@@ -194,13 +248,15 @@ class Agent implements RunningAgent {
       wanted: this.#turns.revision,
       counts: this.#counts(),
       problems: this.#allProblems(),
+      repairs: this.#repairs,
       missing: this.#applied.report === null ? this.#missing() : null,
     })
   }
 
-  /** Foreign flowtables carry packets past policy (rule 89): looked for now and on the timer. */
+  /** On the timer, and foreign flowtables at once: those carry packets past policy (rule 89), and what was not told is read back. */
   #watchForeign(read: Parameters<ForeignFlowtables['look']>[0]): void {
     const look = async (): Promise<void> => {
+      if (this.#applied.report !== null) this.#committer?.check(null)
       await this.#foreign.look(read)
       this.#tellForeign()
       if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())

@@ -1,16 +1,20 @@
 // Brings the kernel to the wanted table: one commit at a time, stage, switch, sweep, until nothing differs.
 //
-// acknowledged: the applied table becomes what was sent. refused: the kernel is as it was; tried again with back-off and
-// with the next turn. unknown: the table is read back and everything is dirty. Start is that same path.
-// **Invariant:** `applied` is what the kernel holds, or null while nobody knows; it changes only after an answer.
+//   want (a turn ended), check (somebody else changed the table, or the timer) -> read back if need be -> diff -> commit
+//
+// refused: read back and compared, since somebody else may have changed it; where nothing differs the owner at fault is
+// contained. unknown: read back. Whatever stays in the way is tried again with back-off.
+// **Invariant:** one pass runs at a time, and a revision is told to be held only when packets see all of it.
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
-import type { Kernel } from '../kernel/kernel.ts'
+import type { ForeignChange } from '../kernel/kernel.ts'
 import type { Revision } from '../model/changes.ts'
-import { apply } from '../nft/apply.ts'
-import { diff } from '../nft/diff.ts'
-import type { Owner, Table, Transaction } from '../nft/objects.ts'
-import { emptyDirty, emptyTable, everything, mergeDirty, type Dirty, type TableState } from '../nft/state.ts'
+import type { Owner } from '../model/owner.ts'
+import type { Transaction } from '../nft/objects.ts'
+import type { Dirty } from '../nft/state.ts'
+import { commitRefused, kernelUnknown, sweepRefused } from './commit-problems.ts'
+import { Containment, type Trial } from './containment.ts'
+import { KernelTable, nothingDone, type Done, type KernelTableOptions } from './kernel-table.ts'
 
 export interface CommitReport {
   readonly revision: Revision
@@ -20,36 +24,56 @@ export interface CommitReport {
   readonly ms: { readonly diff: number; readonly commit: number }
 }
 
-export interface CommitterOptions {
-  readonly kernel: Kernel
-  readonly clock: Clock
-  readonly table: Table
-  readonly wanted: TableState
-  readonly ownersOf: (name: string) => readonly Owner[]
+/** What somebody else changed in our table, and is now as it was. */
+export interface Repair {
+  /** `nft (process 123)`, or why nobody knows. */
+  readonly by: string
+  readonly differences: readonly string[]
+  /** From the noticing to the last commit. */
+  readonly ms: number
+}
+
+export interface CommitterOptions extends KernelTableOptions {
+  /** Compiles everything with that quarantine, takes in nothing new, and calls want(). */
+  readonly compile: (quarantine: ReadonlySet<Owner>) => void
   /** The kernel holds everything up to that revision. */
   readonly onHeld: (report: CommitReport) => void
-  /** What keeps the kernel from holding it; empty when that is over. */
+  readonly onRepaired?: (repair: Repair) => void
+  /** A search for what the kernel refuses has ended: turns may go on. */
+  readonly onSearched?: () => void
+  /** What keeps the kernel from holding it, and what is in quarantine; empty when that is over. */
   readonly onProblems: (problems: readonly Problem[]) => void
 }
 
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 30_000
+/** Between two read-backs that somebody else's commits cause. */
+const CHECK_PAUSE_MS = 500
 
 export class Committer {
   readonly #options: CommitterOptions
-  #applied: TableState | null = null
-  #known = false
-  #dirty: Dirty = emptyDirty()
-  #revision: Revision = 0
+  readonly #clock: Clock
+  readonly #table: KernelTable
+  readonly #containment: Containment
   #held: Revision = 0
   #running: Promise<void> | null = null
   #again = false
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | null = null
+  /** It is to be read back now, or as soon as the pause is over. */
+  #checkDue = false
+  #cancelCheck: (() => void) | null = null
+  #lastCheck = -Infinity
+  #repair: { readonly by: string; readonly differences: readonly string[]; readonly since: number } | null = null
+  #searching = false
+  #searchAt = -Infinity
   #closed = false
 
   constructor(options: CommitterOptions) {
     this.#options = options
+    this.#clock = options.clock
+    this.#table = new KernelTable(options)
+    this.#containment = new Containment(options.clock, () => this.#wake())
   }
 
   /** The revision that the kernel holds; 0 before the first. */
@@ -57,10 +81,33 @@ export class Committer {
     return this.#held
   }
 
+  /** While it looks for what the kernel refuses, only `compile` may run turns. */
+  get searching(): boolean {
+    return this.#searching
+  }
+
   /** Another turn ended: `dirty` may differ from now on. */
   want(revision: Revision, dirty: Dirty): void {
-    mergeDirty(this.#dirty, dirty)
-    this.#revision = revision
+    this.#table.want(revision, dirty)
+    if (!this.#searching) this.#wake()
+  }
+
+  /** Edits ended the quarantine of these. */
+  released(owners: readonly Owner[]): void {
+    this.#containment.forget(owners)
+  }
+
+  /** The table is to be compared with what was applied: somebody else changed it (`change`), or it is time to (null). */
+  check(change: ForeignChange | null): void {
+    if (this.#closed) return
+    if (change !== null) this.#table.suspect(change)
+    const wait = change === null ? 0 : this.#lastCheck + CHECK_PAUSE_MS - this.#clock.now()
+    if (wait <= 0) return this.#checkNow()
+    this.#cancelCheck ??= this.#clock.after(wait, () => this.#checkNow())
+  }
+
+  #checkNow(): void {
+    this.#checkDue = true
     this.#wake()
   }
 
@@ -68,6 +115,8 @@ export class Committer {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelRetry?.()
+    this.#cancelCheck?.()
+    this.#containment.close()
     await this.#running
   }
 
@@ -85,84 +134,117 @@ export class Committer {
   async #run(): Promise<void> {
     while (this.#again && !this.#closed) {
       this.#again = false
-      const trouble = await this.#converge()
-      this.#options.onProblems(trouble)
+      const trouble = await this.#pass()
+      if (this.#closed) return
+      this.#options.onProblems([...this.#containment.problems, ...trouble])
       if (trouble.length === 0) {
         this.#retryMs = FIRST_RETRY_MS
         continue
       }
-      this.#cancelRetry = this.#options.clock.after(this.#retryMs, () => this.#wake())
+      this.#cancelRetry = this.#clock.after(this.#retryMs, () => this.#wake())
       this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
     }
   }
 
-  /** Commits until nothing differs; returns what stood in the way. */
+  /** Reads back and tries again what is due, and commits until nothing differs; returns what stood in the way. */
+  async #pass(): Promise<readonly Problem[]> {
+    if (this.#table.revision === 0) return []
+    if (!this.#table.isKnown || this.#checkDue) {
+      const trouble = await this.#readBack()
+      if (trouble !== null) return [trouble]
+    }
+    const lost = await this.#search((trial) => this.#containment.retry(trial))
+    if (lost !== null) return [this.#lose(lost)]
+    return this.#converge()
+  }
+
   async #converge(): Promise<readonly Problem[]> {
-    const { clock, table, wanted, ownersOf, kernel } = this.#options
-    const steps: Transaction['step'][] = []
-    const ms = { diff: 0, commit: 0 }
-    let operations = 0
+    const done = nothingDone()
+    let compared = false
     for (;;) {
-      if (!this.#known) {
-        const trouble = await this.#readBack()
-        if (trouble !== null) return [trouble]
-      }
-      const start = clock.now()
-      const revision = this.#revision
-      const transaction = diff(table, this.#applied, wanted, this.#dirty, ownersOf)
-      ms.diff += clock.now() - start
-      if (transaction === null) {
-        this.#dirty = emptyDirty()
-        this.#held = revision
-        this.#options.onHeld({ revision, steps, operations, ms })
+      const ended = await this.#table.commitAll(done, () => this.#closed)
+      if (this.#closed) return []
+      if (ended === null) {
+        this.#tellHeld(done)
         return []
       }
-      const sent = clock.now()
-      const outcome = await kernel.commit(transaction)
-      ms.commit += clock.now() - sent
-      if (this.#closed) return []
-      if (outcome.kind === 'refused') return [refused(outcome.message, transaction)]
-      if (outcome.kind === 'unknown') {
-        this.#known = false
-        return [unknown(outcome.message)]
+      const { outcome, transaction } = ended
+      if (outcome.kind === 'unknown') return [this.#lose(outcome.message)]
+      if (transaction.step === 'sweep') {
+        // Packets see nothing of what is only left over.
+        this.#tellHeld(done)
+        return [sweepRefused(outcome.message)]
       }
-      steps.push(transaction.step)
-      operations += transaction.operations.length
-      this.#applied ??= emptyTable()
-      apply(this.#applied, transaction)
+      if (!compared) {
+        compared = true
+        const before = this.#repair
+        const trouble = await this.#readBack()
+        if (trouble !== null) return [trouble]
+        if (this.#repair !== before) continue
+      }
+      const refused = await this.#contain(outcome.message)
+      if (refused !== null) return [refused]
     }
   }
 
+  /** Null where one owner more is in quarantine, so that it is worth going on. */
+  async #contain(said: string): Promise<Problem | null> {
+    const suspects = this.#table.suspects()
+    // Closing everybody did not help a moment ago: it will not help now.
+    if (this.#clock.now() < this.#searchAt) return commitRefused(said, suspects)
+    const found = await this.#search((trial) => this.#containment.search(suspects, said, trial))
+    if (found.kind === 'contained') return null
+    if (found.kind === 'unknown') return this.#lose(found.message)
+    this.#searchAt = this.#clock.now() + this.#retryMs
+    return commitRefused(said, suspects)
+  }
+
+  #tellHeld(done: Done): void {
+    this.#held = this.#table.reached
+    this.#options.onHeld({ revision: this.#held, ...done })
+    if (this.#repair === null) return
+    const { by, differences, since } = this.#repair
+    this.#repair = null
+    this.#options.onRepaired?.({ by, differences, ms: this.#clock.now() - since })
+  }
+
+  #lose(message: string): Problem {
+    this.#table.lose()
+    return kernelUnknown(message)
+  }
+
+  /** Null, or why it could not be read. */
   async #readBack(): Promise<Problem | null> {
-    const { kernel, table, wanted } = this.#options
-    const read = await kernel.readBack(table)
-    if (read.kind === 'failed') return unknown(read.message)
-    if (read.kind === 'unreadable') {
-      const gone = await kernel.deleteTable(table)
-      if (gone.kind !== 'acknowledged') return unknown(gone.message)
+    const since = this.#clock.now()
+    this.#cancelCheck?.()
+    this.#cancelCheck = null
+    this.#checkDue = false
+    const reading = await this.#table.read()
+    this.#lastCheck = this.#clock.now()
+    if (reading.kind === 'failed') {
+      this.#checkDue = true
+      return kernelUnknown(reading.message)
     }
-    this.#applied = read.kind === 'table' ? read.state : null
-    mergeDirty(this.#dirty, everything(this.#applied, wanted))
-    this.#known = true
+    if (reading.differences.length === 0) return null
+    const differences = [...(this.#repair?.differences ?? []), ...reading.differences]
+    this.#repair = { by: reading.by, differences, since: this.#repair?.since ?? since }
     return null
   }
-}
 
-function refused(message: string, transaction: Transaction): Problem {
-  const owners = [...new Set(transaction.operations.flatMap((o) => o.owners))].slice(0, 5)
-  return {
-    code: 'CommitRefused',
-    severity: 'error',
-    object: owners.length > 0 ? owners.join(', ') : 'the ruleset',
-    message: `the kernel refused a change: ${message}; what it held before stays in force, and the change is tried again`,
-  }
-}
-
-function unknown(message: string): Problem {
-  return {
-    code: 'KernelUnknown',
-    severity: 'error',
-    object: 'the ruleset',
-    message: `${message}; what the kernel holds stays in force, it is read back and tried again`,
+  /** Runs what tries other quarantines: turns wait until it ends. */
+  async #search<T>(run: (trial: Trial) => Promise<T>): Promise<T> {
+    const { compile, onSearched } = this.#options
+    const commit: Trial['commit'] = async () => (await this.#table.commitAll(nothingDone(), () => this.#closed))?.outcome ?? { kind: 'acknowledged' }
+    this.#searching = true
+    try {
+      return await run({
+        compile,
+        judge: () => this.#table.judge(),
+        commit: this.#table.isInForce ? null : commit,
+      })
+    } finally {
+      this.#searching = false
+      onSearched?.()
+    }
   }
 }

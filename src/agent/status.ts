@@ -4,6 +4,7 @@
 import manifest from '../../package.json' with { type: 'json' }
 import type { Problem } from '../lib/problem.ts'
 import type { Applied } from './applied.ts'
+import type { Repairs } from './repairs.ts'
 
 export interface StatusInput {
   readonly nodeName: string
@@ -12,6 +13,7 @@ export interface StatusInput {
   readonly wanted: number
   readonly counts: Readonly<Record<string, number>>
   readonly problems: readonly Problem[]
+  readonly repairs: Repairs
   readonly missing: string | null
 }
 
@@ -33,6 +35,8 @@ export function statusOf(input: StatusInput): unknown {
     covers: { manifests: applied.covers },
     kernel: input.kernel,
     counts: input.counts,
+    repairs: input.repairs.count,
+    lastRepair: input.repairs.last,
     problems: input.problems.slice(0, LISTED_PROBLEMS),
     problemsTotal: input.problems.length,
   }

@@ -7,12 +7,14 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import { KINDS, type Changes, type Kind, type Revision } from '../model/changes.ts'
+import type { Owner } from '../model/owner.ts'
 import { PolicyPlan, type StepOptions } from '../policy/step.ts'
 import type { SkeletonOptions } from '../ruleset/skeleton.ts'
 import { Translator } from '../ruleset/translate.ts'
-import { Inbox } from '../store/inbox.ts'
+import { emptyBatch, Inbox, type Batch } from '../store/inbox.ts'
 import { Store } from '../store/store.ts'
-import type { SnapshotDelta } from '../store/snapshot.ts'
+import type { Snapshot, SnapshotDelta } from '../store/snapshot.ts'
+import type { PlanDelta } from '../policy/plan.ts'
 
 export interface TurnReport {
   readonly revision: Revision
@@ -21,8 +23,19 @@ export interface TurnReport {
   /** Names of the first few objects that changed, for people. */
   readonly objects: readonly string[]
   readonly rowsTouched: number
+  /** Whose quarantine an edit ended. */
+  readonly released: readonly Owner[]
   /** Milliseconds of each stage. */
   readonly ms: { readonly store: number; readonly policy: number; readonly translate: number }
+}
+
+export interface TurnOptions {
+  readonly step: StepOptions
+  readonly skeleton: SkeletonOptions
+  readonly clock: Clock
+  readonly onWork: () => void
+  /** Told at the end of each turn what changed in the plan. */
+  readonly onPlanned?: (revision: Revision, delta: PlanDelta) => void
 }
 
 const NAMED_OBJECTS = 8
@@ -35,13 +48,21 @@ export class Turns {
   /** By problemKey; of the store and the plan. */
   readonly problems = new Map<string, Problem>()
   readonly #clock: Clock
+  readonly #onPlanned: (revision: Revision, delta: PlanDelta) => void
   #revision: Revision = 0
+  #snapshot: Snapshot | null = null
 
-  constructor(options: { readonly step: StepOptions; readonly skeleton: SkeletonOptions; readonly clock: Clock; readonly onWork: () => void }) {
+  constructor(options: TurnOptions) {
     this.inbox = new Inbox(options.onWork)
     this.plan = new PolicyPlan(options.step)
     this.translator = new Translator(options.skeleton)
     this.#clock = options.clock
+    this.#onPlanned = options.onPlanned ?? (() => undefined)
+  }
+
+  /** What the plan was made of: valid until the next turn. Null before the first. */
+  get snapshot(): Snapshot | null {
+    return this.#snapshot
   }
 
   get revision(): Revision {
@@ -50,16 +71,26 @@ export class Turns {
 
   /** Null while a source is not synced yet (rule 103). */
   run(): TurnReport | null {
-    if (!this.inbox.isSynced()) return null
+    return this.inbox.isSynced() ? this.#run(this.inbox.drain()) : null
+  }
+
+  /** A turn that takes in nothing new: the same objects with another quarantine. To be called after a first run() only. */
+  requarantine(quarantine: ReadonlySet<Owner>): TurnReport {
+    return this.#run(emptyBatch(), quarantine)
+  }
+
+  #run(batch: Batch, quarantine?: ReadonlySet<Owner>): TurnReport {
     const start = this.#clock.now()
     const rows = this.#rows()
-    const turn = this.store.apply(this.inbox.drain())
+    const turn = this.store.apply(batch, quarantine)
     this.#revision = Math.max(1, turn.snapshot.revision)
+    this.#snapshot = turn.snapshot
     const stored = this.#clock.now()
     const planned = this.plan.step(turn.snapshot, turn.delta)
     const stepped = this.#clock.now()
     this.translator.translate(planned)
     const translated = this.#clock.now()
+    this.#onPlanned(this.#revision, planned)
     this.#keep(turn.problems)
     this.#keep(planned.problems)
     return {
@@ -67,6 +98,7 @@ export class Turns {
       changed: counts(turn.delta),
       objects: names(turn.delta),
       rowsTouched: this.#rows() - rows,
+      released: turn.released,
       ms: { store: stored - start, policy: stepped - stored, translate: translated - stepped },
     }
   }

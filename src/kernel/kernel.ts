@@ -27,15 +27,32 @@ export interface ForeignFlowtable {
   readonly devices: readonly string[]
 }
 
+/** Somebody else's commit named our table, or may have: it is to be read back. */
+export interface ForeignChange {
+  /** Who did it, for people: `nft (process 123)`; or why nobody knows whether anybody did. */
+  readonly by: string
+  /** The chains whose rules were changed; 'all' where any may have been. */
+  readonly chains: readonly string[] | 'all'
+  /** What was read back in the last so many milliseconds may hold the change already. */
+  readonly sinceMs: number
+}
+
 export interface Kernel {
   /** `libnftables` or `nft`, with the version, for status. */
   readonly description: string
   commit(transaction: Transaction): Promise<CommitOutcome>
+  /** What commit would answer, with nothing kept: the kernel judges everything and drops it. */
+  check(transaction: Transaction): Promise<CommitOutcome>
   /** What the kernel holds of our table: sets, maps with elements, chains (rules: LISTED_RULES), counters with their values. */
   readBack(table: Table): Promise<ReadBack>
   /** Removes the table; no error where it is not there. */
   deleteTable(table: Table): Promise<CommitOutcome>
   /** Flowtables of other tables (rule 89); empty where the kernel has none or does not know them. */
   flowtables(): Promise<readonly ForeignFlowtable[]>
+  /**
+   * From its resolution on tells every commit of anybody else that names the table, within some 100 ms, or tells a
+   * doubt; what is ours and what packets do is left out. Once only. Throws a PicketError where that is not possible.
+   */
+  watch(table: Table, onChange: (change: ForeignChange) => void): Promise<void>
   close(): Promise<void>
 }

@@ -7,6 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { tellLoaded } from '../lib/workers.ts'
 import { enterNetns, loadLibc } from '../netlink/libc.ts'
+import { ownSockets, stillOpen } from './own-ports.ts'
 
 export interface WorkerRequest {
   readonly id: number
@@ -16,9 +17,10 @@ export interface WorkerRequest {
 
 export type WorkerAnswer =
   /** Sent once, first: the library is loaded, or why it is not. */
-  | { readonly kind: 'ready' }
+  | { readonly kind: 'ready'; readonly ports: readonly number[] }
   | { readonly kind: 'unusable'; readonly message: string }
-  | { readonly kind: 'done' | 'failed'; readonly id: number; readonly output: string }
+  /** `ports`: those that this process's commits may come from. */
+  | { readonly kind: 'done' | 'failed'; readonly id: number; readonly output: string; readonly ports: readonly number[] }
 
 /** From nftables/libnftables.h. */
 const NFT_CTX_DEFAULT = 0
@@ -26,28 +28,53 @@ const NFT_CTX_OUTPUT_JSON = 1 << 4
 /** NUMERIC_PROTO, _PRIO, _SYMBOL and _TIME: listings that do not depend on files in /etc. */
 const NFT_CTX_OUTPUT_NUMERIC_ALL = 0b1111 << 7
 
-function load(): (request: WorkerRequest) => WorkerAnswer {
+interface Loaded {
+  readonly run: (request: WorkerRequest) => WorkerAnswer
+  readonly ports: () => readonly number[]
+}
+
+function load(): Loaded {
   const library = koffi.load('libnftables.so.1')
   const contextNew = library.func('void *nft_ctx_new(uint32_t flags)')
   const bufferOutput = library.func('int nft_ctx_buffer_output(void *ctx)')
   const bufferError = library.func('int nft_ctx_buffer_error(void *ctx)')
+  const contextFree = library.func('void nft_ctx_free(void *ctx)')
   const setFlags = library.func('void nft_ctx_output_set_flags(void *ctx, uint32_t flags)')
   const setDryRun = library.func('void nft_ctx_set_dry_run(void *ctx, bool dry)')
   const run = library.func('int nft_run_cmd_from_buffer(void *ctx, const char *text)')
   const output = library.func('const char *nft_ctx_get_output_buffer(void *ctx)')
   const error = library.func('const char *nft_ctx_get_error_buffer(void *ctx)')
 
-  const context: unknown = contextNew(NFT_CTX_DEFAULT)
-  if (context === null) throw new Error('nft_ctx_new gave no context')
-  if (bufferOutput(context) !== 0 || bufferError(context) !== 0) throw new Error('libnftables cannot buffer its output')
-  return ({ id, text, mode }) => {
+  const open = (): unknown => {
+    const context: unknown = contextNew(NFT_CTX_DEFAULT)
+    if (context === null) throw new Error('nft_ctx_new gave no context')
+    if (bufferOutput(context) !== 0 || bufferError(context) !== 0) throw new Error('libnftables cannot buffer its output')
+    return context
+  }
+  const kept = open()
+  let sockets = ownSockets()
+  const ports = (): readonly number[] => {
+    if (!stillOpen(sockets)) sockets = ownSockets()
+    return sockets.map((one) => one.port)
+  }
+  const runIn = (context: unknown, { id, text, mode }: WorkerRequest): WorkerAnswer => {
     setFlags(context, mode === 'json' ? NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_ALL : 0)
     setDryRun(context, mode === 'check')
     const status = Number(run(context, text))
     const printed = String(output(context) ?? '')
     const said = String(error(context) ?? '')
-    return status === 0 ? { kind: 'done', id, output: printed } : { kind: 'failed', id, output: said }
+    return { kind: status === 0 ? 'done' : 'failed', id, output: status === 0 ? printed : said, ports: ports() }
   }
+  /** libnftables 1.0.6 keeps what a check added in its cache, and takes it for what the kernel holds: a context of its own. */
+  const runOne = (request: WorkerRequest): WorkerAnswer => {
+    const context = request.mode === 'check' ? open() : kept
+    try {
+      return runIn(context, request)
+    } finally {
+      if (context !== kept) contextFree(context)
+    }
+  }
+  return { run: runOne, ports }
 }
 
 function main(): void {
@@ -58,9 +85,9 @@ function main(): void {
     const { netns } = workerData as { readonly netns?: string }
     loadLibc()
     if (netns !== undefined) enterNetns(netns)
-    const run = load()
+    const { run, ports } = load()
     port.on('message', (request: WorkerRequest) => send(run(request)))
-    send({ kind: 'ready' })
+    send({ kind: 'ready', ports: ports() })
   } catch (error) {
     send({ kind: 'unusable', message: messageOf(error) })
   } finally {

@@ -7,7 +7,7 @@ import type { Worker } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { spawnWorker } from '../lib/workers.ts'
 import type { WorkerAnswer, WorkerRequest } from './libnftables-worker.ts'
-import { within, type Run, type RunResult, type Runner } from './runner.ts'
+import { OwnPorts, within, type Run, type RunResult, type Runner } from './runner.ts'
 
 interface Live {
   readonly worker: Worker
@@ -22,6 +22,7 @@ export class LibnftablesRunner implements Runner {
   #live: Live | null = null
   #leaving: Promise<unknown> = Promise.resolve()
   #ids = 0
+  readonly #ports = new OwnPorts()
 
   constructor(netns?: string) {
     this.#netns = netns
@@ -44,6 +45,10 @@ export class LibnftablesRunner implements Runner {
     return lost(answer?.kind === 'gone' ? `the libnftables worker ended: ${answer.message}` : `no answer from libnftables within ${run.deadline} ms`)
   }
 
+  isOwnPort(port: number): boolean {
+    return this.#ports.has(port)
+  }
+
   /** Ends the worker; what is under way is answered as lost. */
   async close(): Promise<void> {
     if (this.#live !== null) this.#abandon(this.#live)
@@ -64,7 +69,10 @@ export class LibnftablesRunner implements Runner {
     })
     const live: Live = { worker, gone, answer: null }
     this.#live = live
-    worker.on('message', (answer: WorkerAnswer) => live.answer?.(answer))
+    worker.on('message', (answer: WorkerAnswer) => {
+      if (answer.kind !== 'unusable') this.#ports.add(answer.ports)
+      live.answer?.(answer)
+    })
     void gone.then((message) => {
       if (this.#live === live) this.#live = null
       live.answer?.({ kind: 'gone', message })

@@ -3,7 +3,7 @@
 // `nft -j -f -` cannot read a socket pair from Node ("Could not open /dev/stdin"), so listings are arguments.
 // **Invariant:** at most one nft of ours lives: one that was killed is gone before the next one starts.
 import { spawn } from 'node:child_process'
-import { within, type Run, type RunResult, type Runner } from './runner.ts'
+import { OwnPorts, within, type Run, type RunResult, type Runner } from './runner.ts'
 
 const ARGUMENTS: Readonly<Record<Run['mode'], readonly string[]>> = { commit: ['-f', '-'], check: ['-c', '-f', '-'], json: ['-j', '-n'] }
 
@@ -11,6 +11,7 @@ export class NftProcessRunner implements Runner {
   readonly #command: readonly string[]
   #running: Promise<unknown> = Promise.resolve()
   #kill: (() => void) | null = null
+  readonly #ports = new OwnPorts()
 
   /** `netns`: path of the network namespace that nft works in. */
   constructor(netns?: string) {
@@ -30,6 +31,10 @@ export class NftProcessRunner implements Runner {
     return { kind: 'lost', message: `nft did not end within ${run.deadline} ms and was killed` }
   }
 
+  isOwnPort(port: number): boolean {
+    return this.#ports.has(port)
+  }
+
   async close(): Promise<void> {
     this.#kill?.()
     await this.#running
@@ -39,6 +44,8 @@ export class NftProcessRunner implements Runner {
     const [file, ...rest] = this.#command as [string, ...string[]]
     const args = [...rest, ...ARGUMENTS[run.mode], ...(run.mode === 'json' ? [run.text] : [])]
     const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    // The kernel gives a process's first netlink socket the process id for a port id, where that is free.
+    if (child.pid !== undefined) this.#ports.add([child.pid])
     const printed: Buffer[] = []
     const said: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => printed.push(chunk))

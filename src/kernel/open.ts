@@ -39,7 +39,7 @@ export async function openKernel(options: OpenKernelOptions): Promise<Kernel> {
   if (access !== 'nft') {
     const runner = new LibnftablesRunner(netns)
     const tried = await tryOut(runner)
-    if (tried.kind === 'works') return new TextKernel(`libnftables ${tried.version}`, runner, deadlines)
+    if (tried.kind === 'works') return new TextKernel(`libnftables ${tried.version}`, runner, deadlines, netns)
     await runner.close()
     if (tried.kind === 'refused') throw tried.error
     if (access === 'libnftables') {
@@ -53,7 +53,7 @@ export async function openKernel(options: OpenKernelOptions): Promise<Kernel> {
   }
   const runner = new NftProcessRunner(netns)
   const tried = await tryOut(runner)
-  if (tried.kind === 'works') return new TextKernel(`nft ${tried.version}`, runner, deadlines)
+  if (tried.kind === 'works') return new TextKernel(`nft ${tried.version}`, runner, deadlines, netns)
   await runner.close()
   throw tried.kind === 'refused' ? tried.error : new PicketError('NoNft', `the program nft does not answer: ${tried.message}`)
 }

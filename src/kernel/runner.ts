@@ -22,8 +22,26 @@ export type RunResult =
 
 export interface Runner {
   run(run: Run): Promise<RunResult>
+  /** Whether a commit from that netlink port id is one of this runner's. False where in doubt. */
+  isOwnPort(port: number): boolean
   close(): Promise<void>
 }
+
+/** The last few port ids of ours: commits are told some time after they were made. */
+export class OwnPorts {
+  #ports: readonly number[] = []
+
+  add(ports: readonly number[]): void {
+    if (ports.every((port) => this.#ports.includes(port))) return
+    this.#ports = [...new Set([...this.#ports, ...ports])].slice(-MOST_PORTS)
+  }
+
+  has(port: number): boolean {
+    return this.#ports.includes(port)
+  }
+}
+
+const MOST_PORTS = 16
 
 /** What nft said, as one line: the first error, with the command that it is about. `text` is what was run. */
 export function firstError(output: string, text: string): string {

@@ -2,12 +2,15 @@
 //
 // The same for libnftables and for spawned nft: only the Runner below differs.
 // **Invariant:** one run at a time, in the order of the calls; a run without an answer is `unknown`, never `refused`.
+import { systemClock } from '../lib/clock.ts'
 import { PicketError } from '../lib/errors.ts'
 import { parseListing, UnreadableListing } from '../nft/listing.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
 import { render } from '../nft/render.ts'
 import { decodeFlowtables } from './flowtables.ts'
-import type { CommitOutcome, ForeignFlowtable, Kernel, ReadBack } from './kernel.ts'
+import type { CommitOutcome, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from './kernel.ts'
+import { Notices } from './notices.ts'
+import type { DoubtPost, NoticePost } from './notice-fold.ts'
 import { firstError, type Run, type RunResult, type Runner } from './runner.ts'
 
 /** Milliseconds. 45,000 services take 3 s to load, 100,000 intervals about one. */
@@ -25,15 +28,27 @@ export class TextKernel implements Kernel {
   readonly description: string
   readonly #runner: Runner
   readonly #deadlines: Deadlines
+  readonly #netns: string | undefined
   #last: Promise<unknown> = Promise.resolve()
+  #notices: Notices | null = null
 
-  constructor(description: string, runner: Runner, deadlines: Deadlines = DEADLINES) {
+  /** `netns`: path of the network namespace that the runner works in, where it is not the process's own. */
+  constructor(description: string, runner: Runner, deadlines: Deadlines = DEADLINES, netns?: string) {
+    this.#netns = netns
     this.description = description
     this.#runner = runner
     this.#deadlines = deadlines
   }
 
-  async commit(transaction: Transaction): Promise<CommitOutcome> {
+  commit(transaction: Transaction): Promise<CommitOutcome> {
+    return this.#write(transaction, 'commit')
+  }
+
+  check(transaction: Transaction): Promise<CommitOutcome> {
+    return this.#write(transaction, 'check')
+  }
+
+  async #write(transaction: Transaction, mode: 'commit' | 'check'): Promise<CommitOutcome> {
     let text: string
     try {
       text = render(transaction)
@@ -43,7 +58,7 @@ export class TextKernel implements Kernel {
       throw error
     }
     if (text === '') return { kind: 'acknowledged' }
-    return outcome(await this.#run({ text, mode: 'commit', deadline: this.#deadlines.commit }), text)
+    return outcome(await this.#run({ text, mode, deadline: this.#deadlines.commit }), text)
   }
 
   async readBack(table: Table): Promise<ReadBack> {
@@ -70,7 +85,25 @@ export class TextKernel implements Kernel {
     return result.kind === 'done' ? decodeFlowtables(result.output, OURS) : []
   }
 
+  async watch(table: Table, onChange: (change: ForeignChange) => void): Promise<void> {
+    const netns = this.#netns
+    this.#notices = new Notices({ table, clock: systemClock, ...(netns === undefined ? {} : { netns }), onPost: (post) => this.#told(post, onChange) })
+    await this.#notices.started
+  }
+
+  /** The answer to a run tells its port, and may come after the notification of what it did: so that is waited for. */
+  #told(post: NoticePost | DoubtPost, onChange: (change: ForeignChange) => void): void {
+    if (post.kind === 'doubt') return onChange({ by: `nobody knows (${post.reason})`, chains: 'all', sinceMs: post.sinceMs })
+    if (this.#runner.isOwnPort(post.port)) return
+    const { by, chains, sinceMs } = post
+    const from = systemClock.now()
+    void this.#last.then(() => {
+      if (!this.#runner.isOwnPort(post.port)) onChange({ by, chains, sinceMs: sinceMs + systemClock.now() - from })
+    })
+  }
+
   async close(): Promise<void> {
+    await this.#notices?.close()
     await this.#runner.close()
   }
 

@@ -7,6 +7,8 @@ import { Worker, workerData, type WorkerOptions } from 'node:worker_threads'
 /** Name of the entry in the bundle -> source file, relative to src/. */
 export const WORKERS = {
   'libnftables-worker': 'kernel/libnftables-worker.ts',
+  'conntrack-worker': 'kernel/conntrack-worker.ts',
+  'notices-worker': 'kernel/notices-worker.ts',
   'rtnetlink-worker': 'node/rtnetlink-worker.ts',
   'lab-pod-worker': 'lab/pod-worker.ts',
 } as const

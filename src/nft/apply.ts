@@ -30,6 +30,7 @@ function applyOne(applied: TableState, operation: Operation): void {
       for (const element of operation.elements) elements?.set(element.key, element)
       return
     }
+    case 'remove-elements':
     case 'delete-elements': {
       const elements = applied.sets.get(operation.set.name)?.elements
       for (const element of operation.elements) elements?.delete(element.key)

@@ -7,7 +7,7 @@
 // The caller commits, applies what was acknowledged, and asks again with the same dirty names until the answer is null.
 // **Invariant:** only dirty names are visited, and inside a set only its dirty keys.
 import type { Chain, Element, Operation, Owner, Table, Transaction } from './objects.ts'
-import { emptyTable, everything, type Dirty, type SetState, type TableState } from './state.ts'
+import { emptyTable, everything, isKernels, type Dirty, type SetState, type TableState } from './state.ts'
 import { added, addedSet, type OwnersOf } from './operations.ts'
 import { redefine, redefinedSets } from './redefine.ts'
 import { sweep } from './sweep.ts'
@@ -36,12 +36,28 @@ export function diff(table: Table, applied: TableState | null, wanted: TableStat
   return next('switch', [...counters, ...switched]) ?? next('sweep', sweep(applied, wanted, dirty, owners))
 }
 
+/**
+ * All that a way of stage and switch would do, as one transaction: for the kernel to judge, not to keep, since what is
+ * new in it would not be gapless. Null where nothing differs but what is left to sweep. `applied` null as for diff.
+ */
+export function diffAtOnce(table: Table, applied: TableState | null, wanted: TableState, dirty: Dirty, owners: OwnersOf): Transaction | null {
+  const [from, names] = applied === null ? [emptyTable(), everything(null, wanted)] : [applied, dirty]
+  const redefined = redefinedSets(from, wanted, names)
+  const operations = [
+    ...newCounters(from, wanted, names, owners),
+    ...(redefined.size > 0 ? redefine(redefined, from, wanted, owners) : []),
+    ...newStructure(from, wanted, names, owners),
+    ...switchOver(table, from, wanted, names, owners, redefined),
+  ]
+  return operations.length === 0 ? null : { table, step: 'switch', createsTable: applied === null, operations }
+}
+
 /** New sets and maps with their elements, and new regular chains: what no packet can reach yet. */
 function newStructure(applied: TableState, wanted: TableState, dirty: Dirty, owners: OwnersOf): Operation[] {
   const structure: Operation[] = []
   for (const name of dirty.sets.keys()) {
     const set = wanted.sets.get(name)
-    if (set !== undefined && !applied.sets.has(name)) structure.push(...addedSet(set, owners(name)))
+    if (set !== undefined && !applied.sets.has(name)) structure.push(...addedSet(set, owners))
   }
   for (const name of dirty.chains) {
     const chain = wanted.chains.get(name)
@@ -64,7 +80,7 @@ function switchOver(table: Table, applied: TableState, wanted: TableState, dirty
   for (const [name, keys] of dirty.sets) {
     const from = applied.sets.get(name)
     const to = wanted.sets.get(name)
-    if (from !== undefined && to !== undefined && !redefined.has(name)) operations.push(...changedElements(from, to, keys, owners(name)))
+    if (from !== undefined && to !== undefined && !redefined.has(name)) operations.push(...changedElements(from, to, keys, owners))
   }
   const chains = redefined.size > 0 ? new Set([...applied.chains.keys(), ...dirty.chains]) : dirty.chains
   for (const name of chains) {
@@ -75,7 +91,7 @@ function switchOver(table: Table, applied: TableState, wanted: TableState, dirty
 }
 
 /** Deletes come before adds: the kernel refuses overlapping intervals, and a second value for a key ("File exists"). */
-function changedElements(from: SetState, to: SetState, keys: ReadonlySet<string> | 'all', owners: readonly Owner[]): Operation[] {
+function changedElements(from: SetState, to: SetState, keys: ReadonlySet<string> | 'all', owners: OwnersOf): Operation[] {
   const gone: Element[] = []
   const come: Element[] = []
   const visit = (key: string): void => {
@@ -92,10 +108,14 @@ function changedElements(from: SetState, to: SetState, keys: ReadonlySet<string>
     for (const key of to.elements.keys()) visit(key)
   }
   const set = { kind: to.object.kind, name: to.object.name }
-  if (gone.length > cheapDeletes(to)) return [{ verb: 'refill-elements', set, elements: [...to.elements.values()], owners }]
+  const of = (elements: readonly Element[]): { readonly elements: readonly Element[]; readonly owners: readonly Owner[] } => ({
+    elements,
+    owners: owners(set.name, elements),
+  })
+  if (gone.length > cheapDeletes(to)) return [{ verb: 'refill-elements', set, ...of([...to.elements.values()]) }]
   return [
-    ...(gone.length > 0 ? [{ verb: 'delete-elements', set, elements: gone, owners } as const] : []),
-    ...(come.length > 0 ? [{ verb: 'add-elements', set, elements: come, owners } as const] : []),
+    ...(gone.length > 0 ? [{ verb: 'delete-elements', set, ...of(gone) } as const] : []),
+    ...(come.length > 0 ? [{ verb: 'add-elements', set, ...of(come) } as const] : []),
   ]
 }
 
@@ -107,10 +127,6 @@ function changedElements(from: SetState, to: SetState, keys: ReadonlySet<string>
 function cheapDeletes({ object }: SetState): number {
   const refills = object.flags.includes('interval') && object.key.length === 1 && !object.flags.includes('timeout')
   return refills ? 25 : Infinity
-}
-
-function isKernels(set: SetState): boolean {
-  return set.object.flags.includes('dynamic') || set.object.flags.includes('timeout')
 }
 
 function changedChain(table: Table, from: Chain | undefined, to: Chain, owners: readonly Owner[], redefined: ReadonlySet<string>): Operation[] {

@@ -2,12 +2,12 @@
 //
 // The listing is complete for sets, maps and elements (nft 1.0.6 on); of rules only a fingerprint is kept, which tells
 // whether somebody changed them since it was last taken. Listed with numbers instead of names (nft -n).
-// **Invariant:** elements come out in the form of objects.ts, or the whole table is unreadable: never half of it.
+// **Invariant:** elements come out in the form of objects.ts, or the set counts as one of another type: never half of it.
 import { PicketError } from '../lib/errors.ts'
 import { elementsOf } from './listing-elements.ts'
 import { expressionText } from './listing-keys.ts'
 import type { Chain, NftMap, NftSet, Table } from './objects.ts'
-import { emptyTable, LISTED_RULES, type TableState } from './state.ts'
+import { emptyTable, LISTED_RULES, type SetState, type TableState } from './state.ts'
 
 export class UnreadableListing extends PicketError {
   constructor(problem: string) {
@@ -47,8 +47,8 @@ export function parseListing(text: string, table: Table): Listing {
       }
       case 'set':
       case 'map': {
-        const declared = declaration(kind, object)
-        state.sets.set(declared.name, { object: declared, elements: readElements(declared, object['elem']) })
+        const set = setOf(kind, object)
+        state.sets.set(set.object.name, set)
         break
       }
       case 'chain': {
@@ -106,11 +106,22 @@ function expressions(where: string, listed: unknown): readonly string[] {
   return found
 }
 
-function readElements(set: NftSet | NftMap, listed: unknown): ReturnType<typeof elementsOf> {
+/**
+ * A set that cannot be read (an element or a type that we never write) counts as one of a type of its own: where it is
+ * ours it is made again, where it is not it goes, and the rest of the table stays.
+ */
+function setOf(kind: 'set' | 'map', object: Json): SetState {
+  const name = textField(object, 'name', kind)
   try {
-    return elementsOf(set, Array.isArray(listed) ? listed : [])
+    const declared = declaration(kind, object)
+    const elements = object['elem']
+    return { object: declared, elements: elementsOf(declared, Array.isArray(elements) ? elements : []) }
   } catch (error) {
-    throw new UnreadableListing(`${set.kind} ${set.name}: ${error instanceof Error ? error.message : String(error)}`)
+    if (!(error instanceof Error)) throw error
+    const rest = { name, key: ['unreadable'], flags: [] }
+    // As if it named chains: whatever it names has to wait until it is gone.
+    if (kind === 'map') return { object: { kind, ...rest, data: ['verdict'] }, elements: new Map([['unreadable', { key: 'unreadable', value: 'drop' }]]) }
+    return { object: { kind, ...rest }, elements: new Map() }
   }
 }
 

@@ -74,6 +74,16 @@ export type Operation =
       readonly elements: readonly Element[]
       readonly owners: readonly Owner[]
     }
+  /**
+   * Takes out what is there; what is not there, or expires just now, is no refusal. For sets whose elements packets make
+   * and time takes away; elements of maps need their value.
+   */
+  | {
+      readonly verb: 'remove-elements'
+      readonly set: { readonly kind: 'set' | 'map'; readonly name: string }
+      readonly elements: readonly Element[]
+      readonly owners: readonly Owner[]
+    }
   /** Empties a set that stays and gives it exactly these elements: loses no packet either, and nft is faster at it than at many deletes. */
   | {
       readonly verb: 'refill-elements'

@@ -35,7 +35,7 @@ export function redefine(redefined: ReadonlySet<string>, applied: TableState, wa
   }
   for (const name of redefined) {
     const to = wanted.sets.get(name)
-    if (to !== undefined) operations.push(...addedSet(to, owners(name)))
+    if (to !== undefined) operations.push(...addedSet(to, owners))
   }
   return operations
 }

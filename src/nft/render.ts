@@ -18,6 +18,7 @@ interface Sorted {
   readonly rewrites: Chain[]
   readonly refilled: ElementsOperation[]
   readonly deletedElements: ElementsOperation[]
+  readonly removed: ElementsOperation[]
   readonly deleted: DeleteOperation[]
   readonly counters: Counter[]
   readonly sets: (NftSet | NftMap)[]
@@ -38,6 +39,9 @@ export function render(transaction: Transaction): string {
 
   for (const chain of sorted.rewrites) lines.push(`flush chain ${at} ${chain.name}`)
   for (const { set } of sorted.refilled) lines.push(`flush ${set.kind} ${at} ${set.name}`)
+  // Added first, so that each is there to be deleted.
+  for (const operation of sorted.removed) pushElements(lines, `add element ${at}`, operation, parts)
+  for (const operation of sorted.removed) pushElements(lines, `delete element ${at}`, operation, parts)
   for (const operation of sorted.deletedElements) pushElements(lines, `delete element ${at}`, operation, parts)
   for (const kind of ['map', 'chain', 'set', 'counter'] as const) {
     for (const { object } of sorted.deleted) if (object.kind === kind) lines.push(`delete ${kind} ${at} ${object.name}`)
@@ -54,7 +58,7 @@ export function render(transaction: Transaction): string {
 }
 
 function sort(operations: readonly Operation[]): Sorted {
-  const sorted: Sorted = { rewrites: [], refilled: [], deletedElements: [], deleted: [], counters: [], sets: [], chains: [], data: [], verdicts: [] }
+  const sorted: Sorted = { rewrites: [], refilled: [], deletedElements: [], removed: [], deleted: [], counters: [], sets: [], chains: [], data: [], verdicts: [] }
   for (const operation of operations) {
     switch (operation.verb) {
       case 'add':
@@ -67,6 +71,9 @@ function sort(operations: readonly Operation[]): Sorted {
       case 'delete':
         checkName(operation.object.kind, operation.object.name)
         sorted.deleted.push(operation)
+        break
+      case 'remove-elements':
+        sorted.removed.push(operation)
         break
       case 'delete-elements':
         sorted.deletedElements.push(operation)

@@ -64,3 +64,8 @@ export function everything(applied: TableState | null, wanted: TableState): Dirt
   }
   return dirty
 }
+
+/** Whether packets make and end elements of the set: those are the kernel's, and are left as they are. */
+export function isKernels(set: SetState): boolean {
+  return set.object.flags.includes('dynamic') || set.object.flags.includes('timeout')
+}

@@ -10,7 +10,7 @@ import { controlOf, decodeMessages, NLM_F_DUMP_INTR } from '../netlink/messages.
 import type { DumpName } from '../netlink/route.ts'
 import { dumpRequest, DUMPS } from '../netlink/route.ts'
 import type { NetlinkSocket } from '../netlink/socket.ts'
-import type { WorkerControl } from './worker-control.ts'
+import type { WorkerControl } from '../lib/worker-control.ts'
 
 export type StreamPost =
   /** The bytes of netlink messages: a complete dump, and the notifications that came while it ran. */

@@ -10,7 +10,7 @@ import { NETLINK_ROUTE, ROUTE_GROUPS } from '../netlink/route.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { RtnetlinkStream } from './rtnetlink-stream.ts'
 import type { StreamPost } from './rtnetlink-stream.ts'
-import { WorkerControl } from './worker-control.ts'
+import { WorkerControl } from '../lib/worker-control.ts'
 
 export interface RtnetlinkWorkerData {
   /** Path of the network namespace; null for the process's own. */

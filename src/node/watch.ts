@@ -15,7 +15,7 @@ import { decodeRouteEvent } from '../netlink/route.ts'
 import { InterfaceFold } from './interfaces.ts'
 import type { StreamPost } from './rtnetlink-stream.ts'
 import type { RtnetlinkWorkerData } from './rtnetlink-worker.ts'
-import { WorkerControl } from './worker-control.ts'
+import { WorkerControl } from '../lib/worker-control.ts'
 
 export interface WatchInterfacesOptions {
   /** Path of the network namespace (/run/netns/NAME); the process's own where it is absent. */

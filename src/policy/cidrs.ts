@@ -42,6 +42,19 @@ function merge(ranges: readonly Range[]): Range[] {
   return merged
 }
 
+/** Whether one of the ranges, as coveredBy gives them, holds the address. Cost: the logarithm of their number. */
+export function covers(ranges: readonly RangeMember[], family: Family, bits: bigint): boolean {
+  let [low, high] = [0, ranges.length - 1]
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const range = ranges[middle] as RangeMember
+    if (range.family < family || (range.family === family && range.last < bits)) low = middle + 1
+    else if (range.family > family || range.first > bits) high = middle - 1
+    else return true
+  }
+  return false
+}
+
 /** What has to be added to and removed from `before` to get `after`. */
 export function changedRanges(before: readonly RangeMember[], after: readonly RangeMember[]): { added: RangeMember[]; removed: RangeMember[] } {
   const key = (m: RangeMember): string => `${m.family} ${m.first}-${m.last}`

@@ -50,6 +50,12 @@ export class Profiles {
     return this.#entries.size
   }
 
+  /** The profiles with a rule that reads one of the sets. Visits every profile in use on this node. */
+  reading(sets: ReadonlySet<SetId>): readonly ProfileId[] {
+    if (sets.size === 0) return []
+    return [...this.#entries.values()].filter((entry) => entry.uses.held.some((id) => sets.has(id))).map((entry) => entry.profile.id)
+  }
+
   /** One release each. The profile is built where nobody holds it yet. */
   acquire(isolation: Isolation, selectors: SelectorIndex): ProfileId {
     const { id } = isolation

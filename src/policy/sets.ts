@@ -4,16 +4,25 @@
 // dispatch names it (it then exists in the kernel).
 // **Invariant:** every acquire has one release; after takeDelta() nothing is pending.
 import type { Change, Changes } from '../model/changes.ts'
-import type { Pod, PodUid } from '../model/objects.ts'
+import type { Family } from '../model/ip.ts'
+import type { Pod, PodUid, Protocol } from '../model/objects.ts'
 import { resolvePort } from '../model/policy.ts'
 import type { SelectorId } from '../model/selector.ts'
 import type { SelectorIndex } from '../selectors/index.ts'
 import type { WorkCount } from '../store/snapshot.ts'
-import { changedRanges, type RangeMember } from './cidrs.ts'
+import { changedRanges, covers, type RangeMember } from './cidrs.ts'
 import type { Member, MemberDelta, PeerSet, SetId, UnionDelta } from './plan.ts'
 
 export type HeldSet = Exclude<PeerSet, { kind: 'union' }>
 export type Union = Extract<PeerSet, { kind: 'union' }>
+
+/** What a peer is, as far as sets ask. */
+export interface PeerFacts {
+  readonly family: Family
+  readonly bits: bigint
+  /** The pods whose address it is: one at most, or none. */
+  readonly pods: readonly Pod[]
+}
 
 interface Entry {
   readonly set: HeldSet
@@ -43,6 +52,16 @@ export class PeerSets {
 
   kindOf(id: SetId): PeerSet['kind'] {
     return this.#entry(id).set.kind
+  }
+
+  /** Whether the set holds the peer; for pairs, with that port (null: a protocol that has none). The set must be held. */
+  contains(id: SetId, peer: PeerFacts, protocol: Protocol | null, port: number, selectors: SelectorIndex): boolean {
+    const { set, ranges } = this.#entry(id)
+    if (set.kind === 'cidrs') return covers(ranges, peer.family, peer.bits)
+    const members = selectors.members(set.selector.id)
+    const isMember = peer.pods.some((pod) => members.has(pod.uid))
+    if (set.kind === 'pods' || !isMember) return isMember
+    return set.protocol === protocol && peer.pods.some((pod) => members.has(pod.uid) && resolvePort(pod, set.protocol, set.port) === port)
   }
 
   hold(set: HeldSet, selectors: SelectorIndex): void {

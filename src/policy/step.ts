@@ -33,6 +33,8 @@ interface Local {
   readonly problems: readonly Problem[]
 }
 
+const NOBODY: ReadonlySet<PodUid> = new Set()
+
 /** The plan of one node. Changed by step() only; what it holds is told as PlanDelta. */
 export class PolicyPlan {
   readonly work: WorkCount = { rows: 0 }
@@ -71,6 +73,18 @@ export class PolicyPlan {
     this.#attachments = new Map()
     this.#problems = new Map()
     return { profiles: this.profiles.takeChanges(), attachments, ...this.sets.takeDelta(), knownInterfaces, problems }
+  }
+
+  /** The local pods behind an interface. Of several nothing is allowed: the interface cannot tell them apart. */
+  behind(name: string): ReadonlySet<PodUid> {
+    return this.#byInterface.get(name) ?? NOBODY
+  }
+
+  /** Whether this is one of the node's own addresses, which policies of its pods never judge (rules 58, 68). */
+  isOfNode(address: Address, snapshot: Snapshot): boolean {
+    if (this.#nodeAddresses.has(address)) return true
+    for (const _ of snapshot.interfaces.where('address', address)) return true
+    return false
   }
 
   #dirtyPods(snapshot: Snapshot, delta: SnapshotDelta): Set<PodUid> {

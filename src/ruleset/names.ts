@@ -22,6 +22,7 @@ export const NAMES = {
   invalid: 'invalid',
   unknownInterface: 'unknown-interface',
   unknownAddress: 'unknown-address',
+  cut: 'cut',
 } as const
 
 export function podAddresses(family: Family): string {
@@ -34,6 +35,11 @@ export function podPrefixes(family: Family): string {
 
 export function self(family: Family): string {
   return `self-v${family}`
+}
+
+/** Connections that lost their permission: what the agent puts in, and packets keep alive. */
+export function cutFlows(family: Family): string {
+  return `cut-flows-v${family}`
 }
 
 /** `ingress/shop/7F3K2Q8A0B1C` */

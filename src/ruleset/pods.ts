@@ -5,18 +5,20 @@
 import type { Change } from '../model/changes.ts'
 import { FAMILIES, familyOf } from '../model/ip.ts'
 import type { PodUid } from '../model/objects.ts'
+import { podOwner, type Owner } from '../model/owner.ts'
 import type { Attachment, ProfileId } from '../policy/plan.ts'
 import { NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
 import { rangeKey } from './policies.ts'
 import type { WantedTable } from './wanted.ts'
 
-interface Verdicts {
+interface Behind {
+  readonly owner: Owner
   readonly ingress: string
   readonly egress: string
 }
 
 export class PodElements {
-  readonly #behind = new Map<string, Map<PodUid, Verdicts>>()
+  readonly #behind = new Map<string, Map<PodUid, Behind>>()
   readonly #table: WantedTable
 
   constructor(table: WantedTable) {
@@ -41,8 +43,9 @@ export class PodElements {
   }
 
   #add(pod: Attachment, touched: Set<string>): void {
-    for (const [set, key] of elementsOf(pod)) this.#table.addElement(set, { key })
-    const verdicts = { ingress: verdict(pod.ingress), egress: verdict(pod.egress) }
+    const owner = podOwner(pod.namespace, pod.name)
+    for (const [set, key] of elementsOf(pod)) this.#table.addElement(set, { key }, [owner])
+    const verdicts = { owner, ingress: verdict(pod.ingress), egress: verdict(pod.egress) }
     for (const key of pod.by) {
       const behind = this.#behind.get(key.interface)
       if (behind === undefined) this.#behind.set(key.interface, new Map([[pod.pod, verdicts]]))
@@ -61,9 +64,10 @@ export class PodElements {
     }
     const [only, ...others] = behind.values()
     const alone = others.length === 0 ? only : undefined
-    this.#table.addElement(NAMES.podInterfaces, { key })
-    this.#table.addElement(NAMES.egressByInterface, { key, value: alone?.egress ?? 'drop' })
-    this.#table.addElement(NAMES.ingressByInterface, { key, value: alone?.ingress ?? 'drop' })
+    const owners = [...behind.values()].map((pod) => pod.owner)
+    this.#table.addElement(NAMES.podInterfaces, { key }, owners)
+    this.#table.addElement(NAMES.egressByInterface, { key, value: alone?.egress ?? 'drop' }, owners)
+    this.#table.addElement(NAMES.ingressByInterface, { key, value: alone?.ingress ?? 'drop' }, owners)
   }
 }
 

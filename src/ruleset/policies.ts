@@ -9,7 +9,7 @@ import type { Chain, Counter, Element, NftMap, NftSet } from '../nft/objects.ts'
 import { WHOLE_PROTOCOL } from '../policy/peers.ts'
 import type { Member, PeerSet, PlanPort, PortClass, Profile, SetId } from '../policy/plan.ts'
 import { deniedCounter, peerSet, portsChain, portsMap, profileChain } from './names.ts'
-import { addressWord } from './skeleton.ts'
+import { addressWord } from './words.ts'
 
 export interface ProfileObjects {
   readonly chains: readonly Chain[]

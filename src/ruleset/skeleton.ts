@@ -1,17 +1,19 @@
 // The static part of the table: base chains in packet order, and what stands in front of every profile. Read this first.
 //
 //   prerouting, raw          filter-prerouting-spoof   a pod sends only as itself
-//   forward, filter - 10     filter-forward-egress     unknown pod? INVALID? settled? else the source pod's profile
+//   forward, filter - 10     filter-forward-egress     unknown pod? cut? INVALID? settled? else the source pod's profile
 //   forward, filter - 5      filter-forward-ingress    settled? else the destination pod's profile
 //   input, filter - 10       filter-input-egress       INVALID; with nodeEgress enforce: the source pod's profile
 //
 // `accept` ends one chain only and `drop` is final, so both stages must let a packet pass (rule 8), and other tables
 // still have their say (rule 109). The host's own packets (output) are never judged (rules 58, 68).
 // **Invariant:** an interface that is known to be a pod's never falls through: what leads to no profile is dropped.
-import { FAMILIES, type Family } from '../model/ip.ts'
+import { FAMILIES } from '../model/ip.ts'
 import type { Chain, Counter, NftMap, NftSet, Table } from '../nft/objects.ts'
 import { emptyTable, type TableState } from '../nft/state.ts'
 import { NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
+import { connectionSets, cutRules } from './connections.ts'
+import { addressWord } from './words.ts'
 
 export interface SkeletonOptions {
   /** What happens to a pod's interface or address that no snapshot knows yet (rule 90). */
@@ -32,14 +34,10 @@ export const TABLE: Table = {
   comment: 'Picket: Kubernetes NetworkPolicy; made by the agent, do not edit',
 }
 
-/** nft's word for the address of the other family's packets. */
-export function addressWord(family: Family): 'ip' | 'ip6' {
-  return family === 4 ? 'ip' : 'ip6'
-}
-
 export function skeleton(options: SkeletonOptions): TableState {
   const state = emptyTable()
-  for (const object of [...sets(), ...maps()]) state.sets.set(object.name, { object, elements: new Map() })
+  const cuts = options.establishedConnections === 'cut'
+  for (const object of [...sets(), ...maps(), ...(cuts ? connectionSets() : [])]) state.sets.set(object.name, { object, elements: new Map() })
   for (const counter of COUNTERS) state.counters.set(counter.name, counter)
   for (const chain of chains(options)) state.chains.set(chain.name, chain)
   return state
@@ -47,6 +45,7 @@ export function skeleton(options: SkeletonOptions): TableState {
 
 const COUNTERS: readonly Counter[] = [
   { kind: 'counter', name: NAMES.spoofed, comment: 'packets with a source that the pod does not own' },
+  { kind: 'counter', name: NAMES.cut, comment: 'packets of connections that lost their permission' },
   { kind: 'counter', name: NAMES.invalid, comment: 'packets from or to a pod that conntrack calls INVALID' },
   { kind: 'counter', name: NAMES.unknownInterface, comment: 'packets from or to an interface of a pod that is not known (yet)' },
   { kind: 'counter', name: NAMES.unknownAddress, comment: 'packets to a pod for an address that it does not have' },
@@ -82,6 +81,7 @@ function base(name: string, hook: string, priority: string, rules: readonly stri
 
 function chains(options: SkeletonOptions): Chain[] {
   const pods = `@${NAMES.podInterfaces}`
+  const cuts = options.establishedConnections === 'cut'
   return [
     base('filter-prerouting-spoof', 'prerouting', 'raw', [
       `iifname != ${pods} accept`,
@@ -91,6 +91,7 @@ function chains(options: SkeletonOptions): Chain[] {
     ]),
     base('filter-forward-egress', 'forward', 'filter - 10', [
       ...(options.newPods === 'deny' ? unknownPods(options.podInterfaces) : []),
+      ...(cuts ? cutRules() : []),
       ...(options.dropInvalid ? ['ct state invalid jump invalid'] : []),
       'jump settled',
       `iifname vmap @${NAMES.egressByInterface}`,
@@ -103,6 +104,7 @@ function chains(options: SkeletonOptions): Chain[] {
     ]),
     base('filter-input-egress', 'input', 'filter - 10', [
       `iifname != ${pods} accept`,
+      ...(cuts && options.nodeEgress === 'enforce' ? cutRules() : []),
       ...(options.dropInvalid ? [`ct state invalid counter name "${NAMES.invalid}" drop`] : []),
       ...(options.nodeEgress === 'enforce' ? ['jump settled', `iifname vmap @${NAMES.egressByInterface}`, 'goto unknown-pod'] : []),
     ]),

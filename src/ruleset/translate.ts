@@ -3,11 +3,12 @@
 // **Invariant:** the wanted table is a function of the plan; a delta visits only what it tells.
 import type { Change } from '../model/changes.ts'
 import { FAMILIES } from '../model/ip.ts'
-import type { Owner } from '../nft/objects.ts'
+import { policyOwner, type Owner } from '../model/owner.ts'
 import type { Member, MemberDelta, PeerSet, PlanDelta, Profile, ProfileId, SetId } from '../policy/plan.ts'
 import { NAMES, peerSet } from './names.ts'
 import { PodElements, quoted } from './pods.ts'
 import { familyOfMember, memberKey, profileObjects, setObjects } from './policies.ts'
+import { SetUsers } from './set-users.ts'
 import { skeleton, type SkeletonOptions } from './skeleton.ts'
 import { UnionElements } from './unions.ts'
 import { WantedTable } from './wanted.ts'
@@ -16,6 +17,8 @@ interface ProfileNames {
   readonly chains: readonly string[]
   readonly map: string | null
   readonly counter: string
+  /** The sets that each policy's rules name, and so uses. */
+  readonly uses: readonly (readonly [SetId, Owner])[]
 }
 
 export class Translator {
@@ -24,6 +27,7 @@ export class Translator {
   readonly #sets = new Map<SetId, PeerSet>()
   readonly #unions = new Map<SetId, UnionElements>()
   readonly #profiles = new Map<ProfileId, ProfileNames>()
+  readonly #users = new SetUsers()
 
   constructor(options: SkeletonOptions) {
     this.wanted = new WantedTable(skeleton(options))
@@ -43,7 +47,7 @@ export class Translator {
 
   #putSet(id: SetId, set: PeerSet): void {
     this.#sets.set(id, set)
-    for (const object of setObjects(set)) this.wanted.putSet(object, ownersOfSet(set))
+    for (const object of setObjects(set)) this.wanted.putSet(object, () => this.#users.of(id))
     if (set.kind === 'union' && !this.#unions.has(id)) this.#unions.set(id, new UnionElements(set, this.wanted))
   }
 
@@ -65,6 +69,7 @@ export class Translator {
 
   #changeProfile(id: ProfileId, { after }: Change<Profile>): void {
     const before = this.#profiles.get(id)
+    for (const [set, owner] of before?.uses ?? []) this.#users.remove(set, owner)
     if (after === null) {
       this.#profiles.delete(id)
       if (before === undefined) return
@@ -74,14 +79,16 @@ export class Translator {
       return
     }
     const objects = profileObjects(after, (set) => this.#setOf(set))
-    const owners: Owner[] = after.policies.map((p) => `NetworkPolicy ${after.namespace}/${p.name}`)
+    const owners: Owner[] = after.policies.map((p) => policyOwner(after.namespace, p.name, after.direction))
+    const uses = usesOf(after)
+    for (const [set, owner] of uses) this.#users.add(set, owner)
     this.wanted.putCounter(objects.counter, owners)
     for (const chain of objects.chains) this.wanted.putChain(chain, owners)
     if (objects.map !== null) {
       this.wanted.putSet(objects.map.object, owners)
       this.wanted.setElements(objects.map.object.name, objects.map.elements)
     }
-    const names = { chains: objects.chains.map((c) => c.name), map: objects.map?.object.name ?? null, counter: objects.counter.name }
+    const names = { chains: objects.chains.map((c) => c.name), map: objects.map?.object.name ?? null, counter: objects.counter.name, uses }
     this.#profiles.set(id, names)
     for (const chain of before?.chains ?? []) if (!names.chains.includes(chain)) this.wanted.removeChain(chain)
     if (before !== undefined && before.map !== null && names.map === null) this.wanted.removeSet(before.map)
@@ -94,6 +101,13 @@ export class Translator {
   }
 }
 
-function ownersOfSet(set: PeerSet): readonly Owner[] {
-  return set.kind === 'cidrs' ? [`NetworkPolicy ${set.place.namespace}/${set.place.name}`] : []
+/** Of the rules, and of unions, whose members come from all of the rules. */
+function usesOf(profile: Profile): readonly (readonly [SetId, Owner])[] {
+  const owners = new Map(profile.policies.map((p) => [p.uid, policyOwner(profile.namespace, p.name, profile.direction)]))
+  const named = profile.rules.flatMap(({ policy, peers }) => (peers === 'all' ? [] : peers.map((p): [SetId, Owner | undefined] => [p.set, owners.get(policy)])))
+  const shown = profile.dispatch.flatMap(({ peers }) => (peers === 'all' ? [] : peers.map((p) => p.set)))
+  const rules = new Set(named.map(([set]) => set))
+  const unions = [...new Set(shown)].filter((set) => !rules.has(set))
+  for (const union of unions) for (const owner of owners.values()) named.push([union, owner])
+  return named.flatMap(([set, owner]) => (owner === undefined ? [] : [[set, owner] as const]))
 }

@@ -6,7 +6,9 @@ import { emptyDirty, type Dirty, type TableState } from '../nft/state.ts'
 
 export class WantedTable {
   readonly state: TableState
-  readonly #owners = new Map<string, readonly Owner[]>()
+  readonly #owners = new Map<string, readonly Owner[] | (() => readonly Owner[])>()
+  /** Of the elements that are not simply their set's: set -> key -> owners. */
+  readonly #elementOwners = new Map<string, Map<string, readonly Owner[]>>()
   #dirty: Dirty = emptyDirty()
   /** How many chains, sets, counters and elements were changed since it was made. */
   rowsTouched = 0
@@ -18,9 +20,14 @@ export class WantedTable {
     for (const name of state.sets.keys()) this.#dirty.sets.set(name, 'all')
   }
 
-  /** For whom an object of that name is there; empty for the static ones. */
-  ownersOf(name: string): readonly Owner[] {
-    return this.#owners.get(name) ?? []
+  /** For whom an object of that name, or those elements of it, are there; empty for what is nobody's. */
+  ownersOf(name: string, elements?: readonly Element[]): readonly Owner[] {
+    const own = elements === undefined ? undefined : this.#elementOwners.get(name)
+    if (own === undefined || elements === undefined) {
+      const owners = this.#owners.get(name) ?? []
+      return typeof owners === 'function' ? owners() : owners
+    }
+    return [...new Set(elements.flatMap(({ key }) => own.get(key) ?? []))]
   }
 
   putChain(chain: Chain, owners: readonly Owner[]): void {
@@ -54,8 +61,8 @@ export class WantedTable {
     this.rowsTouched++
   }
 
-  /** Makes the set where it is not there yet; its elements stay. */
-  putSet(object: NftSet | NftMap, owners: readonly Owner[]): void {
+  /** Makes the set where it is not there yet; its elements stay. `owners` as a function where they change while the set stays. */
+  putSet(object: NftSet | NftMap, owners: readonly Owner[] | (() => readonly Owner[])): void {
     this.#owners.set(object.name, owners)
     if (this.state.sets.has(object.name)) return
     this.state.sets.set(object.name, { object, elements: new Map() })
@@ -70,8 +77,10 @@ export class WantedTable {
     this.rowsTouched++
   }
 
-  addElement(set: string, element: Element): void {
+  /** `owners` where the element is somebody's whom the set is not. */
+  addElement(set: string, element: Element, owners?: readonly Owner[]): void {
     const elements = this.state.sets.get(set)?.elements
+    if (owners !== undefined) this.#ownElement(set, element.key, owners)
     const before = elements?.get(element.key)
     if (elements === undefined || (before !== undefined && before.value === element.value)) return
     elements.set(element.key, element)
@@ -79,6 +88,7 @@ export class WantedTable {
   }
 
   removeElement(set: string, key: string): void {
+    this.#elementOwners.get(set)?.delete(key)
     if (this.state.sets.get(set)?.elements.delete(key) === true) this.#mark(set, key)
   }
 
@@ -94,6 +104,12 @@ export class WantedTable {
     const dirty = this.#dirty
     this.#dirty = emptyDirty()
     return dirty
+  }
+
+  #ownElement(set: string, key: string, owners: readonly Owner[]): void {
+    const owned = this.#elementOwners.get(set)
+    if (owned === undefined) this.#elementOwners.set(set, new Map([[key, owners]]))
+    else owned.set(key, owners)
   }
 
   #mark(set: string, key: string): void {

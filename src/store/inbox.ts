@@ -64,6 +64,11 @@ function nothingPending(): Pending {
   }
 }
 
+/** A batch in which nothing was said. */
+export function emptyBatch(): Batch {
+  return nothingPending()
+}
+
 export class Inbox {
   readonly #onWork: () => void
   readonly #unsynced: Set<Kind>

@@ -5,7 +5,8 @@
 // how they fell into turns; a delta says what is another row now, and nothing where before says the same as after.
 import type { Problem } from '../lib/problem.ts'
 import type { Change, Changes, Revision } from '../model/changes.ts'
-import type { HostInterface, Namespace, Node, Pod, PodUid } from '../model/objects.ts'
+import type { HostInterface, Namespace, Node, Pod, PodUid, PolicyUid } from '../model/objects.ts'
+import type { Owner } from '../model/owner.ts'
 import type { Policy } from '../model/policy.ts'
 import { PodSelectorIndex } from '../selectors/selector-index.ts'
 import { AddressClaims } from './claims.ts'
@@ -13,7 +14,8 @@ import { sameRow } from './equality.ts'
 import type { Batch } from './inbox.ts'
 import { LastGood } from './last-good.ts'
 import { ProblemBook } from './problem-book.ts'
-import type { Snapshot, SnapshotDelta, WorkCount } from './snapshot.ts'
+import { Quarantine, type Named } from './quarantine.ts'
+import type { Snapshot, SnapshotDelta, TableView, WorkCount } from './snapshot.ts'
 import { Table } from './table.ts'
 
 export interface Turn {
@@ -21,6 +23,8 @@ export interface Turn {
   readonly delta: SnapshotDelta
   /** Came, went; keyed by problemKey. */
   readonly problems: Changes<string, Problem>
+  /** Whose quarantine ended because the object was edited, deleted or made again. */
+  readonly released: readonly Owner[]
   /** Rows that apply() visited. What the steps read is counted by the store's `rowsTouched`. */
   readonly rowsTouched: number
 }
@@ -29,6 +33,7 @@ export class Store {
   readonly #work: WorkCount = { rows: 0 }
   readonly #book = new ProblemBook()
   readonly #selectors = new PodSelectorIndex()
+  readonly #quarantine = new Quarantine()
   readonly #read = {
     pod: this.#lastGood<Pod>('pod'),
     namespace: this.#lastGood<Namespace>('namespace'),
@@ -53,8 +58,8 @@ export class Store {
   readonly #namespaces = new Table<Namespace, 'name'>({ name: (namespace) => [namespace.name] }, this.#work)
   readonly #nodes = new Table<Node, 'name'>({ name: (node) => [node.name] }, this.#work)
   readonly #policies = new Table<Policy, 'namespace'>({ namespace: (policy) => [policy.namespace] }, this.#work)
-  readonly #interfaces = new Table<HostInterface, 'name' | 'hostRoute'>(
-    { name: (link) => [link.name], hostRoute: (link) => link.hostRoutes },
+  readonly #interfaces = new Table<HostInterface, 'name' | 'hostRoute' | 'address'>(
+    { name: (link) => [link.name], hostRoute: (link) => link.hostRoutes, address: (link) => link.addresses },
     this.#work,
   )
   #revision: Revision = 0
@@ -64,13 +69,20 @@ export class Store {
     return this.#work.rows + this.#selectors.rowsVisited
   }
 
-  /** Applies a batch. The snapshot is valid until the next call; its revision is a new one where any row changed. */
-  apply(batch: Batch): Turn {
+  /**
+   * Applies a batch. The snapshot is valid until the next call; its revision is a new one where any row changed.
+   * `quarantine`, where it is given, replaces the one in force; an edit in the batch ends that of its object.
+   */
+  apply(batch: Batch, quarantine?: ReadonlySet<Owner>): Turn {
     const touched = this.rowsTouched
-    const pods = this.#effective(this.#read.pod.apply(batch.pod))
+    const readPods = this.#read.pod.apply(batch.pod)
+    const readPolicies = this.#read.policy.apply(batch.policy)
+    const moved = quarantine === undefined ? null : this.#quarantine.set(quarantine)
+    const released = this.#quarantine.release(readPolicies, readPods)
+    const pods = this.#effectivePods(readPods, moved?.pods ?? [])
+    const policies = this.#effectivePolicies(readPolicies, moved?.policies ?? [], moved === null && released.length === 0 && this.#quarantine.isEmpty)
     const namespaces = this.#read.namespace.apply(batch.namespace)
     const nodes = this.#read.node.apply(batch.node)
-    const policies = this.#read.policy.apply(batch.policy)
     const interfaces = this.#read.interface.apply(batch.interface)
     if (pods.size + namespaces.size + nodes.size + policies.size + interfaces.size > 0) this.#revision += 1
     const revision = this.#revision
@@ -86,20 +98,27 @@ export class Store {
       snapshot: this.#snapshot(revision),
       delta: { revision, pods, namespaces, nodes, policies, interfaces, members },
       problems: this.#book.take(),
+      released,
       rowsTouched: this.rowsTouched - touched,
     }
   }
 
   /** The changes of pods as they were read -> the changes of their rows with the addresses that they own. */
-  #effective(read: Changes<PodUid, Pod>): Changes<PodUid, Pod> {
-    const changes = new Map<PodUid, Change<Pod>>()
-    for (const uid of this.#claims.apply(read)) {
+  #effectivePods(read: Changes<PodUid, Pod>, moved: readonly Named[]): Changes<PodUid, Pod> {
+    const effective = (uid: PodUid): Pod | null => {
       const pod = this.#read.pod.get(uid)
-      const before = this.#pods.get(uid) ?? null
-      const after = pod === null ? null : this.#claims.effective(pod)
-      if (!sameRow(before, after)) changes.set(uid, { before, after })
+      return pod === null ? null : this.#quarantine.pod(this.#claims.effective(pod))
     }
-    return changes
+    return changesOf([...this.#claims.apply(read), ...uidsOf(moved, this.#pods)], this.#pods, effective)
+  }
+
+  #effectivePolicies(read: Changes<PolicyUid, Policy>, moved: readonly Named[], asTheyAre: boolean): Changes<PolicyUid, Policy> {
+    if (asTheyAre) return read
+    const effective = (uid: PolicyUid): Policy | null => {
+      const policy = this.#read.policy.get(uid)
+      return policy === null ? null : this.#quarantine.policy(policy)
+    }
+    return changesOf([...read.keys(), ...uidsOf(moved, this.#policies)], this.#policies, effective)
   }
 
   #snapshot(revision: Revision): Snapshot {
@@ -117,4 +136,19 @@ export class Store {
   #lastGood<Row extends object>(kind: string): LastGood<Row> {
     return new LastGood<Row>(this.#work, (key, problems) => this.#book.set(`${kind}/${key}`, problems))
   }
+}
+
+function changesOf<Row extends object>(uids: Iterable<string>, table: { get(key: string): Row | undefined }, effective: (uid: string) => Row | null): Changes<string, Row> {
+  const changes = new Map<string, Change<Row>>()
+  for (const uid of uids) {
+    const before = table.get(uid) ?? null
+    const after = effective(uid)
+    if (!sameRow(before, after)) changes.set(uid, { before, after })
+  }
+  return changes
+}
+
+/** Of the rows with those names: quarantine goes by names, rows by UID. */
+function* uidsOf(named: readonly Named[], table: TableView<string, Named & { readonly uid: string }, 'namespace'>): Iterable<string> {
+  for (const { namespace, name } of named) for (const row of table.where('namespace', namespace)) if (row.name === name) yield row.uid
 }

@@ -7,6 +7,8 @@ import { report, type Bench } from './bench.ts'
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   compile: () => import('./compile.ts'),
   packets: () => import('./packets.ts'),
+  cut: () => import('./cut.ts'),
+  repair: () => import('./repair.ts'),
 }
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { output: { type: 'string', short: 'o', default: 'table' } } })

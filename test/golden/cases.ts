@@ -8,8 +8,11 @@ import type { ClusterSketch, PodSketch } from '../support/states.ts'
 export interface GoldenCase {
   readonly name: string
   readonly title: string
-  /** The static chains; the sets of pods and interfaces; or profiles with their sets, and what leads to them. */
-  readonly shows: 'chains' | 'pods' | 'profiles'
+  /**
+   * The static chains that judge; those about a packet's source; what is remembered of connections; the sets of pods and
+   * interfaces; or profiles with their sets, and what leads to them.
+   */
+  readonly shows: 'chains' | 'sources' | 'connections' | 'pods' | 'profiles'
   readonly cluster: ClusterSketch
   readonly options?: Partial<PipelineOptions>
 }
@@ -30,6 +33,8 @@ const http = (port: number): PodSketch['ports'] => [{ name: 'http', port, where:
 
 export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: 'static', title: 'the static chains', shows: 'chains', cluster: cluster([]) },
+  { name: 'static-sources', title: 'who sends as whom', shows: 'sources', cluster: cluster([]) },
+  { name: 'static-connections', title: 'connections that were cut', shows: 'connections', cluster: cluster([]) },
   { name: 'static-lenient', title: 'newPods allow, INVALID passes, first packets only', shows: 'chains', cluster: cluster([]), options: { newPods: 'allow', dropInvalid: false, establishedConnections: 'keep' } },
   { name: 'static-node-egress', title: 'nodeEgress enforce', shows: 'chains', cluster: cluster([]), options: { nodeEgress: 'enforce' } },
   { name: 'static-patterns', title: 'pods on cali*, too', shows: 'chains', cluster: cluster([]), options: { podInterfaces: ['cali*'] } },

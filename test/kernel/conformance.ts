@@ -137,6 +137,14 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
       await holds(held)
     })
 
+    it('removes what is there, and takes no offence at what is not', async () => {
+      await start(FULL)
+      assert.deepEqual(await commit([elements('remove-elements', PODS, [['10.0.0.1'], ['10.0.0.99']])]), { kind: 'acknowledged' })
+      await holds(held)
+      assert.deepEqual(await commit([elements('remove-elements', PODS, [['10.0.0.2']]), elements('add-elements', PODS, [['10.0.0.2']])]), { kind: 'acknowledged' })
+      await holds(held)
+    })
+
     it('changes the policy of a base chain, and its hook by deleting it', async () => {
       await start(add(base('filter-forward')))
       assert.deepEqual(await commit([rewrite(base('filter-forward')), ...add(base('filter-forward', [], 'drop'))]), { kind: 'acknowledged' })
@@ -189,6 +197,23 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
         await refuses(operations, reason)
       })
     }
+
+    it('judges what it does not keep, as a commit would', async () => {
+      await start(FULL)
+      const judged = (operations: readonly Operation[]): Promise<CommitOutcome> => kernel.check({ table: TABLE, step: 'switch', createsTable: false, operations })
+      const good = [...add(chain('never', ['drop'])), elements('add-elements', PODS, [['10.0.0.77']]), rewrite(chain('to/a', ['drop']))]
+      assert.deepEqual(await judged(good), { kind: 'acknowledged' })
+      await holds(held)
+      for (const bad of [elements('add-elements', BY_INTERFACE, [['"veth-a"', 'drop']]), remove('chain', 'to/b')]) {
+        const outcome = await judged([...good.slice(0, 2), bad])
+        assert.equal(outcome.kind, 'refused', JSON.stringify(bad))
+      }
+      await holds(held)
+      // What was only judged must not stand in the way of what comes next.
+      for (const key of ['30.0.0.0-30.0.0.9', '30.0.0.0-30.0.0.8']) assert.deepEqual(await judged([elements('add-elements', RANGES, [[key]])]), { kind: 'acknowledged' })
+      assert.deepEqual(await commit([elements('add-elements', RANGES, [['30.0.0.5-30.0.0.7']])]), { kind: 'acknowledged' })
+      await holds(held)
+    })
 
     it('refuses to write to a table that is not there', async () => {
       held = emptyTable()

@@ -8,6 +8,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, namespaceObject, podObject, policyObject, realPod, type PlainObject } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
 import { sampled } from '../support/sample.ts'
+import { withoutTraces } from '../support/table-text.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' }, { ports: [...realPod('a/a', 'n1', 0).ports, { protocol: 'TCP', port: 9090, name: 'admin' }] })
 const WEB = realPod('shop/web', 'n2', 2, { app: 'web' })
@@ -44,7 +45,7 @@ describe('the agent as a process, on real packets', function () {
   }
 
   const status = async (node: string): Promise<Status> => (await lab.agents.status(node)) as unknown as Status
-  const table = (node: string): string => lab.listing(node, 'inet picket').replaceAll(/packets \d+ bytes \d+/g, '')
+  const table = (node: string): string => withoutTraces(lab.listing(node, 'inet picket'))
   /** What exists in the table, without what stands in it: order and elements aside. */
   const names = (node: string): readonly string[] => [...table(node).matchAll(/^\t(chain|set|map|counter) (\S+)/gm)].map(([, kind, name]) => `${kind} ${name}`).sort()
 

@@ -167,7 +167,7 @@ describe('connections, on real packets', function () {
       const watch = new WireWatch(lab, 'shop/web', { four: 'ip saddr 10.88.0.1 udp sport 9999', six: 'ip6 saddr fd00:88::1 udp sport 9999' })
       const request = { source: 5010, destination: 9999 }
       forge(lab, 'shop/web', udpPacket({ from: WEB4, to: DB4 }, request), udpPacket({ from: WEB6, to: DB6 }, request))
-      await lab.policies(denyAll('shop'))
+      await lab.policies(ingress('shop/client', { app: 'web' }), egress('shop/server', { app: 'db' }))
       const reply = { source: 9999, destination: 5010 }
       forge(lab, 'shop/db', udpPacket({ from: DB4, to: WEB4 }, reply), udpPacket({ from: DB6, to: WEB6 }, reply))
       await watch.expect({ four: 1, six: 1 })

@@ -25,6 +25,7 @@ export class Draft {
     const added = operations.flatMap((o) => (o.verb === 'add' ? [o.object] : []))
     for (const chain of rewrites) this.#flush(chain.name)
     for (const o of operations) if (o.verb === 'refill-elements') this.#set(o.set.name).elements.clear()
+    for (const o of operations) if (o.verb === 'remove-elements') for (const { key } of o.elements) this.#set(o.set.name).elements.delete(key)
     for (const o of operations) if (o.verb === 'delete-elements') this.#deleteElements(o)
     this.#delete(operations)
     for (const object of added) this.#add(object)

@@ -2,7 +2,7 @@
 //
 // It can refuse operations of an owner, lose an answer (with the commit applied or not), and be changed by a foreigner.
 // **Invariant:** it passes test/kernel/conformance.ts like the real ones; a refused commit changes nothing.
-import type { CommitOutcome, ForeignFlowtable, Kernel, ReadBack } from '../../src/kernel/kernel.ts'
+import type { CommitOutcome, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from '../../src/kernel/kernel.ts'
 import { messageOf } from '../../src/lib/errors.ts'
 import type { Owner, Table, Transaction } from '../../src/nft/objects.ts'
 import { render } from '../../src/nft/render.ts'
@@ -14,9 +14,15 @@ export class FakeKernel implements Kernel {
   readonly description = 'fake'
   /** Every transaction that was asked for, refused ones too. */
   readonly transactions: Transaction[] = []
+  /** Every transaction that was only to be judged. */
+  readonly checks: Transaction[] = []
+  /** Times of read-backs. */
+  readBacks = 0
   foreignFlowtables: readonly ForeignFlowtable[] = []
   readonly #tables = new Map<string, { table: Table; state: TableState }>()
   readonly #refused = new Map<Owner, string>()
+  readonly #refusedTexts = new Map<string, string>()
+  #watcher: { readonly table: string; readonly onChange: (change: ForeignChange) => void } | null = null
   #loss: 'applied' | 'dropped' | null = null
 
   // ---- what tests do to it
@@ -30,6 +36,15 @@ export class FakeKernel implements Kernel {
     this.#refused.delete(owner)
   }
 
+  /** From now on refuses every transaction whose text holds `text`, as the real one refuses what an object says. */
+  refuseText(text: string, message = 'Could not process rule: Invalid argument'): void {
+    this.#refusedTexts.set(text, message)
+  }
+
+  acceptText(text: string): void {
+    this.#refusedTexts.delete(text)
+  }
+
   /** The next commit's answer is lost; whether the kernel holds it is `how`. */
   loseNextAnswer(how: 'applied' | 'dropped'): void {
     this.#loss = how
@@ -39,12 +54,24 @@ export class FakeKernel implements Kernel {
   foreign(table: Table, change: (state: TableState) => void): void {
     const found = this.state(table)
     if (found === null) throw new Error(`there is no table ${nameOf(table)}`)
+    const before = new Map(found.chains)
     change(found)
+    const names = new Set([...before.keys(), ...found.chains.keys()])
+    this.#tell(table, [...names].filter((name) => before.get(name)?.rules !== found.chains.get(name)?.rules))
   }
 
   /** Somebody else deletes the table. */
   foreignDelete(table: Table): void {
+    const chains = [...(this.state(table)?.chains.keys() ?? [])]
     this.#tables.delete(nameOf(table))
+    this.#tell(table, chains)
+  }
+
+  /** Whether notifications reach whoever watches; those of the meantime are lost. */
+  deaf = false
+
+  #tell(table: Table, chains: readonly string[]): void {
+    if (!this.deaf && this.#watcher?.table === nameOf(table)) this.#watcher.onChange({ by: 'a test', chains, sinceMs: 0 })
   }
 
   /** What it holds, as it is: not a copy. */
@@ -69,13 +96,23 @@ export class FakeKernel implements Kernel {
     return refusal === null ? { kind: 'acknowledged' } : { kind: 'refused', message: refusal }
   }
 
+  async check(transaction: Transaction): Promise<CommitOutcome> {
+    this.checks.push(transaction)
+    const tables = new Map(this.#tables)
+    const refusal = this.#judge(transaction)
+    this.#tables.clear()
+    for (const [name, table] of tables) this.#tables.set(name, table)
+    return refusal === null ? { kind: 'acknowledged' } : { kind: 'refused', message: refusal }
+  }
+
   /** Takes the transaction over, or says why not. */
   #judge(transaction: Transaction): string | null {
     for (const { owners } of transaction.operations) {
       for (const owner of owners) if (this.#refused.has(owner)) return this.#refused.get(owner) as string
     }
     try {
-      render(transaction)
+      const text = render(transaction)
+      for (const [part, message] of this.#refusedTexts) if (text.includes(part)) return message
       const { table } = transaction
       const before = this.#tables.get(nameOf(table))
       if (before === undefined && !transaction.createsTable) {
@@ -91,6 +128,7 @@ export class FakeKernel implements Kernel {
   }
 
   async readBack(table: Table): Promise<ReadBack> {
+    this.readBacks++
     const state = this.state(table)
     if (state === null) return { kind: 'absent' }
     return {
@@ -112,6 +150,10 @@ export class FakeKernel implements Kernel {
 
   async flowtables(): Promise<readonly ForeignFlowtable[]> {
     return this.foreignFlowtables
+  }
+
+  async watch(table: Table, onChange: (change: ForeignChange) => void): Promise<void> {
+    this.#watcher = { table: nameOf(table), onChange }
   }
 
   async close(): Promise<void> {}

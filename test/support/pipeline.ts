@@ -5,6 +5,7 @@
 import { Turns, type TurnReport } from '../../src/agent/turn.ts'
 import type { SourceEvent } from '../../src/model/changes.ts'
 import type { Problem } from '../../src/lib/problem.ts'
+import type { PlanDelta } from '../../src/policy/plan.ts'
 import { apply } from '../../src/nft/apply.ts'
 import { diff } from '../../src/nft/diff.ts'
 import type { Transaction } from '../../src/nft/objects.ts'
@@ -27,6 +28,8 @@ export class Pipeline {
   /** The whole table's text after each commit, with captureCommits. */
   readonly commits: string[] = []
   readonly transactions: Transaction[] = []
+  /** What the last turn changed in the plan. */
+  planned: PlanDelta | null = null
   readonly #capture: boolean
   #applied: TableState | null = null
   #dirty: Dirty = emptyDirty()
@@ -38,6 +41,9 @@ export class Pipeline {
     this.turns = new Turns({
       clock: CLOCK,
       onWork: () => undefined,
+      onPlanned: (_, delta) => {
+        this.planned = delta
+      },
       step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: skeleton.podInterfaces, sourcePrefixNamespaces },
       skeleton,
     })

@@ -25,3 +25,8 @@ function setBlock({ object, elements }: SetState): string {
 function block(head: string, lines: readonly string[]): string {
   return lines.length === 0 ? `${head} { }` : `${head} {\n${lines.map((line) => `\t${line}`).join('\n')}\n}`
 }
+
+/** A listing without what packets write: counts, and elements that expire. */
+export function withoutTraces(listing: string): string {
+  return listing.replaceAll(/packets \d+ bytes \d+|\s+elements = \{[^}]* expires [^}]*\}/g, '')
+}

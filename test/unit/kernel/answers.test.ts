@@ -11,7 +11,8 @@ const TABLE = { family: 'inet', name: 'picket' } as const
 /** Answers with what it is given, in turn. */
 function scripted(...answers: readonly RunResult[]): { readonly runs: Run[]; readonly runner: Runner } {
   const runs: Run[] = []
-  return { runs, runner: { run: async (run) => (runs.push(run), answers[runs.length - 1] ?? { kind: 'lost', message: 'no more answers' }), close: async () => undefined } }
+  const run: Runner['run'] = async (one) => (runs.push(one), answers[runs.length - 1] ?? { kind: 'lost', message: 'no more answers' })
+  return { runs, runner: { run, isOwnPort: () => false, close: async () => undefined } }
 }
 
 describe('firstError', () => {
@@ -71,7 +72,7 @@ describe('TextKernel', () => {
   it('tells absent, unreadable, failed and lost apart', async () => {
     const { runner } = scripted(
       { kind: 'failed', output: 'Error: No such file or directory; did you mean table ‘other’ in family inet?\nlist table inet picket\n' },
-      { kind: 'done', output: '{"nftables": [{"set": {"family": "inet", "table": "picket", "name": "s", "type": {"x": 1}}}]}' },
+      { kind: 'done', output: '{"nftables": [{"chain": {"family": "inet", "table": "picket"}}]}' },
       { kind: 'failed', output: 'netlink: Error: cache initialization failed: No buffer space available\n' },
       { kind: 'lost', message: 'gone' },
     )

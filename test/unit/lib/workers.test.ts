@@ -1,7 +1,7 @@
 // Workers that load native libraries, ended at any moment of their start.
 import assert from 'node:assert/strict'
 import { spawnWorker } from '../../../src/lib/workers.ts'
-import { WorkerControl } from '../../../src/node/worker-control.ts'
+import { WorkerControl } from '../../../src/lib/worker-control.ts'
 
 describe('workers', function () {
   this.timeout(30_000)

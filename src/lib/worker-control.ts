@@ -1,6 +1,6 @@
 // How a thread that never leaves a blocking receive is spoken to: two words of shared memory.
 //
-// Made by watch.ts, handed to rtnetlink-worker.ts. **Invariant:** both sides only count up; nothing waits for an answer.
+// Made by whoever starts the thread, and handed to it. **Invariant:** both sides only count up; nothing waits for an answer.
 
 const STOP = 0
 const RESYNCS = 1

@@ -1,0 +1,281 @@
+// Cuts connections that lost their permission, and lets them go on where they have it again (rules 78, 79, 81).
+//
+//   turn: who may have lost something, by revision -> the kernel holds that revision -> dump their connections -> judge
+//   each -> those no longer allowed into cut-flows; and each change asks again about the connections that are in it.
+//
+// One round at a time: what comes meanwhile waits for the next. Judging gives way every few milliseconds; it reads the
+// newest plan, which at worst is ahead of the kernel by changes that will be held next.
+// **Invariant:** after the kernel held a revision, a round that began later has judged every connection of whoever lost
+// something up to it. No entry of conntrack is ever deleted.
+import type { Conntrack } from '../kernel/conntrack.ts'
+import { flowCount, type Network, type Side } from '../kernel/conntrack-flows.ts'
+import type { Kernel } from '../kernel/kernel.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Problem } from '../lib/problem.ts'
+import type { Revision } from '../model/changes.ts'
+import { FAMILIES } from '../model/ip.ts'
+import type { PodUid } from '../model/objects.ts'
+import type { Direction } from '../model/policy.ts'
+import type { TableState } from '../nft/state.ts'
+import { Judge } from '../policy/judge.ts'
+import { lossesOf, type Losses } from '../policy/losses.ts'
+import type { PlanDelta } from '../policy/plan.ts'
+import { cutFlows } from '../ruleset/names.ts'
+import { addressNetwork, AddressTexts, cidrNetwork, readFlow, reversed, type CutFlow, type TrackedFlow } from './cut-flows.ts'
+import { CutSet, type Outcome } from './cut-set.ts'
+import { Parts } from './parts.ts'
+import type { Turns } from './turn.ts'
+
+export interface CutterOptions {
+  readonly kernel: Kernel
+  readonly conntrack: Conntrack
+  readonly clock: Clock
+  readonly turns: Turns
+  readonly nodeEgress: 'allow' | 'enforce'
+  /** Resolves at once, but while the committer tries other quarantines: what the plan says then is not meant. */
+  readonly planSettled: () => Promise<void>
+  readonly onCut: (report: CutReport) => void
+  /** What keeps it from cutting; empty when that is over. */
+  readonly onProblems: (problems: readonly Problem[]) => void
+}
+
+export interface CutReport {
+  /** Connections that stopped, and that may go on. */
+  readonly cut: number
+  readonly restored: number
+  /** Connections that were judged. */
+  readonly judged: number
+  readonly ms: number
+}
+
+/** What is to be looked at: `all` local pods, or these; with `again`, once more after a while. */
+interface Scope {
+  pods: Map<PodUid, Set<Direction>> | 'all'
+  again: boolean
+}
+
+/** Longest stretch of judging without giving way. Milliseconds. */
+const SLICE_MS = 4
+/** After so many connections a round that has become due goes first. */
+const RESTORED_AT_ONCE = 2_000
+const FIRST_RETRY_MS = 250
+const LAST_RETRY_MS = 30_000
+/** A packet that was on its way at the commit may make its entry behind the dump: a second one finds it. */
+const SECOND_LOOK_MS = 1_000
+const SIDES: readonly Side[] = ['server', 'client']
+
+export class Cutter {
+  readonly #options: CutterOptions
+  readonly #set: CutSet
+  /** By revision: what the kernel does not hold yet. */
+  #planned: { readonly revision: Revision; readonly pods: Losses['pods'] }[] = []
+  /** What the kernel holds and nobody looked at yet; null: nothing. */
+  #due: Scope | null = null
+  #running: Promise<void> | null = null
+  readonly #timers = new Set<() => void>()
+  #retryMs = FIRST_RETRY_MS
+  /** The last round did not succeed: the next one waits. */
+  #failed = false
+  #closed = false
+
+  constructor(options: CutterOptions) {
+    this.#options = options
+    this.#set = new CutSet(options.kernel)
+  }
+
+  /** At the end of a turn. */
+  planned(revision: Revision, delta: PlanDelta): void {
+    const { pods, nothing } = lossesOf(delta, this.#options.turns.plan)
+    if (!nothing) this.#planned.push({ revision, pods })
+  }
+
+  /** The table was read from the kernel: what is in the sets is known, and everything is to be judged anew. */
+  read(applied: TableState | null): void {
+    this.#set.load(FAMILIES.flatMap((family) => [...(applied?.sets.get(cutFlows(family))?.elements.keys() ?? [])]))
+    this.#want('all', true)
+  }
+
+  /** The kernel holds that revision. */
+  held(revision: Revision): void {
+    const held = this.#planned.filter((one) => one.revision <= revision)
+    this.#planned = this.#planned.filter((one) => one.revision > revision)
+    for (const { pods } of held) if (pods.size > 0 || this.#set.size > 0) this.#want(pods, pods.size > 0)
+    this.#wake()
+  }
+
+  /** How many connections are cut. */
+  get size(): number {
+    return this.#set.size
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const cancel of this.#timers) cancel()
+    await this.#running
+  }
+
+  #want(pods: Losses['pods'] | 'all', again: boolean): void {
+    const due = (this.#due ??= { pods: new Map(), again: false })
+    due.again ||= again
+    if (pods === 'all') due.pods = 'all'
+    else if (due.pods !== 'all') for (const [uid, directions] of pods) due.pods.set(uid, new Set([...(due.pods.get(uid) ?? []), ...directions]))
+  }
+
+  #wake(): void {
+    if (this.#closed || this.#running !== null || this.#due === null) return
+    this.#running = this.#rounds().finally(() => {
+      this.#running = null
+      if (!this.#failed) this.#wake()
+    })
+  }
+
+  async #rounds(): Promise<void> {
+    while (this.#due !== null && !this.#closed) {
+      const scope = this.#due
+      this.#due = null
+      const trouble = await this.#round(scope)
+      if (this.#closed) return
+      this.#failed = trouble !== null
+      this.#options.onProblems(trouble === null ? [] : [problem(trouble)])
+      if (trouble !== null) {
+        this.#want(scope.pods, scope.again)
+        this.#later(this.#retryMs, () => this.#wake())
+        this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
+        return
+      }
+      this.#retryMs = FIRST_RETRY_MS
+      if (scope.again) {
+        this.#later(SECOND_LOOK_MS, () => {
+          this.#want(scope.pods, false)
+          this.#wake()
+        })
+      }
+    }
+  }
+
+  #later(ms: number, action: () => void): void {
+    const cancel = this.#options.clock.after(ms, () => {
+      this.#timers.delete(cancel)
+      action()
+    })
+    this.#timers.add(cancel)
+  }
+
+  /** Returns what stood in the way; null where everything was judged and the kernel holds the answer. */
+  async #round(scope: Scope): Promise<string | null> {
+    const { clock } = this.#options
+    const start = clock.now()
+    const count = { cut: 0, restored: 0, judged: 0 }
+    const before = [...this.#set.flows()]
+    const parts = new Parts()
+    const dumped = this.#dump(this.#networks(scope.pods), parts)
+    let trouble: string | null = null
+    const texts = new AddressTexts()
+    // While the kernel takes one part, the next is judged.
+    let adding: Promise<Outcome> | null = null
+    for (let flows = await parts.next(); flows !== null; flows = await parts.next()) {
+      const denied = await this.#denied(flows, texts, scope.pods !== 'all', count)
+      const added: Outcome | null = await adding
+      trouble ??= added?.trouble ?? null
+      count.cut += added?.done ?? 0
+      adding = this.#set.add(denied)
+    }
+    const last = await adding
+    count.cut += last?.done ?? 0
+    trouble ??= last?.trouble ?? (await dumped)
+    trouble ??= await this.#restore(before, count)
+    if (count.cut + count.restored > 0) this.#options.onCut({ ...count, ms: clock.now() - start })
+    return trouble
+  }
+
+  /** Fills `parts` as they come; why it is not complete, null where it is. */
+  async #dump(networks: readonly Network[], parts: Parts): Promise<string | null> {
+    try {
+      if (networks.length === 0) return null
+      const end = await this.#options.conntrack.dump(networks, (flows) => parts.push(flows))
+      return end.kind === 'failed' ? `the connections could not be read: ${end.message}` : null
+    } finally {
+      parts.end()
+    }
+  }
+
+  /** Where the pods are. Either end: a server's packet may have made the entry of a connection that its client opened. */
+  #networks(pods: Scope['pods']): Network[] {
+    const { plan } = this.#options.turns
+    const networks: Network[] = []
+    for (const uid of pods === 'all' ? plan.locals.keys() : pods.keys()) {
+      const attachment = plan.locals.get(uid)?.attachment
+      if (attachment === undefined) continue
+      for (const address of new Set(attachment.by.map((key) => key.address))) networks.push(addressNetwork(address, SIDES))
+      for (const prefix of attachment.sourcePrefixes) networks.push(cidrNetwork(prefix, SIDES))
+    }
+    return networks
+  }
+
+  /** Takes out what is allowed again. Cutting comes first: with a next round due, that one goes on with it. */
+  async #restore(before: readonly CutFlow[], count: { restored: number; judged: number }): Promise<string | null> {
+    const again: CutFlow[] = []
+    await this.#judgeAll(before.length, before.values(), (flow, judge) => {
+      count.judged++
+      if (judge.judge(flow).allowed) again.push(flow)
+    })
+    for (let at = 0; at < again.length && this.#due === null; at += RESTORED_AT_ONCE) {
+      const { done, trouble } = await this.#set.remove(again.slice(at, at + RESTORED_AT_ONCE))
+      count.restored += done
+      if (trouble !== null) return trouble
+    }
+    return null
+  }
+
+  /**
+   * An entry that a server's packet made (decisions/0006) is of its client: it must be allowed as that one sends, too. Of UDP
+   * only the ports hint at it, so only where something was just lost.
+   */
+  async #denied(flows: Uint8Array, texts: AddressTexts, somethingWasLost: boolean, count: { judged: number }): Promise<CutFlow[]> {
+    const denied: CutFlow[] = []
+    const total = flowCount(flows)
+    await this.#judgeAll(total, records(flows, total, texts), (flow, judge) => {
+      count.judged++
+      if (!judge.judge(flow).allowed) denied.push(flow)
+      else if (flow.origin === 'picked-up' || (flow.origin === 'untold' && somethingWasLost)) {
+        const asItsClient = reversed(flow)
+        if (!judge.judge(asItsClient).allowed) denied.push(asItsClient)
+      }
+    })
+    return denied
+  }
+
+  /** In slices: between them everything else has its turn, and the plan may become another one. */
+  async #judgeAll<F extends CutFlow>(total: number, flows: Iterator<F | null>, tell: (flow: F, judge: Judge) => void): Promise<void> {
+    const { turns, clock, nodeEgress, planSettled } = this.#options
+    for (let judged = 0; judged < total; ) {
+      await planSettled()
+      const { snapshot } = turns
+      if (snapshot === null || this.#closed) return
+      const judge = new Judge(turns.plan, snapshot, { nodeEgress })
+      const { revision } = turns
+      while (judged < total && revision === turns.revision) {
+        const until = clock.now() + SLICE_MS
+        while (judged < total && ((judged & 63) !== 0 || clock.now() < until)) {
+          judged++
+          const { value, done } = flows.next() as IteratorResult<F | null, null>
+          if (done !== true && value !== null) tell(value, judge)
+        }
+        if (judged < total) await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+  }
+}
+
+function* records(flows: Uint8Array, total: number, texts: AddressTexts): Generator<TrackedFlow | null> {
+  for (let i = 0; i < total; i++) yield readFlow(flows, i, texts)
+}
+
+function problem(message: string): Problem {
+  return {
+    code: 'NotCut',
+    severity: 'error',
+    object: 'established connections',
+    message: `${message}; connections that lost their permission may go on receiving until it succeeds, and it is tried again`,
+  }
+}

@@ -1,0 +1,213 @@
+// Connections as they cross from the conntrack worker to the main thread: records of one length, one after another.
+//
+// A record is a connection as the forward hook sees its original direction: after DNAT and before SNAT, so the source is
+// the original one, and the destination is who replies. A filter crosses the other way: the networks to look for.
+// **Invariant:** only bytes cross; records and networks are written and read here and nowhere else.
+import type { Entry, Tuple } from '../netlink/conntrack.ts'
+
+/** family, protocol, source port (2), destination port (2), origin, 1 unused, source (16), destination (16). */
+export const FLOW_LENGTH = 40
+/** family, prefix length, sides, address (16). */
+const NETWORK_LENGTH = 19
+const ADDRESS_AT = 3
+const SIDES = ['client', 'server'] as const
+/** Of which "th sport" and "th dport" mean ports: SCTP, TCP, UDP. */
+const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 132])
+
+/** Ports that clients are given by their hosts begin here (ip_local_port_range); what is below was chosen. */
+const FIRST_CLIENT_PORT = 32_768
+const TCP = 6
+const UDP = 17
+
+/**
+ * Whether the source is who opened the connection. Conntrack says so of what it saw from its first packet on, and of what it
+ * translated. What it took up after it had lost it has the direction of the next packet that came by: of TCP it tells
+ * (`picked-up`), of UDP it cannot know (`untold`). Only where the ports look so too: from a served port to a client's.
+ */
+export type Origin = 'source' | 'picked-up' | 'untold'
+const ORIGINS: readonly Origin[] = ['source', 'picked-up', 'untold']
+
+/** Which end of a connection: who opened it, or who was called. */
+export type Side = (typeof SIDES)[number]
+
+/** An address or network: 4 or 16 bytes in network order. */
+export interface Network {
+  readonly bytes: Uint8Array
+  readonly prefix: number
+  /** The ends that matter; connections with the other end there may be told too. */
+  readonly sides: readonly Side[]
+}
+
+export interface Flow {
+  readonly family: 4 | 6
+  /** Number of the IP protocol: 6, 17 or 132. */
+  readonly protocol: number
+  readonly sourcePort: number
+  readonly destinationPort: number
+  readonly origin: Origin
+  /** 4 or 16 bytes, valid as long as the buffer. */
+  readonly source: Uint8Array
+  readonly destination: Uint8Array
+}
+
+export function flowCount(flows: Uint8Array): number {
+  return Math.floor(flows.length / FLOW_LENGTH)
+}
+
+export function flowAt(flows: Uint8Array, index: number): Flow {
+  const at = index * FLOW_LENGTH
+  const family = flows[at] === 4 ? 4 : 6
+  const width = family === 4 ? 4 : 16
+  const port = (offset: number): number => ((flows[at + offset] as number) << 8) | (flows[at + offset + 1] as number)
+  return {
+    family,
+    protocol: flows[at + 1] as number,
+    sourcePort: port(2),
+    destinationPort: port(4),
+    origin: ORIGINS[flows[at + 6] as number] ?? 'source',
+    source: flows.subarray(at + 8, at + 8 + width),
+    destination: flows.subarray(at + 24, at + 24 + width),
+  }
+}
+
+/** The single addresses of encoded networks, once for each end that matters; null where a wider network is among them. */
+export function singleEnds(encoded: Uint8Array): readonly { readonly side: Side; readonly address: Uint8Array }[] | null {
+  const found: { readonly side: Side; readonly address: Uint8Array }[] = []
+  for (let at = 0; at + NETWORK_LENGTH <= encoded.length; at += NETWORK_LENGTH) {
+    const width = encoded[at] === 4 ? 4 : 16
+    if ((encoded[at + 1] as number) < width * 8) return null
+    const address = encoded.slice(at + ADDRESS_AT, at + ADDRESS_AT + width)
+    SIDES.forEach((side, bit) => {
+      if (((encoded[at + 2] as number) & (1 << bit)) !== 0) found.push({ side, address })
+    })
+  }
+  return found
+}
+
+export function encodeNetworks(networks: readonly Network[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(networks.length * NETWORK_LENGTH)
+  networks.forEach((network, i) => {
+    const at = i * NETWORK_LENGTH
+    bytes[at] = network.bytes.length === 4 ? 4 : 6
+    bytes[at + 1] = network.prefix
+    bytes[at + 2] = SIDES.reduce((bits, side, bit) => bits | (network.sides.includes(side) ? 1 << bit : 0), 0)
+    bytes.set(network.bytes, at + ADDRESS_AT)
+  })
+  return bytes
+}
+
+/** Which addresses are asked for. Single addresses cost one lookup, however many; wider networks are tried one by one. */
+export class NetworkFilter {
+  readonly #v4 = new Set<number>()
+  /** First by the last four bytes, which differ most. */
+  readonly #v6 = new Map<number, Uint8Array[]>()
+  readonly #wide: Prefix[] = []
+
+  constructor(encoded: Uint8Array) {
+    for (let at = 0; at + NETWORK_LENGTH <= encoded.length; at += NETWORK_LENGTH) {
+      const width = encoded[at] === 4 ? 4 : 16
+      const bytes = encoded.slice(at + ADDRESS_AT, at + ADDRESS_AT + width)
+      const prefix = encoded[at + 1] as number
+      if (prefix < width * 8) this.#wide.push({ bytes, prefix })
+      else if (width === 4) this.#v4.add(word(bytes, 0))
+      else {
+        const key = word(bytes, 12)
+        const same = this.#v6.get(key)
+        if (same === undefined) this.#v6.set(key, [bytes])
+        else same.push(bytes)
+      }
+    }
+  }
+
+  /** The address of `width` bytes at `at`. */
+  has(bytes: Uint8Array, at: number, width: number): boolean {
+    if (width === 4 ? this.#v4.has(word(bytes, at)) : this.#hasV6(bytes, at)) return true
+    return this.#wide.some((network) => network.bytes.length === width && startsAlike(network, bytes, at))
+  }
+
+  #hasV6(bytes: Uint8Array, at: number): boolean {
+    for (const one of this.#v6.get(word(bytes, at + 12)) ?? []) if (startsAlike({ bytes: one, prefix: 128 }, bytes, at)) return true
+    return false
+  }
+}
+
+function word(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
+}
+
+type Prefix = Pick<Network, 'bytes' | 'prefix'>
+
+function startsAlike(network: Prefix, bytes: Uint8Array, at: number): boolean {
+  const whole = network.prefix >> 3
+  for (let i = 0; i < whole; i++) if (network.bytes[i] !== bytes[at + i]) return false
+  const rest = network.prefix & 7
+  return rest === 0 || (((network.bytes[whole] as number) ^ (bytes[at + whole] as number)) & (0xff << (8 - rest)) & 0xff) === 0
+}
+
+function originOf(bytes: Uint8Array, original: Tuple, reply: Tuple, pickedUp: boolean, width: number): Origin {
+  if (original.sourcePort >= FIRST_CLIENT_PORT || original.destinationPort < FIRST_CLIENT_PORT) return 'source'
+  if (original.destinationPort !== reply.sourcePort || original.sourcePort !== reply.destinationPort) return 'source'
+  if (!same(bytes, original.source, reply.destination, width) || !same(bytes, original.destination, reply.source, width)) return 'source'
+  if (original.protocol === UDP) return 'untold'
+  return original.protocol === TCP && pickedUp ? 'picked-up' : 'source'
+}
+
+function same(bytes: Uint8Array, one: number, other: number, width: number): boolean {
+  for (let i = 0; i < width; i++) if (bytes[one + i] !== bytes[other + i]) return false
+  return true
+}
+
+/** Collects the flows that have an end in the filter's networks. */
+export class FlowCollector {
+  readonly #filter: NetworkFilter
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(FLOW_LENGTH * 1024)
+  #length = 0
+  /** Entries seen, wanted or not. */
+  seen = 0
+
+  constructor(filter: NetworkFilter) {
+    this.#filter = filter
+  }
+
+  /** `entry` stands in `bytes`. */
+  add(bytes: Uint8Array, { original, reply, pickedUp }: Entry): void {
+    this.seen++
+    if (!WITH_PORTS.has(original.protocol)) return
+    const width = original.family === 4 ? 4 : 16
+    if (!this.#filter.has(bytes, original.source, width) && !this.#filter.has(bytes, reply.source, width)) return
+    if (this.#length === this.#bytes.length) {
+      const grown = new Uint8Array(this.#bytes.length * 2)
+      grown.set(this.#bytes)
+      this.#bytes = grown
+    }
+    this.#write(bytes, original, reply, width)
+    this.#bytes[this.#length + 6] = ORIGINS.indexOf(originOf(bytes, original, reply, pickedUp, width))
+    this.#length += FLOW_LENGTH
+  }
+
+  /** What was collected since the last call, in a buffer of its own, to be transferred. */
+  take(): Uint8Array<ArrayBuffer> {
+    const taken = this.#bytes.slice(0, this.#length)
+    this.#length = 0
+    return taken
+  }
+
+  get isEmpty(): boolean {
+    return this.#length === 0
+  }
+
+  #write(bytes: Uint8Array, original: Tuple, reply: Tuple, width: number): void {
+    const at = this.#length
+    const out = this.#bytes
+    out[at] = original.family
+    out[at + 1] = original.protocol
+    out[at + 2] = original.sourcePort >> 8
+    out[at + 3] = original.sourcePort & 0xff
+    out[at + 4] = reply.sourcePort >> 8
+    out[at + 5] = reply.sourcePort & 0xff
+    for (let i = 0; i < width; i++) {
+      out[at + 8 + i] = bytes[original.source + i] as number
+      out[at + 24 + i] = bytes[reply.source + i] as number
+    }
+  }
+}

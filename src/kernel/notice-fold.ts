@@ -1,0 +1,74 @@
+// nf_tables notifications -> one post for each commit that changed our table: whose it was, and which chains it named.
+//
+// The pure half of the worker that listens (notices-worker.ts): commits of other tables leave nothing behind, however
+// many there are, and neither does what packets change (port 0).
+// **Invariant:** a commit that named the table is posted once, at its end; a loss is posted as a doubt, never passed over.
+import { decodeMessages, type NetlinkMessage } from '../netlink/messages.ts'
+import { decodeNftables } from '../netlink/nftables.ts'
+
+export interface NoticePost {
+  readonly kind: 'commit'
+  /** Port id of the socket that asked for it. */
+  readonly port: number
+  /** `nft (process 123)` */
+  readonly by: string
+  /** Chains whose rules it changed; 'all' where they are many. */
+  readonly chains: readonly string[] | 'all'
+  /** For how many milliseconds before this post something else may have happened that was not posted yet. */
+  readonly sinceMs: number
+}
+
+export interface DoubtPost {
+  readonly kind: 'doubt'
+  readonly reason: string
+  readonly sinceMs: number
+}
+
+const MOST_CHAINS = 256
+
+export class NoticeFold {
+  readonly #family: string
+  readonly #table: string
+  readonly #post: (post: NoticePost | DoubtPost) => void
+  /** Open commits by port: the messages of one commit follow each other, but a datagram may end in between. */
+  readonly #open = new Map<number, Set<string>>()
+
+  constructor(family: string, table: string, post: (post: NoticePost | DoubtPost) => void) {
+    this.#family = family
+    this.#table = table
+    this.#post = post
+  }
+
+  /** `sinceMs`: for how long the socket may have held something that was not read yet. */
+  datagram(bytes: Uint8Array, sinceMs: number): void {
+    let messages: readonly NetlinkMessage[]
+    try {
+      messages = decodeMessages(bytes)
+      for (const message of messages) this.#message(message, sinceMs)
+    } catch (error) {
+      this.lost(error instanceof Error ? error.message : String(error), sinceMs)
+    }
+  }
+
+  lost(reason: string, sinceMs: number): void {
+    this.#open.clear()
+    this.#post({ kind: 'doubt', reason, sinceMs })
+  }
+
+  #message(message: NetlinkMessage, sinceMs: number): void {
+    const notice = decodeNftables(message)
+    if (notice === null || message.port === 0) return
+    if (notice.kind === 'change') {
+      if (notice.family !== this.#family || notice.table !== this.#table) return
+      const chains = this.#open.get(message.port) ?? new Set()
+      if (notice.chain !== null) chains.add(notice.chain)
+      this.#open.set(message.port, chains)
+      return
+    }
+    const chains = this.#open.get(message.port)
+    if (chains === undefined) return
+    this.#open.delete(message.port)
+    const by = `${notice.process === '' ? 'a program' : notice.process} (process ${notice.id})`
+    this.#post({ kind: 'commit', port: message.port, by, chains: chains.size > MOST_CHAINS ? 'all' : [...chains], sinceMs })
+  }
+}

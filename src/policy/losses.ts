@@ -1,0 +1,51 @@
+// What changed in the plan -> the local pods that may have lost an allowance, and in which direction.
+//
+// **Invariant:** a pod too many costs time, a pod too few leaves a connection open that is no longer allowed: whatever
+// could take something away counts. A pod that is open in a direction has lost nothing there.
+import type { PodUid } from '../model/objects.ts'
+import { DIRECTIONS, type Direction } from '../model/policy.ts'
+import type { PlanDelta, ProfileId, SetId } from './plan.ts'
+import type { PolicyPlan } from './step.ts'
+
+export interface Losses {
+  readonly pods: ReadonlyMap<PodUid, ReadonlySet<Direction>>
+  /** Nothing that is said by policies or peers changed at all: nothing came back either. */
+  readonly nothing: boolean
+}
+
+/** `plan` after the step that told `delta`. */
+export function lossesOf(delta: PlanDelta, plan: PolicyPlan): Losses {
+  const nothing = delta.profiles.size + delta.attachments.size + delta.members.size + delta.unions.size === 0
+  const pods = new Map<PodUid, Set<Direction>>()
+  if (nothing) return { pods, nothing }
+  const lose = (uid: PodUid, direction: Direction): void => {
+    const before = pods.get(uid)
+    if (before === undefined) pods.set(uid, new Set([direction]))
+    else before.add(direction)
+  }
+  for (const [uid, { before, after }] of delta.attachments) {
+    const moved = JSON.stringify(before?.by) !== JSON.stringify(after?.by)
+    for (const direction of DIRECTIONS) {
+      if (after !== null && after[direction] !== 'open' && (moved || after[direction] !== before?.[direction])) lose(uid, direction)
+      // Several pods behind one interface lose everything, also those that were there before.
+      for (const { interface: name } of after?.by ?? []) if (plan.behind(name).size > 1) for (const other of plan.behind(name)) lose(other, direction)
+    }
+  }
+  const profiles = changedProfiles(delta, plan)
+  if (profiles.size === 0) return { pods, nothing }
+  for (const [uid, { attachment }] of plan.locals) {
+    for (const direction of DIRECTIONS) if (profiles.has(attachment[direction])) lose(uid, direction)
+  }
+  return { pods, nothing }
+}
+
+/** Those that say something else now, and those that read a set from which a member went. */
+function changedProfiles(delta: PlanDelta, plan: PolicyPlan): ReadonlySet<ProfileId> {
+  const profiles = new Set<ProfileId>()
+  for (const [id, { before, after }] of delta.profiles) if (before !== null && after !== null) profiles.add(id)
+  const sets = new Set<SetId>()
+  for (const [id, { removed }] of delta.members) if (removed.length > 0) sets.add(id)
+  for (const changes of delta.unions.values()) for (const { source, removed } of changes) if (removed.length > 0) sets.add(source)
+  for (const id of plan.profiles.reading(sets)) profiles.add(id)
+  return profiles
+}

@@ -1,0 +1,201 @@
+// The cutter between a plan, a dump and the kernel, with the fake kernel: what it puts in, takes out, and tries again.
+import assert from 'node:assert/strict'
+import { Cutter, type CutReport } from '../../../src/agent/cutter.ts'
+import type { Conntrack, DumpEnd } from '../../../src/kernel/conntrack.ts'
+import { FLOW_LENGTH, type Network } from '../../../src/kernel/conntrack-flows.ts'
+import { systemClock } from '../../../src/lib/clock.ts'
+import type { Problem } from '../../../src/lib/problem.ts'
+import type { Transaction } from '../../../src/nft/objects.ts'
+import { diff } from '../../../src/nft/diff.ts'
+import { emptyTable, everything, type TableState } from '../../../src/nft/state.ts'
+import { TABLE } from '../../../src/ruleset/skeleton.ts'
+import { Turns } from '../../../src/agent/turn.ts'
+import { hostInterface, namespace, pod, policy } from '../../support/builders.ts'
+import { remove, syncAll, upsert } from '../../support/cluster-feed.ts'
+import { FakeKernel } from '../../support/fake-kernel.ts'
+
+const SERVER = '10.1.0.1'
+const CLIENT = '10.2.0.2'
+const DENY = policy({ namespace: 'shop', name: 'deny', pods: 'app=web', ingress: [] })
+
+/** What a dump says, written by hand. */
+class MadeUpConntrack implements Conntrack {
+  flows: Uint8Array[] = []
+  ends: DumpEnd[] = []
+  readonly asked: (readonly Network[])[] = []
+
+  async dump(networks: readonly Network[], onFlows: (flows: Uint8Array) => void): Promise<DumpEnd> {
+    this.asked.push(networks)
+    for (const flows of this.flows) onFlows(flows)
+    return this.ends.shift() ?? { kind: 'done', seen: this.flows.length }
+  }
+
+  async close(): Promise<void> {}
+}
+
+function flow(from: string, to: string, sourcePort: number, port: number): Uint8Array {
+  const record = new Uint8Array(FLOW_LENGTH)
+  record.set([4, 17, sourcePort >> 8, sourcePort & 255, port >> 8, port & 255])
+  record.set(from.split('.').map(Number), 8)
+  record.set(to.split('.').map(Number), 24)
+  return record
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (const end = Date.now() + 3_000; !holds(); ) {
+    assert.ok(Date.now() < end, 'it did not come about in time')
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
+
+class World {
+  readonly kernel = new FakeKernel()
+  readonly conntrack = new MadeUpConntrack()
+  readonly reports: CutReport[] = []
+  readonly turns: Turns
+  readonly cutter: Cutter
+  problems: readonly Problem[] = []
+
+  constructor() {
+    this.turns = new Turns({
+      clock: systemClock,
+      onWork: () => undefined,
+      onPlanned: (revision, delta) => this.cutter.planned(revision, delta),
+      step: { isLocal: (p) => p.node === 'n1', nodeName: 'n1', podInterfaces: [], sourcePrefixNamespaces: [] },
+      skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [] },
+    })
+    this.cutter = new Cutter({
+      planSettled: () => Promise.resolve(),
+      kernel: this.kernel,
+      conntrack: this.conntrack,
+      clock: systemClock,
+      turns: this.turns,
+      nodeEgress: 'allow',
+      onCut: (report) => this.reports.push(report),
+      onProblems: (problems) => (this.problems = problems),
+    })
+    upsert(this.turns.inbox, 'namespace', namespace({ name: 'shop' }))
+    upsert(this.turns.inbox, 'pod', pod({ namespace: 'shop', name: 'web', labels: { app: 'web' }, node: 'n1', addresses: [SERVER] }))
+    upsert(this.turns.inbox, 'interface', hostInterface({ name: 'veth1', hostRoutes: [SERVER] }), hostInterface({ index: 11, name: 'eth0', kind: '', addresses: ['192.168.0.1'] }))
+    syncAll(this.turns.inbox)
+  }
+
+  /** A turn that the kernel holds at once; the cutter knows. */
+  async turn(): Promise<void> {
+    const { revision } = this.turns.run() ?? { revision: 0 }
+    const wanted = this.turns.translator.wanted.state
+    const applied = this.kernel.state(TABLE)
+    for (let state: TableState | null = applied; ; ) {
+      const transaction: Transaction | null = diff(TABLE, state, wanted, everything(state, wanted), () => [])
+      if (transaction === null) break
+      assert.equal((await this.kernel.commit(transaction)).kind, 'acknowledged')
+      state = this.kernel.state(TABLE) ?? emptyTable()
+    }
+    this.cutter.held(revision)
+  }
+
+  get cut(): readonly string[] {
+    return [...(this.kernel.state(TABLE)?.sets.get('cut-flows-v4')?.elements.keys() ?? [])]
+  }
+}
+
+describe('cutter', () => {
+  const elements = [`${CLIENT} . ${SERVER} . udp . 4000 . 53`]
+  async function started(): Promise<World> {
+    const world = new World()
+    world.cutter.read(null)
+    await world.turn()
+    await until(() => world.conntrack.asked.length === 1)
+    world.conntrack.flows = [flow(CLIENT, SERVER, 4000, 53), flow(SERVER, CLIENT, 5000, 80), flow('192.168.0.1', SERVER, 4001, 53), flow('10.9.9.9', '10.9.9.8', 1, 2)]
+    return world
+  }
+  async function denied(): Promise<World> {
+    const world = await started()
+    upsert(world.turns.inbox, 'policy', DENY)
+    await world.turn()
+    await until(() => world.cut.length > 0)
+    return world
+  }
+
+  it('rules 58, 78, 79: cuts what is no longer allowed: not what the pod opened, nor the node', async () => {
+    const world = await denied()
+    assert.deepEqual(world.cut, elements)
+    assert.deepEqual(world.reports.map(({ cut, judged }) => ({ cut, judged })), [{ cut: 1, judged: 4 }])
+    assert.deepEqual(world.conntrack.asked.at(-1)?.map(({ bytes, prefix, sides }) => [[...bytes], prefix, sides]), [[[10, 1, 0, 1], 32, ['server', 'client']]])
+    await world.cutter.close()
+  })
+  it('rules 72, 83: an entry that a server\'s packet may have made is of its client, one that conntrack saw begin is not', async () => {
+    const world = await started()
+    const marked = (origin: number, port: number) => {
+      const record = flow(SERVER, CLIENT, 53, port)
+      record[6] = origin
+      return record
+    }
+    world.conntrack.flows = [marked(0, 40_000), marked(1, 40_001), marked(2, 40_002)]
+    upsert(world.turns.inbox, 'policy', DENY)
+    await world.turn()
+    await until(() => world.cut.length > 1)
+    assert.deepEqual(world.cut, [40_001, 40_002].map((port) => `${CLIENT} . ${SERVER} . udp . ${port} . 53`))
+    await world.cutter.close()
+  })
+  it('rule 81: takes it out when it is allowed again, without a dump', async () => {
+    const world = await denied()
+    const { length } = world.conntrack.asked
+    remove(world.turns.inbox, 'policy', DENY)
+    await world.turn()
+    await until(() => world.cut.length === 0)
+    assert.equal(world.conntrack.asked.length, length)
+    assert.equal(world.cutter.size, 0)
+    await world.cutter.close()
+  })
+  it('an element that has expired refuses nothing', async () => {
+    const world = await denied()
+    world.kernel.foreign(TABLE, (state) => state.sets.get('cut-flows-v4')?.elements.clear())
+    remove(world.turns.inbox, 'policy', DENY)
+    await world.turn()
+    await until(() => world.cutter.size === 0)
+    assert.deepEqual(world.problems, [])
+    await world.cutter.close()
+  })
+  it('rule 101: what was in the sets at the start stays where it is not allowed, and goes where it is', async () => {
+    const world = await denied()
+    const other = `${SERVER} . ${CLIENT} . tcp . 5000 . 80`
+    world.kernel.foreign(TABLE, (state) => state.sets.get('cut-flows-v4')?.elements.set(other, { key: other }))
+    world.cutter.read(world.kernel.state(TABLE))
+    world.conntrack.flows = []
+    world.cutter.held(world.turns.revision)
+    await until(() => world.cut.length === 1)
+    assert.deepEqual(world.cut, elements)
+    await world.cutter.close()
+  })
+  it('a dump that failed and a commit that was lost are tried again, and told until it succeeds', async () => {
+    const world = await started()
+    world.conntrack.ends = [{ kind: 'failed', message: 'no worker' }]
+    world.conntrack.flows = []
+    upsert(world.turns.inbox, 'policy', DENY)
+    await world.turn()
+    await until(() => world.problems.length === 1)
+    assert.match(world.problems[0]?.message ?? '', /no worker.*tried again/)
+    world.conntrack.flows = [flow(CLIENT, SERVER, 4000, 53)]
+    world.kernel.loseNextAnswer('dropped')
+    await until(() => world.cut.length === 1)
+    await until(() => world.problems.length === 0)
+    assert.deepEqual(world.cut, elements)
+    await world.cutter.close()
+  })
+  it('what comes during a round waits for the next, and changes of others dump nothing', async () => {
+    const world = await started()
+    const { length } = world.conntrack.asked
+    upsert(world.turns.inbox, 'pod', pod({ namespace: 'shop', name: 'far', labels: {}, node: 'n2', addresses: ['10.2.0.9'] }))
+    await world.turn()
+    upsert(world.turns.inbox, 'policy', DENY)
+    await world.turn()
+    upsert(world.turns.inbox, 'policy', policy({ namespace: 'shop', name: 'out', pods: 'app=web', egress: [] }))
+    await world.turn()
+    await until(() => world.cut.length === 2)
+    assert.deepEqual(world.cut, [...elements, `${SERVER} . ${CLIENT} . udp . 5000 . 80`])
+    assert.equal(world.conntrack.asked.length, length + 2)
+    await world.cutter.close()
+  })
+})
+
