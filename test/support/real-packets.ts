@@ -15,7 +15,7 @@ const TCP = 6
 const UDP = 17
 const ICMPV6 = 58
 
-interface Ends {
+export interface Ends {
   readonly from: string
   readonly to: string
 }
@@ -48,13 +48,23 @@ export function udpPacket(ends: Ends, { source, destination }: Ports, size = 8):
   return ipPacket(ends, UDP, udp)
 }
 
-/** Without options or payload. */
-export function tcpPacket(ends: Ends, { source, destination }: Ports, flags: 'syn' | 'ack', sequence = 1000): Packet {
-  const tcp = Buffer.alloc(20)
+const FLAGS = { none: 0, fin: 1, syn: 2, rst: 4, ack: 16, 'syn ack': 18, 'fin ack': 17, 'push ack': 24 } as const
+export type TcpFlags = keyof typeof FLAGS
+
+export interface TcpMore {
+  readonly acknowledges?: number
+  /** Bytes of payload. */
+  readonly size?: number
+}
+
+/** Without options. */
+export function tcpPacket(ends: Ends, { source, destination }: Ports, flags: TcpFlags, sequence = 1000, { acknowledges = 0, size = 0 }: TcpMore = {}): Packet {
+  const tcp = Buffer.alloc(20 + size)
   tcp.writeUInt16BE(source, 0)
   tcp.writeUInt16BE(destination, 2)
   tcp.writeUInt32BE(sequence, 4)
-  tcp.writeUInt16BE(0x5000 | (flags === 'syn' ? 2 : 16), 12)
+  tcp.writeUInt32BE(acknowledges, 8)
+  tcp.writeUInt16BE(0x5000 | FLAGS[flags], 12)
   tcp.writeUInt16BE(0xffff, 14)
   tcp.writeUInt16BE(withPseudoHeader(ends, TCP, tcp), 16)
   return ipPacket(ends, TCP, tcp)
@@ -75,6 +85,30 @@ export function neighbourSolicitation(ends: Ends, target: string, hopLimit: numb
 export function unreachable(ends: Ends, about: Packet): Packet {
   const [type, code] = ends.from.includes(':') ? [1, 4] : [3, 3]
   return icmpPacket(ends, type, code, Buffer.concat([Buffer.alloc(4), about.bytes.subarray(0, 64)]))
+}
+
+/** Fragmentation needed, or packet too big, about `about`: 1,280 bytes are the most. */
+export function tooBig(ends: Ends, about: Packet): Packet {
+  const [type, code] = ends.from.includes(':') ? [2, 0] : [3, 4]
+  return icmpPacket(ends, type, code, Buffer.concat([Buffer.from([0, 0, 1280 >> 8, 1280 & 255]), about.bytes.subarray(0, 64)]))
+}
+
+/** Unasked: `target` is at `mac`, override. */
+export function neighbourAdvertisement(ends: Ends, target: string, mac: string): Packet {
+  const packet = icmpPacket(ends, 136, 0, Buffer.concat([Buffer.from([0x20, 0, 0, 0]), addressBytes(target), Buffer.from([2, 1]), macBytes(mac)]))
+  packet.bytes[7] = 255
+  return packet
+}
+
+/** Gratuitous ARP out of the interface `index`: `address` is at `mac`. */
+export function arpReply(index: number, address: string, mac: string): Packet {
+  const [hardware, protocol] = [macBytes(mac), addressBytes(address)]
+  const head = Buffer.concat([Buffer.alloc(6, 0xff), hardware, Buffer.from([8, 6, 0, 1, 8, 0, 6, 4, 0, 2])])
+  return { destination: `dev:${index}`, bytes: Buffer.concat([head, hardware, protocol, Buffer.alloc(6, 0xff), protocol]) }
+}
+
+function macBytes(mac: string): Buffer {
+  return Buffer.from(mac.replaceAll(':', ''), 'hex')
 }
 
 function icmpPacket(ends: Ends, type: number, code: number, rest: Buffer): Packet {

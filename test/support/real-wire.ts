@@ -15,7 +15,7 @@ const SILENCE_MS = 60
 
 export function forge(cluster: RealCluster, from: string, ...packets: readonly Packet[]): void {
   const list = packets.map(({ destination, bytes }) => [destination, bytes.toString('hex')])
-  cluster.run(from, [process.execPath, FORGE, JSON.stringify(list)])
+  cluster.run(from, [process.execPath, FORGE], { input: JSON.stringify(list) })
 }
 
 /** Counts what comes into the namespace of `where`, by nft matches: `{ gre: 'meta l4proto 47' }`. */
