@@ -118,6 +118,45 @@ function icmpPacket(ends: Ends, type: number, code: number, rest: Buffer): Packe
   return ipPacket(ends, six ? ICMPV6 : ICMP, icmp)
 }
 
+const EXTENSIONS = { 'hop-by-hop': 0, routing: 43, destination: 60 } as const
+export type ExtensionHeader = keyof typeof EXTENSIONS
+const FRAGMENT = 44
+
+/** An IPv6 packet with these headers in front of its payload: padding, or a routing header with no segments left. */
+export function withHeaders({ destination, bytes }: Packet, headers: readonly ExtensionHeader[]): Packet {
+  const numbers = [...headers.map((one) => EXTENSIONS[one]), bytes[6] as number]
+  const added = headers.map((one, index) => Buffer.from([numbers[index + 1] as number, 0, ...(one === 'routing' ? [4, 0, 0, 0, 0, 0] : [1, 4, 0, 0, 0, 0])]))
+  const whole = Buffer.concat([bytes.subarray(0, 40), ...added, bytes.subarray(40)])
+  whole.writeUInt16BE(whole.length - 40, 4)
+  whole[6] = numbers[0] as number
+  return { destination, bytes: whole }
+}
+
+/** Cut behind these offsets of its payload, multiples of eight; IPv6: hop-by-hop and all other headers are cut with it. */
+export function fragments({ destination, bytes }: Packet, cuts: readonly number[], id: number): readonly Packet[] {
+  const six = bytes[0] === 0x60
+  const [head, payload] = [bytes.subarray(0, six ? 40 : 20), bytes.subarray(six ? 40 : 20)]
+  const starts = [0, ...cuts]
+  return starts.map((start, index) => {
+    const end = starts[index + 1] ?? payload.length
+    const place = six ? start | (end < payload.length ? 1 : 0) : (start >> 3) | (end < payload.length ? 0x2000 : 0)
+    const piece = payload.subarray(start, end)
+    const header = Buffer.from(head)
+    if (six) {
+      const extension = Buffer.from([head[6] as number, 0, place >> 8, place & 255, 0, 0, id >> 8, id & 255])
+      header[6] = FRAGMENT
+      header.writeUInt16BE(piece.length + 8, 4)
+      return { destination, bytes: Buffer.concat([header, extension, piece]) }
+    }
+    header.writeUInt16BE(20 + piece.length, 2)
+    header.writeUInt16BE(id, 4)
+    header.writeUInt16BE(place, 6)
+    header.writeUInt16BE(0, 10)
+    header.writeUInt16BE(checksum([header]), 10)
+    return { destination, bytes: Buffer.concat([header, piece]) }
+  })
+}
+
 function withPseudoHeader({ from, to }: Ends, protocol: number, payload: Buffer): number {
   const tail = Buffer.alloc(8)
   tail.writeUInt32BE(payload.length, 0)
