@@ -1,7 +1,7 @@
 // (applied, wanted, dirty names) -> the next transaction on the way from one to the other, or null at the end of it.
 //
 //   stage    what is new and no packet can reach yet: a set with intervals answers "no match" inside its own transaction
-//   switch   what packets see: elements, rules, base chains
+//   switch   what packets see: elements, rules, base chains; in several transactions where rules change (in-turn.ts)
 //   sweep    what nothing names any more
 //
 // The caller commits, applies what was acknowledged, and asks again with the same dirty names until the answer is null.
@@ -9,6 +9,7 @@
 import type { Chain, Element, Operation, Owner, Table, Transaction } from './objects.ts'
 import { emptyTable, everything, isKernels, type Dirty, type SetState, type TableState } from './state.ts'
 import { added, addedSet, type OwnersOf } from './operations.ts'
+import { inTurn, namesIn } from './in-turn.ts'
 import { redefine, redefinedSets } from './redefine.ts'
 import { sweep } from './sweep.ts'
 import { sameHook, sameRules } from './types.ts'
@@ -33,7 +34,7 @@ export function diff(table: Table, applied: TableState | null, wanted: TableStat
   // After an upgrade only: what is new may name what is redefined, so all of it goes in one transaction.
   if (redefined.size > 0) return next('switch', [...counters, ...redefine(redefined, applied, wanted, owners), ...structure, ...switched])
   if (structure.length > 0) return next('stage', [...counters, ...structure])
-  return next('switch', [...counters, ...switched]) ?? next('sweep', sweep(applied, wanted, dirty, owners))
+  return next('switch', [...counters, ...inTurn(applied, wanted, switched)]) ?? next('sweep', sweep(applied, wanted, dirty, owners))
 }
 
 /**
@@ -142,6 +143,5 @@ function changedChain(table: Table, from: Chain | undefined, to: Chain, owners: 
 
 function namesAny(rule: string, names: ReadonlySet<string>): boolean {
   if (names.size === 0) return false
-  for (const [, name] of rule.matchAll(/@([A-Za-z0-9/_.-]+)/g)) if (names.has(name as string)) return true
-  return false
+  return namesIn(rule).some((name) => names.has(name))
 }

@@ -4,6 +4,7 @@
 // and port of the pods that have it (rules 36, 37: no cross product).
 // **Invariant:** what cannot match is left out, and an empty list never turns into 'all' (rules 23, 39).
 import type { Policy, PolicyRule, Direction, Peer } from '../model/policy.ts'
+import { shortHash } from '../lib/hash.ts'
 import { EVERYTHING } from '../model/labels.ts'
 import { podSelector, type PodSelector } from '../model/selector.ts'
 import type { Protocol } from '../model/objects.ts'
@@ -89,6 +90,24 @@ export function pairsSet(selector: PodSelector, protocol: Protocol, port: string
 
 /** One set for all ipBlocks of a rule: they are ORed, and each except has been subtracted from its own block (rules 46-48). */
 function cidrSet(policy: Policy, direction: Direction, rule: PolicyRule): PeerSet {
-  const place = { policy: policy.uid, namespace: policy.namespace, name: policy.name, direction, rule: rule.index }
-  return Object.freeze({ kind: 'cidrs', id: `cidrs ${policy.uid}/${direction}/${rule.index}`, place })
+  const place = { policy: policy.uid, namespace: policy.namespace, name: policy.name, direction, rule: rule.index, shape: shapeOf(policy, direction) }
+  return Object.freeze({ kind: 'cidrs', id: `cidrs ${policy.uid}/${direction}/${rule.index}/${place.shape}`, place })
+}
+
+const SHAPES = new WeakMap<Policy, Map<Direction, string>>()
+
+/**
+ * What the rules say beside their CIDRs. Where that changes, rules change: their CIDRs go into new sets, staged, so that no
+ * packet sees the one rule's text with the other's content. Where it does not, only elements change, in place.
+ */
+function shapeOf(policy: Policy, direction: Direction): string {
+  const known = SHAPES.get(policy) ?? new Map<Direction, string>()
+  SHAPES.set(policy, known)
+  const shape = known.get(direction) ?? shortHash(JSON.stringify(policy[direction].map(({ index, peers, ports }) => [index, peersShape(peers), ports])), 8)
+  known.set(direction, shape)
+  return shape
+}
+
+function peersShape(peers: PolicyRule['peers']): unknown {
+  return peers === 'all' ? peers : [...new Set(peers.map((peer) => (peer.kind === 'pods' ? peer.selector.id : '')))]
 }

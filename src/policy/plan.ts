@@ -74,6 +74,8 @@ export interface Place {
   readonly name: string
   readonly direction: Direction
   readonly rule: number
+  /** Of the policy's rules in that direction, their CIDRs left out. */
+  readonly shape: string
 }
 
 /** One member: an address, a range, or an (address, protocol, port). `pods` sets hold addresses, `cidrs` and `union` ranges. */

@@ -73,8 +73,8 @@ function peerSetBase(set: PeerSet): string {
     case 'pairs':
       return `port-${safe(set.port)}-${set.protocol.toLowerCase()}/${shortHash(set.selector.id, 16)}`
     case 'cidrs': {
-      const { namespace, name, direction, rule, policy } = set.place
-      return fitted(`cidrs/${safe(namespace)}/${safe(name)}`, `/${direction}/${rule}/${shortHash(policy, 8)}`)
+      const { namespace, name, direction, rule, policy, shape } = set.place
+      return fitted(`cidrs/${safe(namespace)}/${safe(name)}`, `/${direction}/${rule}/${shortHash(`${policy} ${shape}`, 8)}`)
     }
     case 'union':
       return `any-of/${set.profile}/${set.ports}/${set.holds}`

@@ -74,6 +74,26 @@ describe('diff', () => {
     assert.deepEqual(applied, wanted)
   })
 
+  it('rule 91: what changed rules may need comes before them, what the old ones need goes after them', () => {
+    const applied = table({ 'set s': ['10.0.0.1', '10.0.0.9'], 'set t': ['10.0.0.2'], 'chain c': ['ip saddr @s accept'], 'base b': ['ip saddr @t jump c'] })
+    const wanted = table({ 'set s': ['10.0.0.3', '10.0.0.9'], 'set t': ['10.0.0.4'], 'chain c': ['ip saddr @s tcp dport 80 accept'], 'base b': ['ip saddr @t jump c'] })
+    assert.deepEqual(way(applied, wanted), [
+      ['switch', 'add-elements s: 10.0.0.3'],
+      ['switch', 'delete-elements t: 10.0.0.2', 'add-elements t: 10.0.0.4', 'rewrite c: ip saddr @s tcp dport 80 accept'],
+      ['switch', 'delete-elements s: 10.0.0.1'],
+    ])
+    assert.deepEqual(applied, wanted)
+  })
+
+  it('rule 91: intervals that come and go in one set stay together, and so does a key whose value changes', () => {
+    const applied = table({ 'intervals s': ['10.0.0.0-10.0.0.9'], 'map m': { '"a"': 'accept', '"b"': 'drop' }, 'chain c': ['ip saddr @s iifname vmap @m'] })
+    const wanted = table({ 'intervals s': ['10.0.0.0-10.0.0.7'], 'map m': { '"a"': 'drop' }, 'chain c': ['ip saddr @s drop'] })
+    assert.deepEqual(way(applied, wanted), [
+      ['switch', 'delete-elements s: 10.0.0.0-10.0.0.9', 'add-elements s: 10.0.0.0-10.0.0.7', 'delete-elements m: "a" = accept', 'add-elements m: "a" = drop', 'rewrite c: ip saddr @s drop'],
+      ['switch', 'delete-elements m: "b" = drop'],
+    ])
+  })
+
   it('changes elements of what is there in one switch: deletes first, a changed value as both', () => {
     const applied = table({ 'intervals s': ['10.0.0.0-10.0.0.255', '10.1.0.0'], 'map m': { '"a"': 'accept', '"b"': 'drop' } })
     const wanted = table({ 'intervals s': ['10.0.0.0-10.0.0.9', '10.1.0.0'], 'map m': { '"a"': 'drop', '"b"': 'drop' } })
