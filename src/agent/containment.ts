@@ -94,7 +94,8 @@ export class Containment {
     if (first !== undefined && first.kind !== 'acknowledged') return first.kind === 'unknown' ? first : { kind: 'nobody' }
     let taken = 0
     let refused = suspects.length
-    let wasJudged = suspects.length === 1
+    // The refusal itself does not count: its cause may have been none of them, and be over.
+    let wasJudged = false
     while (refused - taken > 1 || !wasJudged) {
       const count = refused - taken > 1 ? (taken + refused) >> 1 : refused
       const outcome = await judged(count)

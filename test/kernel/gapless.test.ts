@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { RealCluster } from '../support/real-cluster.ts'
+import { randomFrom, type Random } from '../support/random.ts'
 import { ingress, realPod, type PlainObject } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
 
@@ -22,20 +23,6 @@ const PORT = 7000
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
 const WEB = realPod('shop/web', 'n1', 3, { app: 'web' })
-
-type Random = () => number
-
-/** mulberry32: enough to vary edits, and the same for a seed. */
-function randomOf(seed: number): Random {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** Always allows shop/near and never shop/web; everything around them changes. */
 function edit(random: Random): PlainObject {
@@ -103,7 +90,7 @@ chain after { type filter hook postrouting priority 500; ${rules('out')}; }
 
   /** Runs `change` so often, and until so many packets have passed, while both flows run; then says what they came to. */
   async function holds(rate: number, times: number, change: (index: number) => Promise<void>): Promise<void> {
-    await lab.policies(edit(randomOf(1)))
+    await lab.policies(edit(randomFrom(1)))
     watch()
     flood('shop/near', rate)
     flood('shop/web', rate / 10)
@@ -122,12 +109,12 @@ chain after { type filter hook postrouting priority 500; ${rules('out')}; }
   }
 
   it(`rule 91: 0 missed, 0 leaked while an ipBlock policy is edited ${EDITS} times`, async () => {
-    const random = randomOf(SEED)
+    const random = randomFrom(SEED)
     await holds(40_000, EDITS, () => lab.policies(edit(random)))
   })
 
   it(`rules 101, 102, 103: 0 missed, 0 leaked over ${RESTARTS} restarts, every other one by SIGKILL amid an edit`, async () => {
-    const random = randomOf(SEED + 1)
+    const random = randomFrom(SEED + 1)
     await holds(12_000, RESTARTS, async (index) => {
       const isKill = index % 2 === 1
       if (isKill) {

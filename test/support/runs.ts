@@ -2,7 +2,7 @@
 //
 // **Invariant:** the seed is always printed, so that any failure can be had again.
 
-const SEED = Number(process.env['PICKET_PROPERTY_SEED'] ?? Date.now() % 0x7fffffff)
+export const SEED = Number(process.env['PICKET_PROPERTY_SEED'] ?? Date.now() % 0x7fffffff)
 
 /** For fc.assert: `usual` runs, or what PICKET_PROPERTY_RUNS or the test command's `--runs` says. */
 export function runs(usual: number): { readonly numRuns: number; readonly seed: number; readonly endOnFailure: boolean } {

@@ -38,12 +38,14 @@ export function walkTale(told: Tale, node: string, flush: Flush, salt: number, e
   return { checks, commits: pipeline.commits.length }
 }
 
-function checkCommits(commits: readonly string[], moments: readonly Moment[], node: string, salt: number, every: number): number {
+/** `mayClose`: what a quarantine may have closed meanwhile. */
+export function checkCommits(commits: readonly string[], moments: readonly Moment[], node: string, salt: number, every: number, mayClose: (probe: Probe, moment: Moment) => boolean = () => false): number {
   if (commits.length === 0) return 0
   const newest = moments.at(-1) as Moment
   const probes = probesOf(newest.cluster, node, salt, every).flatMap((probe) => {
     const allowed = allowedVerdicts(probe, moments, node)
-    return allowed === null ? [] : [{ probe, allowed }]
+    if (allowed === null) return []
+    return [{ probe, allowed: mayClose(probe, newest) ? new Set([...allowed, 'drop']) : allowed }]
   })
   for (const [number, text] of commits.entries()) {
     const tracer = new Tracer(text)

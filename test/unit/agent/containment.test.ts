@@ -7,6 +7,7 @@ import { AgentWorld } from '../../support/agent-world.ts'
 import { hostInterface, ipBlock, namespace, pod, policy, port } from '../../support/builders.ts'
 import { remove, upsert } from '../../support/cluster-feed.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
+import { FaultyKernel } from '../../support/faulty-kernel.ts'
 import { FakeKernel } from '../../support/fake-kernel.ts'
 
 const COUNT = 64
@@ -119,6 +120,21 @@ describe('containment', () => {
     const state = kernel.state(TABLE)
     for (const set of ['pod-interfaces', 'known-interfaces', 'ingress-by-interface']) assert.equal(state?.sets.get(set)?.elements.has('"veth15"'), false, set)
     assert.equal(state?.sets.get('pod-interfaces')?.elements.size, COUNT - 1)
+    await world.close()
+  })
+
+  it('blames nobody for a refusal that does not come again, not even the only one whose change it was', async () => {
+    const [kernel, clock] = [new FaultyKernel(), new FakeClock()]
+    const world = await started(kernel, clock, all)
+    kernel.plan('refused')
+    upsert(world.turns.inbox, 'policy', one(3, { generation: 2, ingress: [{ ports: [port(7003)], peers: [ipBlock('10.9.0.0/16')] }] }))
+    world.turn()
+    await settled()
+    assert.ok(kernel.struck)
+    assert.deepEqual(quarantined(world), [])
+    await clock.advance(1_000)
+    assert.deepEqual(world.problems, [])
+    assert.match(kernel.text(TABLE), /tcp \. 7003/)
     await world.close()
   })
 
