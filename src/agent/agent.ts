@@ -82,6 +82,7 @@ class Agent implements RunningAgent {
         isLocal: (pod) => pod.node === config.nodeName,
         nodeName: config.nodeName,
         podInterfaces: config.podInterfaces,
+        podAttachment: config.podAttachment,
         sourcePrefixNamespaces: config.sourcePrefixNamespaces,
       },
       skeleton: config,

@@ -4,7 +4,7 @@
 // **Invariant:** what changes() told so far, taken together, equals the rows of the present state, and a row is told
 // only if it differs from what was told of it before. An event costs what it concerns, not what there is.
 import type { SourceEventOf } from '../model/changes.ts'
-import type { Address } from '../model/ip.ts'
+import { parseCidr, type Address, type Cidr } from '../model/ip.ts'
 import type { HostInterface } from '../model/objects.ts'
 import type { InterfaceAddress, Link, RouteEvent } from '../netlink/route.ts'
 import { addressOf, hexOf, isLinkLocalOrMulticast } from './addresses.ts'
@@ -18,7 +18,7 @@ export type InterfaceEvent = SourceEventOf<'interface'>
 interface Known {
   link: Link | null
   /** Each address that the kernel keeps (an address may be there with several prefixes) -> its text; null for link-local ones. */
-  readonly held: Map<string, { readonly family: 4 | 6; readonly bytes: string; readonly text: Address | null }>
+  readonly held: Map<string, { readonly family: 4 | 6; readonly bytes: string; readonly text: Address | null; readonly prefix: number }>
   ipv4Addresses: number
   /** Its own addresses -> with how many prefixes each is there. */
   readonly own: Map<Address, number>
@@ -126,7 +126,7 @@ export class InterfaceFold {
     if (known.held.has(key)) return
     const bytes = hexOf(address.address)
     const text = isLinkLocalOrMulticast(address.address, address.address.length * 8) ? null : addressOf(address.address)
-    known.held.set(key, { family: address.family, bytes, text })
+    known.held.set(key, { family: address.family, bytes, text, prefix: address.prefix })
     if (address.family === 4) {
       known.ipv4Addresses++
       count(this.#holders, bytes, 1)
@@ -185,8 +185,16 @@ export class InterfaceFold {
     if (known === undefined || known.link === null) return null
     const { name, kind, master } = known.link
     const hasWiderRoutes = known.widerRoutes > 0
-    return Object.freeze({ index, name, kind, master, addresses: known.addresses.list(), hostRoutes: known.shown.list(), hasWiderRoutes })
+    const networks = kind === 'bridge' ? networksOf(known) : NO_NETWORKS
+    return Object.freeze({ index, name, kind, master, addresses: known.addresses.list(), hostRoutes: known.shown.list(), hasWiderRoutes, networks, behind: null })
   }
+}
+
+const NO_NETWORKS: readonly Cidr[] = Object.freeze([])
+
+function networksOf({ held }: Known): readonly Cidr[] {
+  const texts = new Set([...held.values()].flatMap(({ text, prefix }) => (text === null ? [] : [`${text}/${prefix}`])))
+  return Object.freeze([...texts].sort().flatMap((text) => parseCidr(text) ?? []))
 }
 
 function nothingKnown(): Known {
@@ -223,6 +231,9 @@ function sameRow(a: HostInterface, b: HostInterface): boolean {
     a.master === b.master &&
     a.hasWiderRoutes === b.hasWiderRoutes &&
     sameList(a.addresses, b.addresses) &&
-    sameList(a.hostRoutes, b.hostRoutes)
+    sameList(a.hostRoutes, b.hostRoutes) &&
+    sameList(a.networks.map((n) => n.text), b.networks.map((n) => n.text)) &&
+    a.behind?.mac === b.behind?.mac &&
+    sameList(a.behind?.addresses ?? [], b.behind?.addresses ?? [])
   )
 }

@@ -16,7 +16,7 @@ class Harness {
   readonly store = new Store()
   readonly plan: PolicyPlan
   constructor(options: Partial<StepOptions> = {}) {
-    this.plan = new PolicyPlan({ isLocal: (p) => p.node === 'n1', nodeName: 'n1', podInterfaces: [], sourcePrefixNamespaces: [], ...options })
+    this.plan = new PolicyPlan({ isLocal: (p) => p.node === 'n1', nodeName: 'n1', podInterfaces: [], podAttachment: 'auto', sourcePrefixNamespaces: [], ...options })
     syncAll(this.inbox)
   }
   turn(): PlanDelta {
@@ -246,7 +246,7 @@ describe('policy/step: changes', () => {
 })
 
 describe('policy/attach: interfaces', () => {
-  const found = (delta: PlanDelta) => attachment(delta, 'pod/shop/web').by.map((k) => `${k.interface} ${k.address}`)
+  const found = (delta: PlanDelta) => attachment(delta, 'pod/shop/web').by.map((k) => `${k.via === 'interface' ? k.interface : 'by'} ${k.address}`)
   it('finds a pod behind the veth that has a host route to its address', () => {
     const h = new Harness()
     upsert(h.inbox, 'pod', local('web', 1))
@@ -283,7 +283,7 @@ describe('policy/attach: interfaces', () => {
     remove(h.inbox, 'interface', link(7, 'veth0'))
     const delta = h.turn()
     assert.deepEqual(found(delta), [])
-    assert.deepEqual(attachment(delta, 'pod/shop/next').by.map((k) => k.interface), ['veth0', 'veth0'])
+    assert.deepEqual(attachment(delta, 'pod/shop/next').by.map((k) => (k.via === 'interface' ? k.interface : '')), ['veth0', 'veth0'])
     assert.deepEqual(delta.knownInterfaces, { added: [], removed: [] })
   })
   it('a vanished interface is known no longer, and its pod has none', () => {
