@@ -10,13 +10,15 @@ import { endKilledRuns } from '../lab/remains.ts'
 import { placesOf } from '../lab/places.ts'
 import { runCases, type CaseRun } from '../lab/run-cases.ts'
 import { caseLine, mismatchTables, problemLines, summaryOf } from './lab-case-report.ts'
-import { collect, nodesOption, progressOnStderr } from './lab-options.ts'
+import type { PodAttachment } from '../lab/testbed.ts'
+import { attachmentOption, collect, nodesOption, progressOnStderr } from './lab-options.ts'
 import { outputOption } from './options.ts'
 import { print, printJson } from './output.ts'
 
 interface RunOptions {
   readonly case?: readonly string[]
   readonly nodes: number
+  readonly attachment: PodAttachment
   readonly output: string
 }
 
@@ -26,6 +28,7 @@ export function casesCommand(): Command {
     .argument('<file>', 'a file of cases, such as test/cases/networkpolicy.json')
     .option('--case <id>', 'only this case; may be given several times', collect)
     .addOption(nodesOption(2))
+    .addOption(attachmentOption())
     .addOption(outputOption('table', 'json'))
     .action(run)
 }
@@ -45,7 +48,7 @@ async function run(file: string, options: RunOptions): Promise<void> {
   const progress = progressOnStderr()
   // Only until the first result: after that the results are the progress.
   const onProgress = (text: string): void => (runs.length === 0 ? progress(text) : undefined)
-  for await (const one of runCases(cases, { places, nodes: options.nodes, onProgress }, interrupt.signal)) {
+  for await (const one of runCases(cases, { places, nodes: options.nodes, attachment: options.attachment, onProgress }, interrupt.signal)) {
     runs.push(one)
     if (!table) {
       printJson(one.result, 'line')

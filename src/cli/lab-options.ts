@@ -2,6 +2,7 @@
 //
 // **Invariant:** progress goes to stderr, and only for what takes longer than two seconds.
 import { InvalidArgumentError, Option } from 'commander'
+import { POD_ATTACHMENTS } from '../lab/testbed.ts'
 
 /** Progress is silent for this long: what is quick needs none. */
 const QUIET_MS = 2_000
@@ -17,6 +18,10 @@ export function nodesOption(least: number): Option {
     if (count < least || count > MOST_NODES) throw new InvalidArgumentError(`expected a number from ${least} to ${MOST_NODES}`)
     return count
   })
+}
+
+export function attachmentOption(): Option {
+  return new Option('--attachment <kind>', 'how pods are attached to their node: a veth each, or ports of a bridge').choices(POD_ATTACHMENTS).default('veth')
 }
 
 /** Collects an option that may be given several times. */

@@ -12,7 +12,8 @@ import { runDaemon } from '../lab/daemon.ts'
 import { ask, isUp, type LabState } from '../lab/daemon-protocol.ts'
 import { endLeftovers } from '../lab/remains.ts'
 import { ownCommand, placesOf, type LabPlaces } from '../lab/places.ts'
-import { nameOption, nodesOption, progressOnStderr } from './lab-options.ts'
+import type { PodAttachment } from '../lab/testbed.ts'
+import { attachmentOption, nameOption, nodesOption, progressOnStderr } from './lab-options.ts'
 import { formatTable, print, ourCommand } from './output.ts'
 
 /** How long the daemon may take until it listens. */
@@ -22,6 +23,7 @@ const EXIT_INTERRUPTED = 130
 interface UpOptions {
   readonly file: string
   readonly nodes: number
+  readonly attachment: PodAttachment
   readonly name: string
 }
 
@@ -30,6 +32,7 @@ export function upCommand(): Command {
     .description('start a lab that follows a folder of manifests; ends with "picket lab down"')
     .requiredOption('-f, --file <dir>', 'folder of manifests: Pods, Namespaces, NetworkPolicies; it is only read')
     .addOption(nodesOption(1))
+    .addOption(attachmentOption())
     .addOption(nameOption())
     .addHelpText('after', HELP)
     .action((options: UpOptions) => up(options))
@@ -40,7 +43,7 @@ The lab does what API server, scheduler and kubelet would: it spreads pods over 
 ...), gives them addresses (status.podIPs is kept) and real servers on the containers' ports; a pod without ports serves
 80 and 8080 over TCP. What is edited, added or removed in the folder takes effect at once.`
 
-async function up({ file, nodes, name }: UpOptions): Promise<void> {
+async function up({ file, nodes, attachment, name }: UpOptions): Promise<void> {
   const places = placesOf(name)
   const dir = path.resolve(file)
   requireRoot()
@@ -51,7 +54,7 @@ async function up({ file, nodes, name }: UpOptions): Promise<void> {
   if (stat?.isDirectory() !== true) throw new PicketError('InvalidFolder', `-f ${file}: ${stat === undefined ? 'no such folder' : 'is not a folder'}; expected a folder of manifests`)
   await endLeftovers(places)
   fs.mkdirSync(places.folder, { recursive: true, mode: 0o700 })
-  const daemon = await startDaemon(places, dir, nodes)
+  const daemon = await startDaemon(places, dir, nodes, attachment)
   process.once('SIGINT', () => {
     process.stderr.write('ending the lab\n')
     void ask(places.socket, { command: 'down' }).finally(() => process.exit(EXIT_INTERRUPTED))
@@ -63,10 +66,10 @@ async function up({ file, nodes, name }: UpOptions): Promise<void> {
 }
 
 /** Starts the daemon, detached, and resolves when it listens. */
-async function startDaemon(places: LabPlaces, dir: string, nodes: number): Promise<{ readonly log: () => string }> {
+async function startDaemon(places: LabPlaces, dir: string, nodes: number, attachment: PodAttachment): Promise<{ readonly log: () => string }> {
   const log = fs.openSync(places.daemonLog, 'a', 0o600)
   const [program = '', ...own] = ownCommand()
-  const args = [...own, 'lab', 'daemon', '--name', places.name, '-f', dir, '--nodes', String(nodes)]
+  const args = [...own, 'lab', 'daemon', '--name', places.name, '-f', dir, '--nodes', String(nodes), '--attachment', attachment]
   const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], cwd: '/' })
   fs.closeSync(log)
   const readLog = (): string => {
@@ -128,7 +131,8 @@ export function daemonCommand(): Command {
     .description('runs a lab; started by "picket lab up"')
     .requiredOption('-f, --file <dir>', 'folder of manifests')
     .addOption(nodesOption(1))
+    .addOption(attachmentOption())
     .addOption(nameOption())
-    .action(({ file, nodes, name }: UpOptions) => runDaemon(placesOf(name), { dir: file, nodes }))
+    .action(({ file, nodes, attachment, name }: UpOptions) => runDaemon(placesOf(name), { dir: file, nodes, attachment }))
 }
 

@@ -11,7 +11,7 @@ import { Agents } from './agents.ts'
 import { openTestbed } from './open-testbed.ts'
 import { ownCommand, type LabPlaces } from './places.ts'
 import type { Prober } from './round.ts'
-import type { LabNode, PodSpec, Testbed } from './testbed.ts'
+import type { LabNode, PodAttachment, PodSpec, Testbed } from './testbed.ts'
 
 export interface RunningPod extends PodSpec {
   readonly uid: string
@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly places: LabPlaces
   /** 1 to 16. */
   readonly nodes: number
+  /** How pods are attached to their node; `veth` unless told. */
+  readonly attachment?: PodAttachment
   readonly onProgress: (text: string) => void
   /** The command line of `picket`; this program's own unless told. */
   readonly command?: readonly string[]
@@ -51,9 +53,9 @@ export class Cluster {
   }
 
   /** Nodes are called n1, n2, ...; agents are started, and have said nothing yet. */
-  static async open({ places, nodes, onProgress, command = ownCommand() }: ClusterOptions): Promise<Cluster> {
+  static async open({ places, nodes, attachment = 'veth', onProgress, command = ownCommand() }: ClusterOptions): Promise<Cluster> {
     if (process.getuid?.() !== 0) throw new PicketError('NotRoot', 'the lab makes network namespaces, which takes root: run it with sudo')
-    const testbed = await openTestbed({ prefix: places.prefix, onProgress })
+    const testbed = await openTestbed({ prefix: places.prefix, attachment, onProgress })
     const cluster = new Cluster(testbed, places, command)
     try {
       for (let index = 1; index <= nodes; index++) await testbed.addNode(`n${index}`)

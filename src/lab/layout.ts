@@ -1,6 +1,6 @@
 // The lab's network as iproute2 lines: an underlay with a bridge, nodes and an outside host on it, pods behind their nodes.
 //
-// Pods are attached as Calico and the ptp plugin do it: a veth per pod, host addresses and host routes, a gateway
+// Pods are attached as Calico and the ptp plugin do it (layout-bridge.ts: to a bridge): a veth per pod, host addresses and host routes, a gateway
 // (169.254.1.1, and a link-local one) that exists only as a neighbour entry. Neighbours are static wherever they are
 // known, and duplicate address detection is off, so that the first packet arrives at once.
 // **Invariant:** pure; no line names anything of the machine's own network.
@@ -16,8 +16,8 @@ export const MAX_NODES = 180
 /** The outside host's place in the underlay. */
 export const OUTSIDE = 200
 
-const POD_GATEWAY_V4 = '169.254.1.1'
-const POD_GATEWAY_V6 = 'fe80::ecee:eeff:feee:eeee'
+export const POD_GATEWAY_V4 = '169.254.1.1'
+export const POD_GATEWAY_V6 = 'fe80::ecee:eeff:feee:eeee'
 const POD_GATEWAY_MAC = 'ee:ee:ee:ee:ee:ee'
 
 export const BRIDGE = 'br0'
@@ -44,13 +44,13 @@ function underlayMac(position: number): string {
   return `02:61:00:00:00:${position.toString(16).padStart(2, '0')}`
 }
 
-const run = (text: string, mayFail = false): IpLine => ({ kind: 'run', text, mayFail })
+export const run = (text: string, mayFail = false): IpLine => ({ kind: 'run', text, mayFail })
 
 /**
  * Up, without a link-local address of the kernel's making. Two lines: in one, the kernel sets the link up first, and where
  * the other end is up already, makes the address (which is the gateway's own for a pod's veth: `address already assigned`).
  */
-function upLines(link: string): readonly IpLine[] {
+export function upLines(link: string): readonly IpLine[] {
   return [run(`link set dev ${link} addrgenmode none`), run(`link set dev ${link} up`)]
 }
 
@@ -112,9 +112,13 @@ export function vethName(key: string): string {
   return `veth${shortHash(key, 8).toLowerCase()}`
 }
 
-function podMac(pod: Attachment): string {
-  const bytes = [24, 16, 8, 0].map((shift) => ((pod.number >>> shift) & 255).toString(16).padStart(2, '0'))
-  return `02:70:${bytes.join(':')}`
+/** The pod's number as the last four bytes of a MAC address. */
+export function numberBytes(pod: Attachment): string {
+  return [24, 16, 8, 0].map((shift) => ((pod.number >>> shift) & 255).toString(16).padStart(2, '0')).join(':')
+}
+
+export function podMac(pod: Attachment): string {
+  return `02:70:${numberBytes(pod)}`
 }
 
 /** Makes the pod's veth; run anywhere. */
@@ -122,14 +126,19 @@ export function vethLines(pod: Attachment): readonly IpLine[] {
   return [run(`link add ${pod.veth} address ${POD_GATEWAY_MAC} netns ${pod.node.netns} type veth peer name eth0 address ${podMac(pod)} netns ${pod.netns}`)]
 }
 
-/** In the pod's namespace. */
-export function podLines(pod: Attachment): readonly IpLine[] {
-  const lines = [
+/** In the pod's namespace: its links up, and its addresses. */
+export function podAddressLines(pod: Attachment): readonly IpLine[] {
+  return [
     run('link set dev lo up'),
     ...upLines('eth0'),
     run(`address add fe80::70:${(pod.number >>> 16).toString(16)}:${(pod.number & 0xffff).toString(16)}/64 dev eth0 nodad`),
     ...pod.addresses.map((address) => run(`address add ${address}/${bitsOf(familyOf(address))} dev eth0${familyOf(address) === 6 ? ' nodad' : ''}`)),
   ]
+}
+
+/** In the pod's namespace. */
+export function podLines(pod: Attachment): readonly IpLine[] {
+  const lines = [...podAddressLines(pod)]
   const firstOf = (family: 4 | 6): Address | undefined => pod.addresses.find((address) => familyOf(address) === family)
   const v4 = firstOf(4)
   const v6 = firstOf(6)
@@ -168,7 +177,7 @@ export function forgetLines(addresses: readonly Address[]): readonly IpLine[] {
   return addresses.map((address) => run(`route delete ${hostRoute(address)} dev ${UPLINK}`, true))
 }
 
-function hostRoute(address: Address): string {
+export function hostRoute(address: Address): string {
   return `${address}/${bitsOf(familyOf(address))}`
 }
 

@@ -7,6 +7,7 @@ import { shortHash } from '../lib/hash.ts'
 import { type Address, parseAddress } from '../model/ip.ts'
 import { WorkerFlow } from './flow-handle.ts'
 import { HostHandle } from './host-handle.ts'
+import { BRIDGE_SYSCTLS } from './layout-bridge.ts'
 import { type Attachment, HOST_SYSCTLS, MAX_NODES, NODE_SYSCTLS, nodePosition, OUTSIDE, underlayAddresses, type UnderlayHost, vethName } from './layout.ts'
 import { endProcessesIn, removeLeftovers } from './leftovers.ts'
 import type { ServedPort } from './messages.ts'
@@ -80,7 +81,7 @@ export class NamespaceTestbed implements Testbed {
       this.#nodes.set(name, node)
       try {
         await this.#network.join(place, [])
-        await handle.open(HOST_PORTS, NODE_SYSCTLS)
+        await handle.open(HOST_PORTS, this.#options.attachment === 'bridge' ? [...NODE_SYSCTLS, ...BRIDGE_SYSCTLS] : NODE_SYSCTLS)
       } catch (error) {
         this.#nodes.delete(name)
         await this.#network.leave(place)

@@ -5,10 +5,12 @@
 // takes nothing away from it.
 import type { Address } from '../model/ip.ts'
 import { IpBatch, type IpLine } from './ip-batch.ts'
+import { bridgedAttachLines, bridgedForgetLines, bridgedPodLines, forgetPeerLines, peerLines, podBridgeLines, portVethLines } from './layout-bridge.ts'
 import {
-  type Attachment, attachLines, forgetLines, hostLines, neighbourLines, podLines, portLines, portName, remoteLines, type UnderlayHost, underlayLines,
+  type Attachment, attachLines, forgetLines, hostLines, neighbourLines, OUTSIDE, podLines, portLines, portName, remoteLines, type UnderlayHost, underlayLines,
   uplinkLines, vethLines,
 } from './layout.ts'
+import type { PodAttachment } from './testbed.ts'
 
 interface Joined {
   readonly place: UnderlayHost
@@ -20,13 +22,17 @@ export class LabNetwork {
   readonly #root = new IpBatch(null)
   readonly #underlay: string
   readonly #inUnderlay: IpBatch
+  readonly #bridged: boolean
   readonly #hosts = new Map<number, Joined>()
   readonly #attached = new Set<Attachment>()
+  /** Pods on bridges that are told of the others of their node. */
+  readonly #peers = new Map<Attachment, IpBatch>()
   readonly #holders = new Map<Address, Attachment>()
 
   /** `underlay`: name of the namespace of the bridge; open() makes it. */
-  constructor(underlay: string) {
+  constructor(underlay: string, attachment: PodAttachment) {
     this.#underlay = underlay
+    this.#bridged = attachment === 'bridge'
     this.#inUnderlay = new IpBatch(underlay)
   }
 
@@ -44,7 +50,7 @@ export class LabNetwork {
     this.#hosts.set(place.position, joined)
     const routes = [...this.#attached].flatMap((pod) => remoteLines({ ...pod, addresses: this.#heldBy(pod) }))
     await Promise.all([
-      joined.ip.run([...hostLines(place, more), ...others.flatMap((other) => neighbourLines(other.place)), ...routes]),
+      joined.ip.run([...hostLines(place, more), ...(this.#bridged && place.position !== OUTSIDE ? podBridgeLines(place) : []), ...others.flatMap((other) => neighbourLines(other.place)), ...routes]),
       ...others.map((other) => other.ip.run(neighbourLines(place))),
     ])
   }
@@ -61,12 +67,16 @@ export class LabNetwork {
     await this.#makeNamespace(pod.netns)
     try {
       this.#attached.add(pod)
+      const moved = this.#movedFromElsewhere(pod)
       for (const address of pod.addresses) this.#holders.set(address, pod)
-      await this.#inUnderlay.run(vethLines(pod))
+      await this.#inUnderlay.run(this.#bridged ? portVethLines(pod) : vethLines(pod))
+      const inPod = new IpBatch(pod.netns)
       await Promise.all([
-        new IpBatch(pod.netns).run(podLines(pod)),
-        ...this.#everywhere(pod, attachLines(pod), remoteLines(pod)),
+        inPod.run(this.#bridged ? bridgedPodLines(pod) : podLines(pod)),
+        ...this.#everywhere(pod, this.#bridged ? bridgedAttachLines(pod) : attachLines(pod), remoteLines(pod)),
+        ...moved.flatMap(({ node, address }) => this.#tellPeers(node, () => forgetPeerLines([address]))),
       ])
+      if (this.#bridged) await this.#introduce(pod, inPod)
     } catch (error) {
       await this.detach(pod)
       throw error
@@ -76,9 +86,38 @@ export class LabNetwork {
   async detach(pod: Attachment): Promise<void> {
     const held = this.#heldBy(pod)
     this.#attached.delete(pod)
+    this.#peers.delete(pod)
     for (const address of held) this.#holders.delete(address)
-    await Promise.all(this.#everywhere(pod, [{ kind: 'delete-link', name: pod.veth }], forgetLines(held)))
+    const onNode: readonly IpLine[] = [{ kind: 'delete-link', name: pod.veth }, ...(this.#bridged ? bridgedForgetLines(held) : [])]
+    await Promise.all([
+      ...this.#everywhere(pod, onNode, forgetLines(held)),
+      ...this.#tellPeers(pod.node, () => forgetPeerLines(held)),
+    ])
     await this.#deleteNamespaces([pod.netns])
+  }
+
+  /** Whichever of two pods comes later tells both of each other, so that neither is told before its link is up. */
+  async #introduce(pod: Attachment, inPod: IpBatch): Promise<void> {
+    const others = [...this.#peers.keys()].filter((other) => other.node.position === pod.node.position)
+    const told = this.#tellPeers(pod.node, (other) => peerLines(other, this.#heldBy(pod)))
+    this.#peers.set(pod, inPod)
+    await Promise.all([inPod.run(others.flatMap((other) => peerLines(pod, this.#heldBy(other)))), ...told])
+  }
+
+  /** Runs lines in the pods of a node's bridge. One that is being removed may be gone by then. */
+  #tellPeers(node: UnderlayHost, linesFor: (other: Attachment) => readonly IpLine[]): readonly Promise<void>[] {
+    return [...this.#peers].filter(([other]) => other.node.position === node.position).map(([other, ip]) =>
+      ip.run(linesFor(other)).catch((error: unknown) => {
+        if (this.#peers.has(other)) throw error
+      }))
+  }
+
+  /** Addresses that a pod of another node holds until now. */
+  #movedFromElsewhere(pod: Attachment): readonly { readonly node: UnderlayHost; readonly address: Address }[] {
+    return pod.addresses.flatMap((address) => {
+      const holder = this.#holders.get(address)
+      return holder === undefined || holder.node.position === pod.node.position ? [] : [{ node: holder.node, address }]
+    })
   }
 
   #heldBy(pod: Attachment): readonly Address[] {

@@ -6,11 +6,17 @@
 import type { Address } from '../model/ip.ts'
 import type { Protocol } from '../model/objects.ts'
 
+/** How pods are attached to their node: behind a veth each (layout.ts), or to its bridge `cni0` (layout-bridge.ts). */
+export const POD_ATTACHMENTS = ['veth', 'bridge'] as const
+export type PodAttachment = (typeof POD_ATTACHMENTS)[number]
+
 export interface TestbedOptions {
   /** Begins the name of each namespace; ends with a dash (`picket-lab-`: `picket-lab-n1`). At most 20 characters. */
   readonly prefix: string
   /** Further addresses of the outside host, beside those of the underlay: whatever is unknown is routed there. */
   readonly outsideAddresses?: readonly Address[]
+  /** `veth` unless told. */
+  readonly attachment?: PodAttachment
   /** Told while it works, for progress: `node n1 is up`. */
   readonly onProgress?: (text: string) => void
 }

@@ -13,7 +13,7 @@ import { openTestbed } from '../../src/lab/open-testbed.ts'
 import { placesOf, type LabPlaces } from '../../src/lab/places.ts'
 import { endLeftovers } from '../../src/lab/remains.ts'
 import { askRound, reaches, type Prober } from '../../src/lab/round.ts'
-import type { Flow, ProbeSource, Testbed } from '../../src/lab/testbed.ts'
+import type { Flow, PodAttachment, ProbeSource, Testbed } from '../../src/lab/testbed.ts'
 import { shortHash } from '../../src/lib/hash.ts'
 import { familyOf, type Address, type Family } from '../../src/model/ip.ts'
 import { folderDigest } from '../../src/manifests/digest.ts'
@@ -30,6 +30,8 @@ export interface RealClusterOptions {
   /** Of every agent. */
   readonly flags?: readonly string[]
   readonly outsideAddresses?: readonly Address[]
+  /** How pods are attached to their node; `veth` unless told. */
+  readonly attachment?: PodAttachment
   /** Whether agents are started; on unless told. */
   readonly agents?: boolean
   /** Whether pods' probes to their own node are controls; off where policy applies to them. */
@@ -67,7 +69,7 @@ export class RealCluster {
   /** With agents: settled. */
   static async open(options: RealClusterOptions): Promise<RealCluster> {
     const places = ownPlaces()
-    const testbed = await openTestbed({ prefix: places.prefix, outsideAddresses: options.outsideAddresses ?? [] })
+    const testbed = await openTestbed({ prefix: places.prefix, attachment: options.attachment ?? 'veth', outsideAddresses: options.outsideAddresses ?? [] })
     const cluster = new RealCluster(testbed, places, options.nodeControls ?? true)
     try {
       const names = Array.from({ length: options.nodes ?? 2 }, (_, index) => `n${index + 1}`)

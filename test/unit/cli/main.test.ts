@@ -99,6 +99,7 @@ describe('completion', () => {
     assert.deepEqual(complete(script, ['picket', 'completion', '']).slice(0, 3), ['bash', 'zsh', 'fish'])
     assert.deepEqual(complete(script, ['picket', 'agent', '--new-pods', '']), ['deny', 'allow'])
     assert.ok(complete(script, ['picket', 'lab', '']).includes('matrix'))
+    for (const name of ['up', 'run']) assert.deepEqual(complete(script, ['picket', 'lab', name, '--attachment', '']), ['veth', 'bridge'])
     assert.deepEqual(complete(script, ['picket', 'agent', '--config', '']), [])
   })
   it('knows the same commands in zsh and fish', async () => {

@@ -2,6 +2,8 @@
 //
 // **Invariant:** what is refused is refused with a sentence that says what was expected.
 import assert from 'node:assert/strict'
+import { Command } from 'commander'
+import { attachmentOption } from '../../../src/cli/lab-options.ts'
 import { durationArgument, formatPort, parsePort } from '../../../src/cli/options.ts'
 import { formatTable } from '../../../src/cli/output.ts'
 
@@ -25,6 +27,14 @@ describe('--port', () => {
 describe('--timeout', () => {
   it('takes durations', () => assert.equal(durationArgument('2m'), 120_000))
   it('refuses the rest', () => assert.throws(() => durationArgument('2'), /expected a duration/))
+})
+
+describe('--attachment', () => {
+  const parsed = (...args: readonly string[]): unknown => new Command().exitOverride().configureOutput({ writeErr: () => {} }).addOption(attachmentOption()).parse(args, { from: 'user' }).opts()['attachment']
+  it('takes veth and bridge, and is veth by itself', () => {
+    assert.deepEqual([parsed(), parsed('--attachment', 'bridge'), parsed('--attachment', 'veth')], ['veth', 'bridge', 'veth'])
+  })
+  it('refuses the rest', () => assert.throws(() => parsed('--attachment', 'tap'), /Allowed choices are veth, bridge/))
 })
 
 describe('tables', () => {
