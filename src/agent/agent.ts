@@ -13,10 +13,14 @@ import { problemKey, type Problem } from '../lib/problem.ts'
 import { watchManifests, type Covers, type ManifestBatch } from '../manifests/watch.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
-import { watchInterfaces } from '../node/watch.ts'
+import { NetlinkPortReader, type PortReader } from '../node/port-reader.ts'
+import { watchInterfaces, type InterfaceWatch } from '../node/watch.ts'
+import type { PlanDelta } from '../policy/plan.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
+import { bridgeProblems, BridgedPods } from './bridge-filter.ts'
+import { BridgeTable } from './bridge-table.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
 import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
@@ -29,6 +33,8 @@ export interface RunningAgent {
   /** Ends the process's part; the kernel stays as it is. */
   close(): Promise<void>
 }
+
+type ProblemPart = 'manifests' | 'kernel' | 'cutting' | 'foreign' | 'pins' | 'bridges'
 
 interface Closable {
   close(): Promise<void>
@@ -56,10 +62,14 @@ class Agent implements RunningAgent {
   readonly #foreign = new ForeignFlowtables()
   readonly #closables: Closable[] = []
   /** Problems of those parts that tell all of theirs at once. */
-  readonly #problems = new Map<'manifests' | 'kernel' | 'cutting' | 'foreign', readonly Problem[]>()
+  readonly #problems = new Map<ProblemPart, readonly Problem[]>()
   #committer: Committer | null = null
   /** Null with establishedConnections: keep. */
   #cutter: Cutter | null = null
+  /** Null with podAttachment: interface. */
+  #bridge: BridgeTable | null = null
+  #interfaces: InterfaceWatch | null = null
+  readonly #bridged = new BridgedPods()
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
@@ -77,7 +87,7 @@ class Agent implements RunningAgent {
     this.#turns = new Turns({
       clock,
       onWork: () => this.#planTurn(),
-      onPlanned: (revision, delta) => this.#cutter?.planned(revision, delta),
+      onPlanned: (revision, delta) => this.#planned(revision, delta),
       step: {
         isLocal: (pod) => pod.node === config.nodeName,
         nodeName: config.nodeName,
@@ -117,12 +127,13 @@ class Agent implements RunningAgent {
       covers: (digest) => this.#applied.covers?.digest === digest,
     })
     this.#closables.push(this.#socket)
-    this.#closables.push(
-      await watchInterfaces({
-        onEvents: (events) => this.#push(events),
-        onLost: (message) => this.#log.warn({ message }, 'interfaces are read anew'),
-      }),
-    )
+    const ports = config.podAttachment === 'interface' ? null : await this.#startBridge(kernel)
+    this.#interfaces = await watchInterfaces({
+      onEvents: (events) => this.#push(events),
+      onLost: (message) => this.#log.warn({ message }, 'interfaces are read anew'),
+      ...(ports === null ? {} : { portReader: ports }),
+    })
+    this.#closables.push(this.#interfaces)
     this.#closables.push(await watchManifests(config.source.directory, { onBatch: (batch) => this.#manifests(batch) }))
     this.#watchForeign(() => kernel.flowtables())
     this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
@@ -178,6 +189,27 @@ class Agent implements RunningAgent {
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
   }
 
+  async #startBridge(kernel: Kernel): Promise<PortReader> {
+    const ports = new NetlinkPortReader()
+    this.#bridge = new BridgeTable({
+      kernel,
+      clock: this.#clock,
+      ports,
+      onRepaired: (repair) => this.#repaired(repair),
+      onProblems: (problems) => this.#setProblems('pins', problems),
+    })
+    this.#closables.push({ close: async () => ports.close() }, this.#bridge)
+    await this.#bridge.start()
+    return ports
+  }
+
+  #planned(revision: Revision, delta: PlanDelta): void {
+    this.#cutter?.planned(revision, delta)
+    this.#bridge?.planned(revision, delta)
+    // Outside of the turn: reading may tell interfaces anew.
+    if (this.#bridged.changed(delta.attachments)) setImmediate(() => this.#interfaces?.readPorts())
+  }
+
   #startCutter(kernel: Kernel): Cutter {
     const conntrack = new ConntrackReader()
     const cutter = new Cutter({
@@ -212,6 +244,7 @@ class Agent implements RunningAgent {
   #tellForeign(): void {
     const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
     this.#setProblems('foreign', this.#foreign.problems((name) => pods?.has(`"${name}"`) === true))
+    this.#setProblems('bridges', [...(this.#bridged.size > 0 ? bridgeProblems() : []), ...this.#bridged.unpinned(), ...(this.#interfaces?.problems() ?? [])])
   }
 
   #held(report: CommitReport): void {
@@ -222,7 +255,7 @@ class Agent implements RunningAgent {
     this.#socket?.changed()
   }
 
-  #setProblems(part: 'manifests' | 'kernel' | 'cutting' | 'foreign', problems: readonly Problem[]): void {
+  #setProblems(part: ProblemPart, problems: readonly Problem[]): void {
     const before = new Set((this.#problems.get(part) ?? []).map(problemKey))
     for (const problem of problems) if (!before.has(problemKey(problem))) this.#log[problem.severity === 'error' ? 'error' : 'warn']({ problem }, 'problem')
     this.#problems.set(part, problems)
@@ -257,7 +290,10 @@ class Agent implements RunningAgent {
   /** On the timer, and foreign flowtables at once: those carry packets past policy (rule 89), and what was not told is read back. */
   #watchForeign(read: Parameters<ForeignFlowtables['look']>[0]): void {
     const look = async (): Promise<void> => {
-      if (this.#applied.report !== null) this.#committer?.check(null)
+      if (this.#applied.report !== null) {
+        this.#committer?.check(null)
+        this.#bridge?.check()
+      }
       await this.#foreign.look(read)
       this.#tellForeign()
       if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())

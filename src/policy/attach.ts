@@ -2,7 +2,7 @@
 //
 // An interface is a pod's if it is of a pod's kind, belongs to no bridge, holds no address of the Node and carries no
 // route but host routes; it is that pod's whose address it has a host route to. A pod without one is found by its address
-// where a bridge of the node leads there: through a network of the bridge, or through the port behind which it is.
+// where a bridge of the node leads there: through a route or network of the bridge, or the port behind which it is.
 // **Invariant:** an uplink, a tunnel or a bridge is never taken for a pod's interface, known or unknown.
 import { contains, familyOf, toBits, type Address } from '../model/ip.ts'
 import type { HostInterface, Pod } from '../model/objects.ts'
@@ -61,7 +61,7 @@ export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodI
     const found = rules.podAttachment === 'address' ? [] : withHostRoute(pod, address, interfaces, rules, work)
     if (found.length === 0 && rules.podAttachment !== 'interface') {
       const port = portOf(address, interfaces, rules, work)
-      if (port !== null || rules.podAttachment === 'address' || isOnBridge(address, rules, work)) found.push(Object.freeze({ via: 'address', address, port }))
+      if (port !== null || rules.podAttachment === 'address' || isOnBridge(address, interfaces, rules, work)) found.push(Object.freeze({ via: 'address', address, port }))
     }
     by.push(...found)
     if (found.length === 0) missing.push(address)
@@ -88,7 +88,8 @@ function portOf(address: Address, interfaces: InterfaceTable, rules: PodInterfac
   return null
 }
 
-function isOnBridge(address: Address, rules: PodInterfaces, work: WorkCount): boolean {
+function isOnBridge(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): boolean {
+  for (const link of interfaces.where('hostRoute', address)) if (rules.bridges.has(link.index)) return true
   const family = familyOf(address)
   const bits = toBits(address)
   return [...rules.bridges.values()].some(({ networks }) => {

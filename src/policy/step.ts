@@ -118,6 +118,7 @@ export class PolicyPlan {
       // A bridge that comes, goes or gets another network may concern any pod; its ports only those behind them.
       if (this.#bridgeChanged(before, after)) for (const uid of this.locals.keys()) dirty.add(uid)
       for (const address of [before, after].flatMap((link) => link?.behind?.addresses ?? [])) this.#dirtyAt(address, snapshot, dirty)
+      if (before?.kind === 'bridge' || after?.kind === 'bridge') for (const address of difference(before, after)) this.#dirtyAt(address, snapshot, dirty)
       for (const link of [before, after]) {
         if (link === null || !isPodKind(link, this.#options.podInterfaces)) continue
         names.add(link.name)
@@ -233,6 +234,12 @@ export class PolicyPlan {
     }
     return { added, removed }
   }
+}
+
+/** The host routes that only one of the two has. */
+function difference(before: HostInterface | null, after: HostInterface | null): readonly Address[] {
+  const [old, now] = [new Set(before?.hostRoutes), new Set(after?.hostRoutes)]
+  return [...old].filter((address) => !now.has(address)).concat([...now].filter((address) => !old.has(address)))
 }
 
 function index(map: Map<string, Set<PodUid>>, key: string, uid: PodUid): void {
