@@ -3,13 +3,16 @@
 //
 // **Invariant:** each test replaces all policies; a packet that must not come is sent beside one that must.
 import assert from 'node:assert/strict'
+import { fileURLToPath } from 'node:url'
 import { toBits } from '../../src/model/ip.ts'
 import { arpFrame, FrameWatch, ipFrame, sendFrames } from '../support/real-frames.ts'
 import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, realPod } from '../support/real-objects.ts'
 import { neighbourAdvertisement, neighbourSolicitation, udpPacket } from '../support/real-packets.ts'
+import { streamServer, StreamClient } from '../support/real-stream.ts'
 import { pause } from '../support/real-wire.ts'
 
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const EVIL = realPod('shop/evil', 'n1', 2, { app: 'evil' })
 const NEAR = realPod('shop/near', 'n1', 3, { app: 'web' })
@@ -123,19 +126,65 @@ describe('pods on a bridge, on real packets', function () {
     assert.equal(spoofed(lab), before + 1)
   })
 
-  it('the ports of pods have the hairpin flag, and the status says nothing is wrong', async () => {
+  it('rules 78, 79: a connection that loses its permission is cut, on one node and on two, both families', async () => {
+    const servers = [await streamServer(lab, 'shop/db', 'udp', 6001), await streamServer(lab, 'shop/db', 'tcp', 6002)]
+    const clients: StreamClient[] = []
+    try {
+      for (const from of ['shop/near', 'shop/web']) {
+        await lab.policies()
+        const made = DB.addresses.flatMap((address) => [new StreamClient(lab, from, 'udp', address, 6001), new StreamClient(lab, from, 'tcp', address, 6002)])
+        clients.push(...made)
+        for (const one of made) await one.flows()
+        await lab.policies(ingress('shop/in', { app: 'db' }, { from: [{ podSelector: { matchLabels: { app: 'evil' } } }] }))
+        await pause(500)
+        for (const one of made) assert.equal(await one.progress(200), 0, `${from} still receives`)
+      }
+    } finally {
+      for (const one of [...clients, ...servers]) one.close()
+    }
+  })
+
+  it('rule 89: NotEnforced where bridged packets do not come to inet, and what to do', async () => {
+    await lab.agents.stop('n1')
+    lab.run('n1', ['sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=0'])
+    await lab.agents.start('n1', ['--resync-interval', '200ms'])
+    await lab.settle()
+    const told = async (): Promise<string> => JSON.stringify(JSON.parse((await lab.agents.get('n1', '/status'))?.body ?? '{}').problems)
+    await pause(500)
+    assert.match(await told(), /"NotEnforced".*sysctl net\.bridge\.bridge-nf-call-iptables.*IPv4.*sysctl -w/)
+    assert.doesNotMatch(await told(), /ip6tables/)
+    lab.run('n1', ['sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1'])
+    await pause(600)
+    assert.equal(await told(), '[]')
+  })
+
+  it('the ports of pods have the hairpin flag', async () => {
     await pinned(lab)
-    for (const pod of ['shop/db', 'shop/evil', 'shop/near']) assert.equal(lab.run('n1', ['cat', `/sys/class/net/${portOf(lab, pod)}/brport/hairpin_mode`]).trim(), '1')
+    for (const pod of ['shop/db', 'shop/evil', 'shop/near']) assert.match(lab.run('n1', ['ip', '-d', '-o', 'link', 'show', 'dev', portOf(lab, pod)]), / hairpin on /)
+  })
+
+  it('cleanup removes both tables', async () => {
+    await pinned(lab)
+    await lab.agents.stop('n1')
+    lab.run('n1', [process.execPath, MAIN, 'cleanup'])
+    assert.equal(lab.listing('n1'), '')
+    await lab.agents.start('n1')
+    await lab.settle()
+    await pinned(lab)
   })
 })
 
+function linkOf(lab: RealCluster, pod: string): { readonly address: string; readonly link_index: number } {
+  return JSON.parse(lab.run(pod, ['ip', '-j', 'link', 'show', 'dev', 'eth0']))[0]
+}
+
 function macOf(lab: RealCluster, pod: string): string {
-  return lab.run(pod, ['cat', '/sys/class/net/eth0/address']).trim()
+  return linkOf(lab, pod).address
 }
 
 /** The node's end of the pod's veth. */
 function portOf(lab: RealCluster, pod: string): string {
-  const index = lab.run(pod, ['cat', '/sys/class/net/eth0/iflink']).trim()
+  const index = linkOf(lab, pod).link_index
   const match = new RegExp(`^${index}: ([^@:]+)`, 'm').exec(lab.run('n1', ['ip', '-o', 'link']))
   return match?.[1] ?? ''
 }

@@ -34,7 +34,8 @@ export function arpFrame(from: string, operation: 1 | 2, sender: { readonly mac:
 }
 
 export function sendFrames(lab: RealCluster, from: string, ...frames: readonly Buffer[]): void {
-  lab.run(from, [process.execPath, FORGE, 'eth0', ...frames.map((one) => one.toString('hex'))])
+  const [link] = JSON.parse(lab.run(from, ['ip', '-j', 'link', 'show', 'dev', 'eth0'])) as readonly { readonly ifindex: number }[]
+  lab.run(from, [process.execPath, FORGE, String(link?.ifindex), ...frames.map((one) => one.toString('hex'))])
 }
 
 /** Counts what reaches a pod's own interface, by nft matches of the family netdev. */
