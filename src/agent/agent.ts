@@ -11,15 +11,12 @@ import { openKernel } from '../kernel/open.ts'
 import type { Clock } from '../lib/clock.ts'
 import { problemKey, type Problem } from '../lib/problem.ts'
 import { watchManifests, type Covers, type ManifestBatch } from '../manifests/watch.ts'
-import type { Revision, SourceEvent } from '../model/changes.ts'
+import type { SourceEvent } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
-import { NetlinkPortReader, type PortReader } from '../node/port-reader.ts'
 import { watchInterfaces, type InterfaceWatch } from '../node/watch.ts'
-import type { PlanDelta } from '../policy/plan.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
-import { bridgeProblems, BridgedPods } from './bridge-filter.ts'
 import { BridgeTable } from './bridge-table.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
 import { Cutter } from './cutter.ts'
@@ -69,7 +66,6 @@ class Agent implements RunningAgent {
   /** Null with podAttachment: interface. */
   #bridge: BridgeTable | null = null
   #interfaces: InterfaceWatch | null = null
-  readonly #bridged = new BridgedPods()
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
@@ -87,7 +83,10 @@ class Agent implements RunningAgent {
     this.#turns = new Turns({
       clock,
       onWork: () => this.#planTurn(),
-      onPlanned: (revision, delta) => this.#planned(revision, delta),
+      onPlanned: (revision, delta) => {
+        this.#cutter?.planned(revision, delta)
+        this.#bridge?.planned(revision, delta)
+      },
       step: {
         isLocal: (pod) => pod.node === config.nodeName,
         nodeName: config.nodeName,
@@ -127,11 +126,11 @@ class Agent implements RunningAgent {
       covers: (digest) => this.#applied.covers?.digest === digest,
     })
     this.#closables.push(this.#socket)
-    const ports = config.podAttachment === 'interface' ? null : await this.#startBridge(kernel)
+    if (config.podAttachment !== 'interface') this.#bridge = await this.#startBridge(kernel)
     this.#interfaces = await watchInterfaces({
       onEvents: (events) => this.#push(events),
       onLost: (message) => this.#log.warn({ message }, 'interfaces are read anew'),
-      ...(ports === null ? {} : { portReader: ports }),
+      ...(this.#bridge === null ? {} : { portReader: this.#bridge.ports }),
     })
     this.#closables.push(this.#interfaces)
     this.#closables.push(await watchManifests(config.source.directory, { onBatch: (batch) => this.#manifests(batch) }))
@@ -189,25 +188,13 @@ class Agent implements RunningAgent {
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
   }
 
-  async #startBridge(kernel: Kernel): Promise<PortReader> {
-    const ports = new NetlinkPortReader()
-    this.#bridge = new BridgeTable({
-      kernel,
-      clock: this.#clock,
-      ports,
-      onRepaired: (repair) => this.#repaired(repair),
-      onProblems: (problems) => this.#setProblems('pins', problems),
-    })
-    this.#closables.push({ close: async () => ports.close() }, this.#bridge)
-    await this.#bridge.start()
-    return ports
-  }
-
-  #planned(revision: Revision, delta: PlanDelta): void {
-    this.#cutter?.planned(revision, delta)
-    this.#bridge?.planned(revision, delta)
-    // Outside of the turn: reading may tell interfaces anew.
-    if (this.#bridged.changed(delta.attachments)) setImmediate(() => this.#interfaces?.readPorts())
+  async #startBridge(kernel: Kernel): Promise<BridgeTable> {
+    const onProblems = (problems: readonly Problem[]): void => this.#setProblems('pins', problems)
+    const readPorts = (): void => this.#interfaces?.readPorts()
+    const bridge = new BridgeTable({ kernel, clock: this.#clock, readPorts, onRepaired: (repair) => this.#repaired(repair), onProblems })
+    this.#closables.push(bridge)
+    await bridge.start()
+    return bridge
   }
 
   #startCutter(kernel: Kernel): Cutter {
@@ -244,7 +231,7 @@ class Agent implements RunningAgent {
   #tellForeign(): void {
     const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
     this.#setProblems('foreign', this.#foreign.problems((name) => pods?.has(`"${name}"`) === true))
-    this.#setProblems('bridges', [...(this.#bridged.size > 0 ? bridgeProblems() : []), ...this.#bridged.unpinned(), ...(this.#interfaces?.problems() ?? [])])
+    this.#setProblems('bridges', [...(this.#bridge?.problems() ?? []), ...(this.#interfaces?.problems() ?? [])])
   }
 
   #held(report: CommitReport): void {
@@ -290,10 +277,7 @@ class Agent implements RunningAgent {
   /** On the timer, and foreign flowtables at once: those carry packets past policy (rule 89), and what was not told is read back. */
   #watchForeign(read: Parameters<ForeignFlowtables['look']>[0]): void {
     const look = async (): Promise<void> => {
-      if (this.#applied.report !== null) {
-        this.#committer?.check(null)
-        this.#bridge?.check()
-      }
+      if (this.#applied.report !== null) for (const table of [this.#committer, this.#bridge]) table?.check(null)
       await this.#foreign.look(read)
       this.#tellForeign()
       if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())
