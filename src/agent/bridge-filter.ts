@@ -37,11 +37,13 @@ export class BridgedPods {
     return [...this.#portless.values()].map(({ namespace, name, by }) => {
       const addresses = by.flatMap((key) => (key.via === 'address' && key.port === null ? [key.address] : []))
       return {
-        code: 'NotPinned',
-        severity: 'warning',
+        code: 'NotEnforced',
+        severity: 'error',
         object: `Pod ${namespace}/${name}`,
         field: 'status.podIPs',
-        message: `no port of a bridge was found behind which ${addresses.join(', ')} is: policies hold for it, but another pod on the bridge could send as it`,
+        message:
+          `no port of a bridge was found behind which ${addresses.join(', ')} is: another pod on the bridge could send as it, and if it is not on a ` +
+          'bridge at all (macvlan, ipvlan, SR-IOV), policies do not hold for it',
       }
     })
   }

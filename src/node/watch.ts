@@ -114,8 +114,13 @@ class InterfaceWatcher implements InterfaceWatch {
     return this.#ports?.problems() ?? []
   }
 
+  #findPorts(): void {
+    const links = this.#fold.takeLinks()
+    this.#ports?.changed(links)
+  }
+
   #changes(): SourceEvent[] {
-    this.#ports?.changed(this.#fold.takeLinks())
+    this.#findPorts()
     return this.#fold.changes()
   }
 
@@ -159,7 +164,7 @@ class InterfaceWatcher implements InterfaceWatch {
       return
     }
     this.#current = true
-    this.#ports?.changed(this.#fold.takeLinks())
+    this.#findPorts()
     this.#tell(this.#start === null ? [this.#fold.replace()] : [this.#fold.replace(), { verb: 'synced', kind: 'interface' }])
     this.#start?.resolve()
     this.#start = null

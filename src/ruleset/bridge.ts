@@ -44,12 +44,16 @@ export class BridgePins {
   /** All of a turn's changes at once; returns the ports that were not pinned before. */
   change(changes: Iterable<Change<Attachment>>): readonly BridgePort[] {
     const all = [...changes]
-    const before = new Set(this.#pins.keys())
+    const before = new Map([...this.#pins].map(([name, behind]) => [name, portOf(behind)?.index]))
     const touched = new Set<string>()
     for (const { before: pod } of all) for (const pin of pinsOf(pod)) this.#remove(pin, touched)
     for (const { after: pod } of all) for (const pin of pinsOf(pod)) this.#add(pin, touched)
     for (const name of touched) this.#advertChain(name)
-    return [...touched].flatMap((name) => (before.has(name) ? [] : [...(this.#pins.get(name)?.values() ?? [])].slice(0, 1).map((pin) => pin.port)))
+    // Names are used again: the index tells a new port.
+    return [...touched].flatMap((name) => {
+      const port = portOf(this.#pins.get(name))
+      return port === undefined || before.get(name) === port.index ? [] : [port]
+    })
   }
 
   #remove(pin: Pin, touched: Set<string>): void {
@@ -82,6 +86,10 @@ export class BridgePins {
     const targets = pins.flatMap(({ address }) => (familyOf(address) === 6 ? [`@th,64,128 0x${toBits(address).toString(16)} accept`] : []))
     this.wanted.putChain({ kind: 'chain', name: chain, comment: 'whom this port may advertise', rules: targets.sort() }, pins.map((pin) => pin.owner))
   }
+}
+
+function portOf(behind: ReadonlyMap<Address, Pin> | undefined): BridgePort | undefined {
+  return [...(behind?.values() ?? [])][0]?.port
 }
 
 function pinsOf(pod: Attachment | null): Pin[] {
@@ -163,7 +171,7 @@ const CHAINS: readonly Chain[] = [
   {
     kind: 'chain',
     name: 'from-pod-arp',
-    comment: 'also of RARP senders: nothing but who they are; 0.0.0.0 asks whether an address is free',
+    comment: 'nobody but the pod itself; 0.0.0.0 asks whether an address is free',
     rules: [
       `iifname . arp saddr ether != @port-macs ${SPOOFED}`,
       'iifname . arp saddr ip @pins-v4 accept',

@@ -43,6 +43,8 @@ describe('ruleset/bridge: what a pod on a bridge may send', () => {
     assert.deepEqual(pins.change([{ before: one, after: two }]), [])
     assert.deepEqual(pins.change([{ before: two, after: null }, { before: null, after: pod('next', ODD, '10.0.0.7') }]), [ODD])
     assert.deepEqual(elements(pins)['pins-v4'], ['"p@8" . 10.0.0.7'])
+    const again = { ...ODD, index: 9 }
+    assert.deepEqual(pins.change([{ before: pod('next', ODD, '10.0.0.7'), after: pod('next', again, '10.0.0.7') }]), [again])
     pins.change([{ before: pod('next', ODD, '10.0.0.7'), after: null }])
     assert.equal(tableBlock(BRIDGE_TABLE, pins.wanted.state), nothing)
   })
