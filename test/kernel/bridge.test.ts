@@ -34,12 +34,12 @@ describe('pods on a bridge, on real packets', function () {
 
   it('rule 70: ingress policy holds between pods of one node and of two', async () => {
     await lab.policies(ingress('shop/in', { app: 'db' }, FROM_WEB))
-    await lab.check({ allowed: ['shop/near -> shop/db', 'shop/web -> shop/db'], denied: ['shop/evil -> shop/db'] })
+    await lab.check({ allowed: ['shop/near -> shop/db 8080/*', 'shop/web -> shop/db 8080/*'], denied: ['shop/evil -> shop/db 8080/*'] })
   })
 
   it('rule 70: egress policy holds between pods of one node and of two', async () => {
     await lab.policies(egress('shop/out', { app: 'evil' }, { to: [{ podSelector: { matchLabels: { app: 'web' } } }] }))
-    await lab.check({ allowed: ['shop/evil -> shop/near', 'shop/evil -> shop/web'], denied: ['shop/evil -> shop/db'] })
+    await lab.check({ allowed: ['shop/evil -> shop/near 8080/*', 'shop/evil -> shop/web 8080/*'], denied: ['shop/evil -> shop/db 8080/*'] })
   })
 
   it('rule 5: nothing comes in or out where everything is denied', async () => {
