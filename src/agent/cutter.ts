@@ -56,6 +56,8 @@ interface Scope {
 
 /** Longest stretch of judging without giving way. Milliseconds. */
 const SLICE_MS = 4
+/** Up to so many cut connections are asked about before others are read, which takes some milliseconds. */
+const RESTORED_FIRST = 500
 /** After so many connections a round that has become due goes first. */
 const RESTORED_AT_ONCE = 2_000
 const FIRST_RETRY_MS = 250
@@ -169,7 +171,9 @@ export class Cutter {
     const before = [...this.#set.flows()]
     const parts = new Parts()
     const dumped = this.#dump(this.#networks(scope.pods), parts)
-    let trouble: string | null = null
+    // Few are judged in no time, and a new connection that has the ports of a cut one waits for it.
+    const fewFirst = before.length <= RESTORED_FIRST
+    let trouble: string | null = fewFirst ? await this.#restore(before, count) : null
     const texts = new AddressTexts()
     // While the kernel takes one part, the next is judged.
     let adding: Promise<Outcome> | null = null
@@ -183,7 +187,7 @@ export class Cutter {
     const last = await adding
     count.cut += last?.done ?? 0
     trouble ??= last?.trouble ?? (await dumped)
-    trouble ??= await this.#restore(before, count)
+    if (!fewFirst) trouble ??= await this.#restore(before, count)
     if (count.cut + count.restored > 0) this.#options.onCut({ ...count, ms: clock.now() - start })
     return trouble
   }
@@ -212,7 +216,7 @@ export class Cutter {
     return networks
   }
 
-  /** Takes out what is allowed again. Cutting comes first: with a next round due, that one goes on with it. */
+  /** Takes out what is allowed again. Where they are many, cutting comes first: with a next round due, that one goes on with it. */
   async #restore(before: readonly CutFlow[], count: { restored: number; judged: number }): Promise<string | null> {
     const again: CutFlow[] = []
     await this.#judgeAll(before.length, before.values(), (flow, judge) => {

@@ -15,7 +15,7 @@ const TCP = 6
 const UDP = 17
 const ICMPV6 = 58
 
-interface Ends {
+export interface Ends {
   readonly from: string
   readonly to: string
 }
@@ -48,13 +48,23 @@ export function udpPacket(ends: Ends, { source, destination }: Ports, size = 8):
   return ipPacket(ends, UDP, udp)
 }
 
-/** Without options or payload. */
-export function tcpPacket(ends: Ends, { source, destination }: Ports, flags: 'syn' | 'ack', sequence = 1000): Packet {
-  const tcp = Buffer.alloc(20)
+const FLAGS = { none: 0, fin: 1, syn: 2, rst: 4, ack: 16, 'syn ack': 18, 'fin ack': 17, 'push ack': 24 } as const
+export type TcpFlags = keyof typeof FLAGS
+
+export interface TcpMore {
+  readonly acknowledges?: number
+  /** Bytes of payload. */
+  readonly size?: number
+}
+
+/** Without options. */
+export function tcpPacket(ends: Ends, { source, destination }: Ports, flags: TcpFlags, sequence = 1000, { acknowledges = 0, size = 0 }: TcpMore = {}): Packet {
+  const tcp = Buffer.alloc(20 + size)
   tcp.writeUInt16BE(source, 0)
   tcp.writeUInt16BE(destination, 2)
   tcp.writeUInt32BE(sequence, 4)
-  tcp.writeUInt16BE(0x5000 | (flags === 'syn' ? 2 : 16), 12)
+  tcp.writeUInt32BE(acknowledges, 8)
+  tcp.writeUInt16BE(0x5000 | FLAGS[flags], 12)
   tcp.writeUInt16BE(0xffff, 14)
   tcp.writeUInt16BE(withPseudoHeader(ends, TCP, tcp), 16)
   return ipPacket(ends, TCP, tcp)
@@ -84,11 +94,74 @@ export function unreachable(ends: Ends, about: Packet): Packet {
   return icmpPacket(ends, type, code, Buffer.concat([Buffer.alloc(4), about.bytes.subarray(0, 64)]))
 }
 
+/** Fragmentation needed, or packet too big, about `about`: 1,280 bytes are the most. */
+export function tooBig(ends: Ends, about: Packet): Packet {
+  const [type, code] = ends.from.includes(':') ? [2, 0] : [3, 4]
+  return icmpPacket(ends, type, code, Buffer.concat([Buffer.from([0, 0, 1280 >> 8, 1280 & 255]), about.bytes.subarray(0, 64)]))
+}
+
+/** Unasked: `target` is at `mac`, override. */
+export function neighbourAdvertisement(ends: Ends, target: string, mac: string): Packet {
+  const packet = icmpPacket(ends, 136, 0, Buffer.concat([Buffer.from([0x20, 0, 0, 0]), addressBytes(target), Buffer.from([2, 1]), macBytes(mac)]))
+  packet.bytes[7] = 255
+  return packet
+}
+
+/** Gratuitous ARP out of the interface `index`: `address` is at `mac`. */
+export function arpReply(index: number, address: string, mac: string): Packet {
+  const [hardware, protocol] = [macBytes(mac), addressBytes(address)]
+  const head = Buffer.concat([Buffer.alloc(6, 0xff), hardware, Buffer.from([8, 6, 0, 1, 8, 0, 6, 4, 0, 2])])
+  return { destination: `dev:${index}`, bytes: Buffer.concat([head, hardware, protocol, Buffer.alloc(6, 0xff), protocol]) }
+}
+
+function macBytes(mac: string): Buffer {
+  return Buffer.from(mac.replaceAll(':', ''), 'hex')
+}
+
 function icmpPacket(ends: Ends, type: number, code: number, rest: Buffer): Packet {
   const six = ends.from.includes(':')
   const icmp = Buffer.concat([Buffer.from([type, code, 0, 0]), rest])
   icmp.writeUInt16BE(six ? withPseudoHeader(ends, ICMPV6, icmp) : checksum([icmp]), 2)
   return ipPacket(ends, six ? ICMPV6 : ICMP, icmp)
+}
+
+const EXTENSIONS = { 'hop-by-hop': 0, routing: 43, destination: 60 } as const
+export type ExtensionHeader = keyof typeof EXTENSIONS
+const FRAGMENT = 44
+
+/** An IPv6 packet with these headers in front of its payload: padding, or a routing header with no segments left. */
+export function withHeaders({ destination, bytes }: Packet, headers: readonly ExtensionHeader[]): Packet {
+  const numbers = [...headers.map((one) => EXTENSIONS[one]), bytes[6] as number]
+  const added = headers.map((one, index) => Buffer.from([numbers[index + 1] as number, 0, ...(one === 'routing' ? [4, 0, 0, 0, 0, 0] : [1, 4, 0, 0, 0, 0])]))
+  const whole = Buffer.concat([bytes.subarray(0, 40), ...added, bytes.subarray(40)])
+  whole.writeUInt16BE(whole.length - 40, 4)
+  whole[6] = numbers[0] as number
+  return { destination, bytes: whole }
+}
+
+/** Cut behind these offsets of its payload, multiples of eight; IPv6: hop-by-hop and all other headers are cut with it. */
+export function fragments({ destination, bytes }: Packet, cuts: readonly number[], id: number): readonly Packet[] {
+  const six = bytes[0] === 0x60
+  const [head, payload] = [bytes.subarray(0, six ? 40 : 20), bytes.subarray(six ? 40 : 20)]
+  const starts = [0, ...cuts]
+  return starts.map((start, index) => {
+    const end = starts[index + 1] ?? payload.length
+    const place = six ? start | (end < payload.length ? 1 : 0) : (start >> 3) | (end < payload.length ? 0x2000 : 0)
+    const piece = payload.subarray(start, end)
+    const header = Buffer.from(head)
+    if (six) {
+      const extension = Buffer.from([head[6] as number, 0, place >> 8, place & 255, 0, 0, id >> 8, id & 255])
+      header[6] = FRAGMENT
+      header.writeUInt16BE(piece.length + 8, 4)
+      return { destination, bytes: Buffer.concat([header, extension, piece]) }
+    }
+    header.writeUInt16BE(20 + piece.length, 2)
+    header.writeUInt16BE(id, 4)
+    header.writeUInt16BE(place, 6)
+    header.writeUInt16BE(0, 10)
+    header.writeUInt16BE(checksum([header]), 10)
+    return { destination, bytes: Buffer.concat([header, piece]) }
+  })
 }
 
 function withPseudoHeader({ from, to }: Ends, protocol: number, payload: Buffer): number {

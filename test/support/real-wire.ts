@@ -15,7 +15,7 @@ const SILENCE_MS = 60
 
 export function forge(cluster: RealCluster, from: string, ...packets: readonly Packet[]): void {
   const list = packets.map(({ destination, bytes }) => [destination, bytes.toString('hex')])
-  cluster.run(from, [process.execPath, FORGE, JSON.stringify(list)])
+  cluster.run(from, [process.execPath, FORGE], { input: JSON.stringify(list) })
 }
 
 /** Counts what comes into the namespace of `where`, by nft matches: `{ gre: 'meta l4proto 47' }`. */
@@ -23,13 +23,17 @@ export class WireWatch {
   readonly #cluster: RealCluster
   readonly #where: string
 
-  constructor(cluster: RealCluster, where: string, matches: Readonly<Record<string, string>>) {
+  /** `reassembled`: matches that see no fragments, but what they make up. */
+  constructor(cluster: RealCluster, where: string, matches: Readonly<Record<string, string>>, reassembled: Readonly<Record<string, string>> = {}) {
     this.#cluster = cluster
     this.#where = where
-    const counters = Object.keys(matches).map((name) => `counter ${name} {}`)
-    const rules = Object.entries(matches).map(([name, match]) => `${match} counter name ${name}`)
-    const chain = `chain seen { type filter hook prerouting priority -500; ${rules.join('; ')}; }`
-    cluster.nft(where, `table ${TABLE} {}\ndelete table ${TABLE}\ntable ${TABLE} {\n${[...counters, chain].join('\n')}\n}\n`)
+    const counters = Object.keys({ ...matches, ...reassembled }).map((name) => `counter ${name} {}`)
+    const rules = (of: Readonly<Record<string, string>>): readonly string[] => Object.entries(of).map(([name, match]) => `${match} counter name ${name}`)
+    const chain = `chain seen { type filter hook prerouting priority -500; ${rules(matches).join('; ')}; }`
+    // Reassembly is at -400, and only where somebody asks for conntrack.
+    const whole = `chain whole { type filter hook prerouting priority -350; ${[...rules(reassembled), 'ct state new'].join('; ')}; }`
+    const chains = Object.keys(reassembled).length === 0 ? [chain] : [chain, whole]
+    cluster.nft(where, `table ${TABLE} {}\ndelete table ${TABLE}\ntable ${TABLE} {\n${[...counters, ...chains].join('\n')}\n}\n`)
   }
 
   /** Name -> packets so far. */
