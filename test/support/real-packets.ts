@@ -81,13 +81,6 @@ export function neighbourSolicitation(ends: Ends, target: string, hopLimit: numb
   return packet
 }
 
-/** Who answers for `target`, without being asked. */
-export function neighbourAdvertisement(ends: Ends, target: string): Packet {
-  const packet = icmpPacket(ends, 136, 0, Buffer.concat([Buffer.from([0x20, 0, 0, 0]), addressBytes(target)]))
-  packet.bytes[7] = 255
-  return packet
-}
-
 /** Port unreachable, about `about`. */
 export function unreachable(ends: Ends, about: Packet): Packet {
   const [type, code] = ends.from.includes(':') ? [1, 4] : [3, 3]
