@@ -26,6 +26,7 @@ export interface AgentConfig {
   readonly sourcePrefixNamespaces: readonly string[]
   /** Names of interfaces, or beginnings of names followed by `*`. */
   readonly podInterfaces: readonly string[]
+  readonly podAttachment: 'auto' | 'interface' | 'address'
   readonly kernelAccess: 'auto' | 'libnftables' | 'nft'
   /** Milliseconds. */
   readonly resyncInterval: number
@@ -95,6 +96,10 @@ export const SETTINGS: readonly Setting[] = [
     name: 'podInterfaces', type: 'list', default: [],
     pattern: /^(?=.{1,15}$)[^\s/*]*\*?$/, expected: 'names of interfaces, at most 15 characters, with at most one * at the end',
     help: 'interfaces taken for pod interfaces besides those of kind veth (cali*)',
+  },
+  {
+    name: 'podAttachment', type: 'choice', default: 'auto', choices: ['auto', 'interface', 'address'],
+    help: "what leads to a pod: an interface with a host route to it, or its address (pods on a bridge)",
   },
   {
     name: 'kernelAccess', type: 'choice', default: 'auto', choices: ['auto', 'libnftables', 'nft'],

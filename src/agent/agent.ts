@@ -13,10 +13,11 @@ import { problemKey, type Problem } from '../lib/problem.ts'
 import { watchManifests, type Covers, type ManifestBatch } from '../manifests/watch.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
-import { watchInterfaces } from '../node/watch.ts'
+import { watchInterfaces, type InterfaceWatch } from '../node/watch.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
+import { BridgeTable } from './bridge-table.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
 import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
@@ -29,6 +30,8 @@ export interface RunningAgent {
   /** Ends the process's part; the kernel stays as it is. */
   close(): Promise<void>
 }
+
+type ProblemPart = 'manifests' | 'kernel' | 'cutting' | 'foreign' | 'pins' | 'bridges'
 
 interface Closable {
   close(): Promise<void>
@@ -56,10 +59,13 @@ class Agent implements RunningAgent {
   readonly #foreign = new ForeignFlowtables()
   readonly #closables: Closable[] = []
   /** Problems of those parts that tell all of theirs at once. */
-  readonly #problems = new Map<'manifests' | 'kernel' | 'cutting' | 'foreign', readonly Problem[]>()
+  readonly #problems = new Map<ProblemPart, readonly Problem[]>()
   #committer: Committer | null = null
   /** Null with establishedConnections: keep. */
   #cutter: Cutter | null = null
+  /** Null with podAttachment: interface. */
+  #bridge: BridgeTable | null = null
+  #interfaces: InterfaceWatch | null = null
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
@@ -77,11 +83,15 @@ class Agent implements RunningAgent {
     this.#turns = new Turns({
       clock,
       onWork: () => this.#planTurn(),
-      onPlanned: (revision, delta) => this.#cutter?.planned(revision, delta),
+      onPlanned: (revision, delta) => {
+        this.#cutter?.planned(revision, delta)
+        this.#bridge?.planned(revision, delta)
+      },
       step: {
         isLocal: (pod) => pod.node === config.nodeName,
         nodeName: config.nodeName,
         podInterfaces: config.podInterfaces,
+        podAttachment: config.podAttachment,
         sourcePrefixNamespaces: config.sourcePrefixNamespaces,
       },
       skeleton: config,
@@ -116,12 +126,13 @@ class Agent implements RunningAgent {
       covers: (digest) => this.#applied.covers?.digest === digest,
     })
     this.#closables.push(this.#socket)
-    this.#closables.push(
-      await watchInterfaces({
-        onEvents: (events) => this.#push(events),
-        onLost: (message) => this.#log.warn({ message }, 'interfaces are read anew'),
-      }),
-    )
+    if (config.podAttachment !== 'interface') this.#bridge = await this.#startBridge(kernel)
+    this.#interfaces = await watchInterfaces({
+      onEvents: (events) => this.#push(events),
+      onLost: (message) => this.#log.warn({ message }, 'interfaces are read anew'),
+      ...(this.#bridge === null ? {} : { portReader: this.#bridge.ports }),
+    })
+    this.#closables.push(this.#interfaces)
     this.#closables.push(await watchManifests(config.source.directory, { onBatch: (batch) => this.#manifests(batch) }))
     this.#watchForeign(() => kernel.flowtables())
     this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
@@ -177,6 +188,15 @@ class Agent implements RunningAgent {
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
   }
 
+  async #startBridge(kernel: Kernel): Promise<BridgeTable> {
+    const onProblems = (problems: readonly Problem[]): void => this.#setProblems('pins', problems)
+    const readPorts = (): void => this.#interfaces?.readPorts()
+    const bridge = new BridgeTable({ kernel, clock: this.#clock, readPorts, onRepaired: (repair) => this.#repaired(repair), onProblems })
+    this.#closables.push(bridge)
+    await bridge.start()
+    return bridge
+  }
+
   #startCutter(kernel: Kernel): Cutter {
     const conntrack = new ConntrackReader()
     const cutter = new Cutter({
@@ -211,6 +231,7 @@ class Agent implements RunningAgent {
   #tellForeign(): void {
     const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
     this.#setProblems('foreign', this.#foreign.problems((name) => pods?.has(`"${name}"`) === true))
+    this.#setProblems('bridges', [...(this.#bridge?.problems() ?? []), ...(this.#interfaces?.problems() ?? [])])
   }
 
   #held(report: CommitReport): void {
@@ -221,7 +242,7 @@ class Agent implements RunningAgent {
     this.#socket?.changed()
   }
 
-  #setProblems(part: 'manifests' | 'kernel' | 'cutting' | 'foreign', problems: readonly Problem[]): void {
+  #setProblems(part: ProblemPart, problems: readonly Problem[]): void {
     const before = new Set((this.#problems.get(part) ?? []).map(problemKey))
     for (const problem of problems) if (!before.has(problemKey(problem))) this.#log[problem.severity === 'error' ? 'error' : 'warn']({ problem }, 'problem')
     this.#problems.set(part, problems)
@@ -256,7 +277,7 @@ class Agent implements RunningAgent {
   /** On the timer, and foreign flowtables at once: those carry packets past policy (rule 89), and what was not told is read back. */
   #watchForeign(read: Parameters<ForeignFlowtables['look']>[0]): void {
     const look = async (): Promise<void> => {
-      if (this.#applied.report !== null) this.#committer?.check(null)
+      if (this.#applied.report !== null) for (const table of [this.#committer, this.#bridge]) table?.check(null)
       await this.#foreign.look(read)
       this.#tellForeign()
       if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())

@@ -30,7 +30,7 @@ export class TextKernel implements Kernel {
   readonly #deadlines: Deadlines
   readonly #netns: string | undefined
   #last: Promise<unknown> = Promise.resolve()
-  #notices: Notices | null = null
+  readonly #notices: Notices[] = []
 
   /** `netns`: path of the network namespace that the runner works in, where it is not the process's own. */
   constructor(description: string, runner: Runner, deadlines: Deadlines = DEADLINES, netns?: string) {
@@ -87,8 +87,9 @@ export class TextKernel implements Kernel {
 
   async watch(table: Table, onChange: (change: ForeignChange) => void): Promise<void> {
     const netns = this.#netns
-    this.#notices = new Notices({ table, clock: systemClock, ...(netns === undefined ? {} : { netns }), onPost: (post) => this.#told(post, onChange) })
-    await this.#notices.started
+    const notices = new Notices({ table, clock: systemClock, ...(netns === undefined ? {} : { netns }), onPost: (post) => this.#told(post, onChange) })
+    this.#notices.push(notices)
+    await notices.started
   }
 
   /** The answer to a run tells its port, and may come after the notification of what it did: so that is waited for. */
@@ -103,7 +104,7 @@ export class TextKernel implements Kernel {
   }
 
   async close(): Promise<void> {
-    await this.#notices?.close()
+    await Promise.all(this.#notices.map((notices) => notices.close()))
     await this.#runner.close()
   }
 

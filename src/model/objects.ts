@@ -72,4 +72,16 @@ export interface HostInterface {
   readonly hostRoutes: readonly Address[]
   /** Whether any wider route leads out of it (a subnet, a default route), link-local and multicast left out. */
   readonly hasWiderRoutes: boolean
+  /** Of a bridge: the networks of its own addresses, in which its pods are. Empty for all others. */
+  readonly networks: readonly Cidr[]
+  /** Of a bridge's port: what is at its other end; null where that is not known, and for all others. */
+  readonly behind: PortEnd | null
+}
+
+/** The pod's end of a bridge's port, as the kernel tells it of the pod's own namespace. */
+export interface PortEnd {
+  /** `02:00:00:00:00:01` */
+  readonly mac: string
+  /** Link-local ones left out; each is behind one port at most. */
+  readonly addresses: readonly Address[]
 }

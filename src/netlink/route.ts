@@ -19,7 +19,7 @@ const AF_INET = 2
 const AF_INET6 = 10
 
 const IFF_UP = 0x1
-const IFLA = { ADDRESS: 1, IFNAME: 3, MASTER: 10, LINKINFO: 18, EXT_MASK: 29 } as const
+const IFLA = { ADDRESS: 1, IFNAME: 3, LINK: 5, MASTER: 10, LINKINFO: 18, EXT_MASK: 29, LINK_NETNSID: 37 } as const
 const IFLA_INFO_KIND = 1
 const RTEXT_FILTER_SKIP_STATS = 8
 const IFA = { ADDRESS: 1, LOCAL: 2 } as const
@@ -42,6 +42,8 @@ export interface Link {
   readonly up: boolean
   /** Hardware address, 6 bytes for Ethernet; empty for none. */
   readonly mac: Uint8Array
+  /** Of a veth whose other end is in another network namespace: that one's id here, and the index in it. */
+  readonly end: { readonly netns: number; readonly index: number } | null
 }
 
 export interface InterfaceAddress {
@@ -145,7 +147,14 @@ function decodeLink(payload: Uint8Array, what: string): Link | null {
     master: attributeU32(attributes, IFLA.MASTER, what) ?? 0,
     up: (readU32(payload, 8, what) & IFF_UP) !== 0,
     mac: attributes.get(IFLA.ADDRESS) ?? new Uint8Array(0),
+    end: endOf(attributes, what),
   }
+}
+
+function endOf(attributes: Attributes, what: string): Link['end'] {
+  const netns = attributes.get(IFLA.LINK_NETNSID)
+  const index = attributeU32(attributes, IFLA.LINK, what)
+  return netns === undefined || index === null || index === 0 ? null : { netns: readI32(netns, 0, what), index }
 }
 
 function decodeAddress(payload: Uint8Array, what: string): InterfaceAddress | null {

@@ -4,8 +4,8 @@
 // **Invariant:** what changes() told so far, taken together, equals the rows of the present state, and a row is told
 // only if it differs from what was told of it before. An event costs what it concerns, not what there is.
 import type { SourceEventOf } from '../model/changes.ts'
-import type { Address } from '../model/ip.ts'
-import type { HostInterface } from '../model/objects.ts'
+import { parseCidr, type Address, type Cidr } from '../model/ip.ts'
+import type { HostInterface, PortEnd } from '../model/objects.ts'
 import type { InterfaceAddress, Link, RouteEvent } from '../netlink/route.ts'
 import { addressOf, hexOf, isLinkLocalOrMulticast } from './addresses.ts'
 import type { Reach } from './routes.ts'
@@ -18,7 +18,7 @@ export type InterfaceEvent = SourceEventOf<'interface'>
 interface Known {
   link: Link | null
   /** Each address that the kernel keeps (an address may be there with several prefixes) -> its text; null for link-local ones. */
-  readonly held: Map<string, { readonly family: 4 | 6; readonly bytes: string; readonly text: Address | null }>
+  readonly held: Map<string, { readonly family: 4 | 6; readonly bytes: string; readonly text: Address | null; readonly prefix: number }>
   ipv4Addresses: number
   /** Its own addresses -> with how many prefixes each is there. */
   readonly own: Map<Address, number>
@@ -36,6 +36,8 @@ export class InterfaceFold {
   /** How many interfaces have each IPv4 address. */
   #holders = new Map<string, number>()
   #dirty = new Set<number>()
+  readonly #behind = new Map<number, PortEnd>()
+  #links = new Map<number, Link | null>()
   readonly #told = new Map<number, HostInterface>()
 
   /** Folds one notification. */
@@ -48,7 +50,10 @@ export class InterfaceFold {
    * be in the dump already or not, and folding them once more behind it is right in both cases.
    */
   resync(dump: Iterable<RouteEvent>, during: Iterable<RouteEvent>): void {
-    for (const index of this.#known.keys()) this.#dirty.add(index)
+    for (const index of this.#known.keys()) {
+      this.#dirty.add(index)
+      this.#links.set(index, null)
+    }
     this.#known = new Map()
     this.#holders = new Map()
     this.#routes = new RouteTable((index, reach, delta) => this.#countRoute(index, reach, delta))
@@ -61,6 +66,20 @@ export class InterfaceFold {
     const doubt = this.#routes.doubt
     this.#routes.doubt = null
     return doubt
+  }
+
+  /** Links that changed since the last call; null: gone. */
+  takeLinks(): ReadonlyMap<number, Link | null> {
+    const links = this.#links
+    this.#links = new Map()
+    return links
+  }
+
+  /** What was read of the other end of a bridge's port. */
+  setBehind(index: number, behind: PortEnd | null): void {
+    if (behind === null) this.#behind.delete(index)
+    else this.#behind.set(index, behind)
+    this.#dirty.add(index)
   }
 
   /** What changed since the last call, deletions first: one event an interface at most. */
@@ -105,6 +124,7 @@ export class InterfaceFold {
     const known = this.#of(link.index)
     const wasUp = known.link?.up ?? false
     known.link = link
+    this.#links.set(link.index, link)
     this.#dirty.add(link.index)
     if (wasUp && !link.up) this.#routes.linkDown(link.index, null)
     if (!wasUp && link.up) this.#routes.linkUp(link.index)
@@ -116,6 +136,7 @@ export class InterfaceFold {
     for (const { family, bytes } of known.held.values()) if (family === 4) this.#releaseAddress(bytes)
     this.#routes.linkGone(index)
     this.#known.delete(index)
+    this.#links.set(index, null)
     this.#dirty.add(index)
   }
 
@@ -126,7 +147,7 @@ export class InterfaceFold {
     if (known.held.has(key)) return
     const bytes = hexOf(address.address)
     const text = isLinkLocalOrMulticast(address.address, address.address.length * 8) ? null : addressOf(address.address)
-    known.held.set(key, { family: address.family, bytes, text })
+    known.held.set(key, { family: address.family, bytes, text, prefix: address.prefix })
     if (address.family === 4) {
       known.ipv4Addresses++
       count(this.#holders, bytes, 1)
@@ -185,8 +206,16 @@ export class InterfaceFold {
     if (known === undefined || known.link === null) return null
     const { name, kind, master } = known.link
     const hasWiderRoutes = known.widerRoutes > 0
-    return Object.freeze({ index, name, kind, master, addresses: known.addresses.list(), hostRoutes: known.shown.list(), hasWiderRoutes })
+    const networks = kind === 'bridge' ? networksOf(known) : NO_NETWORKS
+    return Object.freeze({ index, name, kind, master, addresses: known.addresses.list(), hostRoutes: known.shown.list(), hasWiderRoutes, networks, behind: this.#behind.get(index) ?? null })
   }
+}
+
+const NO_NETWORKS: readonly Cidr[] = Object.freeze([])
+
+function networksOf({ held }: Known): readonly Cidr[] {
+  const texts = new Set([...held.values()].flatMap(({ text, prefix }) => (text === null ? [] : [`${text}/${prefix}`])))
+  return Object.freeze([...texts].sort().flatMap((text) => parseCidr(text) ?? []))
 }
 
 function nothingKnown(): Known {
@@ -223,6 +252,9 @@ function sameRow(a: HostInterface, b: HostInterface): boolean {
     a.master === b.master &&
     a.hasWiderRoutes === b.hasWiderRoutes &&
     sameList(a.addresses, b.addresses) &&
-    sameList(a.hostRoutes, b.hostRoutes)
+    sameList(a.hostRoutes, b.hostRoutes) &&
+    sameList(a.networks.map((n) => n.text), b.networks.map((n) => n.text)) &&
+    a.behind?.mac === b.behind?.mac &&
+    sameList(a.behind?.addresses ?? [], b.behind?.addresses ?? [])
   )
 }

@@ -8,11 +8,14 @@ import type { Clock } from '../lib/clock.ts'
 import { systemClock } from '../lib/clock.ts'
 import { messageOf, PicketError } from '../lib/errors.ts'
 import { spawnWorker } from '../lib/workers.ts'
+import type { Problem } from '../lib/problem.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import { decodeMessages } from '../netlink/messages.ts'
 import type { RouteEvent } from '../netlink/route.ts'
 import { decodeRouteEvent } from '../netlink/route.ts'
+import { BridgePorts } from './bridge-ports.ts'
 import { InterfaceFold } from './interfaces.ts'
+import type { PortReader } from './port-reader.ts'
 import type { StreamPost } from './rtnetlink-stream.ts'
 import type { RtnetlinkWorkerData } from './rtnetlink-worker.ts'
 import { WorkerControl } from '../lib/worker-control.ts'
@@ -28,9 +31,15 @@ export interface WatchInterfacesOptions {
   /** What the kernel keeps for us while we are busy; 8 MB where it is absent. It grows with each loss. */
   readonly receiveBufferBytes?: number
   readonly clock?: Clock
+  /** Reads what is behind the ports of bridges, and tells it in their rows; nobody does where it is absent. */
+  readonly portReader?: PortReader
 }
 
 export interface InterfaceWatch {
+  /** Something is expected behind a port that is not there yet: ports are read again for a while. */
+  readPorts(): void
+  /** Of the ports of bridges. */
+  problems(): readonly Problem[]
   /** Ends the worker; nothing is told after it was called. */
   close(): Promise<void>
 }
@@ -66,6 +75,7 @@ class InterfaceWatcher implements InterfaceWatch {
   #current = false
   #closed = false
   #pause = FIRST_PAUSE_MS
+  readonly #ports: BridgePorts | null
   #cancelTimer: () => void = () => {}
   /** Set for a while after a resync was asked for. */
   #cancelDoubt: (() => void) | null = null
@@ -74,16 +84,44 @@ class InterfaceWatcher implements InterfaceWatch {
   constructor(options: WatchInterfacesOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    const { portReader } = options
+    this.#ports = portReader === undefined ? null : new BridgePorts({
+      reader: portReader,
+      clock: this.#clock,
+      onChange: (index, behind) => this.#fold.setBehind(index, behind),
+      onRead: () => this.#tell(this.#changes()),
+    })
     this.started = new Promise((resolve, reject) => (this.#start = { resolve, reject }))
     this.#startWorker()
   }
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#ports?.close()
     this.#cancelTimer()
     this.#cancelDoubt?.()
     if (this.#worker !== null) await endWorker(this.#worker, this.#control, this.#clock)
     this.#worker = null
+  }
+
+  readPorts(): void {
+    if (this.#closed) return
+    this.#ports?.again()
+    this.#tell(this.#changes())
+  }
+
+  problems(): readonly Problem[] {
+    return this.#ports?.problems() ?? []
+  }
+
+  #findPorts(): void {
+    const links = this.#fold.takeLinks()
+    this.#ports?.changed(links)
+  }
+
+  #changes(): SourceEvent[] {
+    this.#findPorts()
+    return this.#fold.changes()
   }
 
   #startWorker(): void {
@@ -122,10 +160,11 @@ class InterfaceWatcher implements InterfaceWatch {
     this.#pause = FIRST_PAUSE_MS
     this.#options.onResync?.(post.reason)
     if (this.#current) {
-      this.#tell(this.#fold.changes())
+      this.#tell(this.#changes())
       return
     }
     this.#current = true
+    this.#findPorts()
     this.#tell(this.#start === null ? [this.#fold.replace()] : [this.#fold.replace(), { verb: 'synced', kind: 'interface' }])
     this.#start?.resolve()
     this.#start = null
@@ -138,7 +177,7 @@ class InterfaceWatcher implements InterfaceWatch {
       // Bytes that cannot be read are as good as lost: a dump says what they would have said.
       this.#askForResync()
     }
-    this.#tell(this.#fold.changes())
+    this.#tell(this.#changes())
   }
 
   #tell(events: SourceEvent[]): void {

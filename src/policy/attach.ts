@@ -1,19 +1,26 @@
 // Local pods and the node's interfaces: which interface leads to which pod, and which interfaces nobody knows.
 //
 // An interface is a pod's if it is of a pod's kind, belongs to no bridge, holds no address of the Node and carries no
-// route but host routes; it is that pod's whose address it has a host route to.
+// route but host routes; it is that pod's whose address it has a host route to. A pod without one is found by its address
+// where a bridge of the node leads there: through a route or network of the bridge, or the port behind which it is.
 // **Invariant:** an uplink, a tunnel or a bridge is never taken for a pod's interface, known or unknown.
-import type { Address } from '../model/ip.ts'
+import { contains, familyOf, toBits, type Address } from '../model/ip.ts'
 import type { HostInterface, Pod } from '../model/objects.ts'
 import type { InterfaceTable, WorkCount } from '../store/snapshot.ts'
-import type { HostKey } from './plan.ts'
+import type { BridgePort, HostKey } from './plan.ts'
 
 export interface PodInterfaces {
   /** Addresses of this node's Node object. */
   readonly nodeAddresses: ReadonlySet<Address>
   /** Names (`cali*`) that are a pod's besides interfaces of kind veth. */
   readonly patterns: readonly string[]
+  readonly podAttachment: PodAttachment
+  /** The node's bridges. */
+  readonly bridges: ReadonlyMap<number, HostInterface>
 }
+
+/** What leads to a pod: `auto` is by interface where one has a host route to it, else by address where a bridge leads there. */
+export type PodAttachment = 'auto' | 'interface' | 'address'
 
 /** `*` at the end of a pattern stands for any rest. */
 export function nameMatches(pattern: string, name: string): boolean {
@@ -42,7 +49,7 @@ export function looksLikePod(link: HostInterface, rules: PodInterfaces, wide = f
 
 export interface Found {
   readonly by: readonly HostKey[]
-  /** Addresses of the pod that no interface of a pod's kind leads to. */
+  /** Addresses of the pod that neither an interface of a pod's kind nor a bridge leads to. */
   readonly missing: readonly Address[]
 }
 
@@ -51,14 +58,42 @@ export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodI
   const by: HostKey[] = []
   const missing: Address[] = []
   for (const address of pod.addresses) {
-    let found = false
-    for (const link of interfaces.where('hostRoute', address)) {
-      work.rows++
-      if (!isWritable(link.name) || !looksLikePod(link, rules, pod.sourcePrefixes.length > 0)) continue
-      by.push(Object.freeze({ interface: link.name, address }))
-      found = true
+    const found = rules.podAttachment === 'address' ? [] : withHostRoute(pod, address, interfaces, rules, work)
+    if (found.length === 0 && rules.podAttachment !== 'interface') {
+      const port = portOf(address, interfaces, rules, work)
+      if (port !== null || rules.podAttachment === 'address' || isOnBridge(address, interfaces, rules, work)) found.push(Object.freeze({ via: 'address', address, port }))
     }
-    if (!found) missing.push(address)
+    by.push(...found)
+    if (found.length === 0) missing.push(address)
   }
   return { by, missing }
+}
+
+function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): HostKey[] {
+  const found: HostKey[] = []
+  for (const link of interfaces.where('hostRoute', address)) {
+    work.rows++
+    if (!isWritable(link.name) || !looksLikePod(link, rules, pod.sourcePrefixes.length > 0)) continue
+    found.push(Object.freeze({ via: 'interface', interface: link.name, address }))
+  }
+  return found
+}
+
+/** The bridge's port behind which the address is. */
+function portOf(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): BridgePort | null {
+  for (const { index, name, master, behind } of interfaces.where('behind', address)) {
+    work.rows++
+    if (behind !== null && rules.bridges.has(master) && isWritable(name)) return Object.freeze({ index, name, mac: behind.mac })
+  }
+  return null
+}
+
+function isOnBridge(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): boolean {
+  for (const link of interfaces.where('hostRoute', address)) if (rules.bridges.has(link.index)) return true
+  const family = familyOf(address)
+  const bits = toBits(address)
+  return [...rules.bridges.values()].some(({ networks }) => {
+    work.rows++
+    return networks.some((network) => network.family === family && contains(network, bits))
+  })
 }

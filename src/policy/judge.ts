@@ -8,7 +8,7 @@ import { contains } from '../model/ip.ts'
 import type { Pod, Protocol } from '../model/objects.ts'
 import type { Direction } from '../model/policy.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Attachment, PlanRule, Profile, ProfileId } from './plan.ts'
+import { interfacesOf, type Attachment, type PlanRule, type Profile, type ProfileId } from './plan.ts'
 import type { PeerFacts } from './sets.ts'
 import type { PolicyPlan } from './step.ts'
 
@@ -82,7 +82,7 @@ export class Judge {
   #side(direction: Direction, subject: End, peer: End, packet: Packet): Side {
     const pod = subject.attachment
     if (pod === null) return NOT_HERE
-    if (pod.by.some((key) => this.#plan.behind(key.interface).size > 1)) return { kind: 'ambiguous', pod }
+    if (interfacesOf(pod).some((name) => this.#plan.behind(name).size > 1)) return { kind: 'ambiguous', pod }
     const id = pod[direction]
     if (id === 'open') return { kind: 'open', pod }
     const rule = this.#ruleFor(this.#plan.profiles.get(id), peer, packet)

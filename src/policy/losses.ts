@@ -4,7 +4,7 @@
 // could take something away counts. A pod that is open in a direction has lost nothing there.
 import type { PodUid } from '../model/objects.ts'
 import { DIRECTIONS, type Direction } from '../model/policy.ts'
-import type { PlanDelta, ProfileId, SetId } from './plan.ts'
+import { interfacesOf, type PlanDelta, type ProfileId, type SetId } from './plan.ts'
 import type { PolicyPlan } from './step.ts'
 
 export interface Losses {
@@ -28,7 +28,7 @@ export function lossesOf(delta: PlanDelta, plan: PolicyPlan): Losses {
     for (const direction of DIRECTIONS) {
       if (after !== null && after[direction] !== 'open' && (moved || after[direction] !== before?.[direction])) lose(uid, direction)
       // Several pods behind one interface lose everything, also those that were there before.
-      for (const { interface: name } of after?.by ?? []) if (plan.behind(name).size > 1) for (const other of plan.behind(name)) lose(other, direction)
+      for (const name of interfacesOf(after ?? undefined)) if (plan.behind(name).size > 1) for (const other of plan.behind(name)) lose(other, direction)
     }
   }
   const profiles = changedProfiles(delta, plan)

@@ -99,16 +99,28 @@ export interface Attachment {
   readonly pod: PodUid
   readonly namespace: string
   readonly name: string
-  /** Every address of the pod with the interface that leads to it. An address without one is missing here, and a problem. */
+  /** Every address of the pod with what leads to it. An address that nothing leads to is missing here, and a problem. */
   readonly by: readonly HostKey[]
   readonly sourcePrefixes: readonly Cidr[]
   readonly ingress: ProfileId | 'open'
   readonly egress: ProfileId | 'open'
 }
 
-export interface HostKey {
-  readonly interface: string
-  readonly address: Address
+/** By the interface that has a host route to the address; or by the address alone, where the pod is on a bridge. */
+export type HostKey =
+  | { readonly via: 'interface'; readonly interface: string; readonly address: Address }
+  | { readonly via: 'address'; readonly address: Address; readonly port: BridgePort | null }
+
+/** Where frames of the address come from; null in a HostKey while the port is not found yet. */
+export interface BridgePort {
+  readonly index: number
+  readonly name: string
+  readonly mac: string
+}
+
+/** The interfaces that are the pod's alone: none for a pod on a bridge. */
+export function interfacesOf(attachment: Attachment | undefined): string[] {
+  return (attachment?.by ?? []).flatMap((key) => (key.via === 'interface' ? [key.interface] : []))
 }
 
 export interface PlanDelta {

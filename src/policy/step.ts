@@ -11,9 +11,9 @@ import type { Address } from '../model/ip.ts'
 import type { HostInterface, Pod, PodUid } from '../model/objects.ts'
 import { DIRECTIONS, isPeer, type Policy } from '../model/policy.ts'
 import type { Snapshot, SnapshotDelta, WorkCount } from '../store/snapshot.ts'
-import { findInterfaces, isPodKind, isWritable, looksLikePod, type PodInterfaces } from './attach.ts'
+import { findInterfaces, isPodKind, isWritable, looksLikePod, type PodAttachment, type PodInterfaces } from './attach.ts'
 import { isolationOf, selects, type Isolation } from './isolation.ts'
-import type { Attachment, PlanDelta, ProfileId } from './plan.ts'
+import { interfacesOf, type Attachment, type PlanDelta, type ProfileId } from './plan.ts'
 import { Profiles } from './profiles.ts'
 import { PeerSets } from './sets.ts'
 
@@ -23,6 +23,7 @@ export interface StepOptions {
   /** Whose addresses are the node's own; null where no interfaces are looked at. */
   readonly nodeName: string | null
   readonly podInterfaces: readonly string[]
+  readonly podAttachment: PodAttachment
   /** Namespaces whose pods may name further source prefixes. */
   readonly sourcePrefixNamespaces: readonly string[]
 }
@@ -46,6 +47,7 @@ export class PolicyPlan {
   readonly #known = new Set<string>()
   /** Names of the interfaces of a pod's kind. */
   readonly #podKind = new Set<string>()
+  readonly #bridges = new Map<number, HostInterface>()
   #nodeAddresses: ReadonlySet<Address> = new Set()
   readonly #options: StepOptions
   #attachments = new Map<PodUid, Change<Attachment>>()
@@ -61,9 +63,9 @@ export class PolicyPlan {
     const dirty = this.#dirtyPods(snapshot, delta)
     const names = this.#dirtyInterfaces(snapshot, delta, dirty)
     for (const uid of dirty) {
-      for (const key of this.locals.get(uid)?.attachment.by ?? []) names.add(key.interface)
+      for (const name of interfacesOf(this.locals.get(uid)?.attachment)) names.add(name)
       this.#judge(uid, snapshot)
-      for (const key of this.locals.get(uid)?.attachment.by ?? []) names.add(key.interface)
+      for (const name of interfacesOf(this.locals.get(uid)?.attachment)) names.add(name)
     }
     this.profiles.rebuild(delta.policies, snapshot)
     this.profiles.letGo(snapshot.selectors)
@@ -113,10 +115,14 @@ export class PolicyPlan {
     const { nodeName } = this.#options
     for (const { before, after } of delta.interfaces.values()) {
       this.#noteProblems(bypasses(before), bypasses(after))
+      // A bridge that comes, goes or gets another network may concern any pod; its ports only those behind them.
+      if (this.#bridgeChanged(before, after)) for (const uid of this.locals.keys()) dirty.add(uid)
+      for (const address of [before, after].flatMap((link) => link?.behind?.addresses ?? [])) this.#dirtyAt(address, snapshot, dirty)
+      if (before?.kind === 'bridge' || after?.kind === 'bridge') for (const address of difference(before, after)) this.#dirtyAt(address, snapshot, dirty)
       for (const link of [before, after]) {
         if (link === null || !isPodKind(link, this.#options.podInterfaces)) continue
         names.add(link.name)
-        for (const address of link.hostRoutes) for (const pod of snapshot.pods.where('address', address)) if (this.#options.isLocal(pod)) dirty.add(pod.uid)
+        for (const address of link.hostRoutes) this.#dirtyAt(address, snapshot, dirty)
         for (const uid of this.#byInterface.get(link.name) ?? []) dirty.add(uid)
       }
     }
@@ -127,6 +133,17 @@ export class PolicyPlan {
       for (const name of this.#podKind) names.add(name)
     }
     return names
+  }
+
+  #dirtyAt(address: Address, snapshot: Snapshot, dirty: Set<PodUid>): void {
+    for (const pod of snapshot.pods.where('address', address)) if (this.#options.isLocal(pod)) dirty.add(pod.uid)
+  }
+
+  #bridgeChanged(before: HostInterface | null, after: HostInterface | null): boolean {
+    if (this.#options.podAttachment === 'interface' || (before?.kind !== 'bridge' && after?.kind !== 'bridge')) return false
+    if (before?.kind === 'bridge') this.#bridges.delete(before.index)
+    if (after?.kind === 'bridge') this.#bridges.set(after.index, after)
+    return before?.kind !== after?.kind || JSON.stringify(before?.networks, plain) !== JSON.stringify(after?.networks, plain)
   }
 
   #judge(uid: PodUid, snapshot: Snapshot): void {
@@ -144,7 +161,8 @@ export class PolicyPlan {
       namespace: pod.namespace,
       name: pod.name,
       by,
-      sourcePrefixes: this.#options.sourcePrefixNamespaces.includes(pod.namespace) ? pod.sourcePrefixes : [],
+      // They are an interface's: behind a bridge nothing would tell them from another pod's packets.
+      sourcePrefixes: this.#options.sourcePrefixNamespaces.includes(pod.namespace) && by.every((key) => key.via === 'interface') ? pod.sourcePrefixes : [],
       ingress: this.#profile(isolation.get('ingress') ?? null, snapshot),
       egress: this.#profile(isolation.get('egress') ?? null, snapshot),
     })
@@ -166,7 +184,7 @@ export class PolicyPlan {
     if (before !== null) this.#unindex(uid, before)
     this.locals.set(uid, after)
     index(this.#byNamespace, after.pod.namespace, uid)
-    for (const key of after.attachment.by) index(this.#byInterface, key.interface, uid)
+    for (const name of interfacesOf(after.attachment)) index(this.#byInterface, name, uid)
     if (!sameAttachment(before?.attachment ?? null, after.attachment)) this.#note(uid, before?.attachment ?? null, after.attachment)
     this.#noteProblems(before?.problems ?? [], after.problems)
   }
@@ -181,7 +199,7 @@ export class PolicyPlan {
 
   #unindex(uid: PodUid, local: Local): void {
     this.#byNamespace.get(local.pod.namespace)?.delete(uid)
-    for (const key of local.attachment.by) this.#byInterface.get(key.interface)?.delete(uid)
+    for (const name of interfacesOf(local.attachment)) this.#byInterface.get(name)?.delete(uid)
   }
 
   #note(uid: PodUid, before: Attachment | null, after: Attachment | null): void {
@@ -195,7 +213,7 @@ export class PolicyPlan {
   }
 
   #podInterfaces(): PodInterfaces {
-    return { nodeAddresses: this.#nodeAddresses, patterns: this.#options.podInterfaces }
+    return { nodeAddresses: this.#nodeAddresses, patterns: this.#options.podInterfaces, podAttachment: this.#options.podAttachment, bridges: this.#bridges }
   }
 
   /** An interface of a pod's kind is known if a local pod is behind it, or if it does not look like a pod's at all. */
@@ -216,6 +234,12 @@ export class PolicyPlan {
     }
     return { added, removed }
   }
+}
+
+/** The host routes that only one of the two has. */
+function difference(before: HostInterface | null, after: HostInterface | null): readonly Address[] {
+  const [old, now] = [new Set(before?.hostRoutes), new Set(after?.hostRoutes)]
+  return [...old].filter((address) => !now.has(address)).concat([...now].filter((address) => !old.has(address)))
 }
 
 function index(map: Map<string, Set<PodUid>>, key: string, uid: PodUid): void {
@@ -253,7 +277,7 @@ function notEnforced(pod: Pod, missing: readonly Address[]): Problem {
     object: `Pod ${pod.namespace}/${pod.name}`,
     field: 'status.podIPs',
     message:
-      `no interface of its own on this node has a host route to ${missing.join(', ')} (expected a veth per pod with routes; ` +
-      'macvlan, ipvlan, SR-IOV and bridged pods are not enforced); policies do not hold for it there',
+      `no interface of its own on this node has a host route to ${missing.join(', ')}, and no bridge leads there (expected a veth per pod with ` +
+      'routes, or a bridge; macvlan, ipvlan and SR-IOV pods are not enforced); policies do not hold for it there',
   })
 }

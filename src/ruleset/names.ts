@@ -4,6 +4,7 @@
 // namespace and a policy name together can exceed that, so a long one is cut and given a hash (rule 106).
 // **Invariant:** two different things never get one name; the same thing always gets the same name.
 import type { Family } from '../model/ip.ts'
+import type { Direction } from '../model/policy.ts'
 import { shortHash } from '../lib/hash.ts'
 import { portText } from '../policy/dispatch.ts'
 import type { PeerSet, PortClass, ProfileId } from '../policy/plan.ts'
@@ -27,6 +28,15 @@ export const NAMES = {
 
 export function podAddresses(family: Family): string {
   return `pod-addresses-v${family}`
+}
+
+/** The addresses of local pods on a bridge. */
+export function bridgedPods(family: Family): string {
+  return `bridged-pods-v${family}`
+}
+
+export function byAddress(direction: Direction, family: Family): string {
+  return `${direction}-by-address-v${family}`
 }
 
 export function podPrefixes(family: Family): string {

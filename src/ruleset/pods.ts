@@ -1,13 +1,14 @@
-// Attachments of local pods -> elements of the pods' sets and of the two verdict maps.
+// Attachments of local pods -> elements of the pods' sets and of the verdict maps, by interface or by address.
 //
 // Several pods behind one interface cannot be told apart by it: nothing is opened for them (value `drop`).
 // **Invariant:** an interface is in pod-interfaces exactly while some attachment names it, and has a verdict in both maps.
 import type { Change } from '../model/changes.ts'
 import { FAMILIES, familyOf } from '../model/ip.ts'
 import type { PodUid } from '../model/objects.ts'
+import { DIRECTIONS } from '../model/policy.ts'
 import { podOwner, type Owner } from '../model/owner.ts'
-import type { Attachment, ProfileId } from '../policy/plan.ts'
-import { NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
+import { interfacesOf, type Attachment, type ProfileId } from '../policy/plan.ts'
+import { bridgedPods, byAddress, NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
 import { rangeKey } from './policies.ts'
 import type { WantedTable } from './wanted.ts'
 
@@ -36,21 +37,21 @@ export class PodElements {
 
   #remove(pod: Attachment, touched: Set<string>): void {
     for (const [set, key] of elementsOf(pod)) this.#table.removeElement(set, key)
-    for (const key of pod.by) {
-      this.#behind.get(key.interface)?.delete(pod.pod)
-      touched.add(key.interface)
+    for (const name of interfacesOf(pod)) {
+      this.#behind.get(name)?.delete(pod.pod)
+      touched.add(name)
     }
   }
 
   #add(pod: Attachment, touched: Set<string>): void {
     const owner = podOwner(pod.namespace, pod.name)
-    for (const [set, key] of elementsOf(pod)) this.#table.addElement(set, { key }, [owner])
+    for (const [set, key, value] of elementsOf(pod)) this.#table.addElement(set, value === undefined ? { key } : { key, value }, [owner])
     const verdicts = { owner, ingress: verdict(pod.ingress), egress: verdict(pod.egress) }
-    for (const key of pod.by) {
-      const behind = this.#behind.get(key.interface)
-      if (behind === undefined) this.#behind.set(key.interface, new Map([[pod.pod, verdicts]]))
+    for (const name of interfacesOf(pod)) {
+      const behind = this.#behind.get(name)
+      if (behind === undefined) this.#behind.set(name, new Map([[pod.pod, verdicts]]))
       else behind.set(pod.pod, verdicts)
-      touched.add(key.interface)
+      touched.add(name)
     }
   }
 
@@ -80,14 +81,21 @@ export function quoted(name: string): string {
   return `"${name}"`
 }
 
-function elementsOf(pod: Attachment): [set: string, key: string][] {
-  const elements: [string, string][] = []
-  for (const { interface: name, address } of pod.by) {
+/** What is one element for each address or prefix; with a value, those of the maps by address. */
+function elementsOf(pod: Attachment): [set: string, key: string, value?: string][] {
+  const elements: [string, string, string?][] = []
+  for (const key of pod.by) {
+    const { address } = key
     const family = familyOf(address)
-    elements.push([podAddresses(family), `${quoted(name)} . ${address}`])
+    if (key.via === 'interface') {
+      elements.push([podAddresses(family), `${quoted(key.interface)} . ${address}`])
+    } else {
+      elements.push([bridgedPods(family), address])
+      for (const direction of DIRECTIONS) elements.push([byAddress(direction, family), address, verdict(pod[direction])])
+    }
     elements.push([self(family), `${address} . ${address}`])
   }
-  for (const name of new Set(pod.by.map((key) => key.interface))) {
+  for (const name of new Set(interfacesOf(pod))) {
     for (const family of FAMILIES) {
       for (const { first, last } of disjoint(pod.sourcePrefixes.filter((p) => p.family === family))) {
         elements.push([podPrefixes(family), `${quoted(name)} . ${rangeKey(family, first, last)}`])

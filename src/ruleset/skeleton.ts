@@ -5,13 +5,15 @@
 //   forward, filter - 5      filter-forward-ingress    settled? else the destination pod's profile
 //   input, filter - 10       filter-input-egress       INVALID; with nodeEgress enforce: the source pod's profile
 //
-// `accept` ends one chain only and `drop` is final, so both stages must let a packet pass (rule 8), and other tables
-// still have their say (rule 109). The host's own packets (output) are never judged (rules 58, 68).
+// Behind each lookup by interface is one by address (pods on a bridge). `accept` ends one chain only and `drop` is final:
+// both stages must let a packet pass (rule 8), and other tables still have their say (rule 109). Never the host's own (58, 68).
 // **Invariant:** an interface that is known to be a pod's never falls through: what leads to no profile is dropped.
 import { FAMILIES } from '../model/ip.ts'
 import type { Chain, Counter, NftMap, NftSet, Table } from '../nft/objects.ts'
 import { emptyTable, type TableState } from '../nft/state.ts'
-import { NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
+import type { Direction } from '../model/policy.ts'
+import type { PodAttachment } from '../policy/attach.ts'
+import { bridgedPods, byAddress, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
 import { connectionSets, cutRules } from './connections.ts'
 import { addressWord } from './words.ts'
 
@@ -26,6 +28,8 @@ export interface SkeletonOptions {
   readonly establishedConnections: 'cut' | 'keep'
   /** Names (`cali*`) of pods' interfaces besides those of kind veth. */
   readonly podInterfaces: readonly string[]
+  /** `interface`: no pod is led to its profile by its address. */
+  readonly podAttachment: PodAttachment
 }
 
 export const TABLE: Table = {
@@ -37,7 +41,7 @@ export const TABLE: Table = {
 export function skeleton(options: SkeletonOptions): TableState {
   const state = emptyTable()
   const cuts = options.establishedConnections === 'cut'
-  for (const object of [...sets(), ...maps(), ...(cuts ? connectionSets() : [])]) state.sets.set(object.name, { object, elements: new Map() })
+  for (const object of [...sets(), ...maps(), ...(options.podAttachment === 'interface' ? [] : addressMaps()), ...(cuts ? connectionSets() : [])]) state.sets.set(object.name, { object, elements: new Map() })
   for (const counter of COUNTERS) state.counters.set(counter.name, counter)
   for (const chain of chains(options)) state.chains.set(chain.name, chain)
   return state
@@ -75,6 +79,28 @@ function maps(): NftMap[] {
   ]
 }
 
+/** Pods on a bridge: inet sees the bridge as their interface, so that only the address tells them apart (rule 70). */
+function addressMaps(): (NftSet | NftMap)[] {
+  return FAMILIES.flatMap((family) => {
+    const word = addressWord(family)
+    const map = (direction: Direction, side: string, who: string): NftMap => ({
+      kind: 'map', name: byAddress(direction, family), key: [`${word} ${side}`], data: ['verdict'], flags: [],
+      comment: `${who} pod on a bridge : its ${direction} profile, or accept`,
+    })
+    const pods: NftSet = { kind: 'set', name: bridgedPods(family), key: [`${word} saddr`], flags: [], comment: 'the addresses of local pods on a bridge' }
+    return [pods, map('ingress', 'daddr', 'receiving'), map('egress', 'saddr', 'sending')]
+  })
+}
+
+/** Behind what leads by interface: packets of pods with one of their own never get there. */
+function byAddressRules(direction: Direction): string[] {
+  return FAMILIES.map((f) => `${addressWord(f)} ${direction === 'egress' ? 'saddr' : 'daddr'} vmap @${byAddress(direction, f)}`)
+}
+
+function invalidOfBridged(sides: readonly string[]): string[] {
+  return FAMILIES.flatMap((f) => sides.map((side) => `${addressWord(f)} ${side} @${bridgedPods(f)} counter name "${NAMES.invalid}" drop`))
+}
+
 function base(name: string, hook: string, priority: string, rules: readonly string[]): Chain {
   return { kind: 'chain', name, base: { type: 'filter', hook, priority, policy: 'accept' }, rules }
 }
@@ -82,6 +108,8 @@ function base(name: string, hook: string, priority: string, rules: readonly stri
 function chains(options: SkeletonOptions): Chain[] {
   const pods = `@${NAMES.podInterfaces}`
   const cuts = options.establishedConnections === 'cut'
+  const bridged = options.podAttachment !== 'interface'
+  const ofBridged = bridged ? inputBridged(options) : []
   return [
     base('filter-prerouting-spoof', 'prerouting', 'raw', [
       `iifname != ${pods} accept`,
@@ -96,21 +124,36 @@ function chains(options: SkeletonOptions): Chain[] {
       'jump settled',
       `iifname vmap @${NAMES.egressByInterface}`,
       `iifname ${pods} goto unknown-pod`,
+      ...(bridged ? byAddressRules('egress') : []),
     ]),
     base('filter-forward-ingress', 'forward', 'filter - 5', [
       'jump settled',
       `oifname vmap @${NAMES.ingressByInterface}`,
       `oifname ${pods} goto unknown-pod`,
+      ...(bridged ? byAddressRules('ingress') : []),
     ]),
     base('filter-input-egress', 'input', 'filter - 10', [
-      `iifname != ${pods} accept`,
+      `iifname != ${pods} ${ofBridged.length > 0 ? 'goto input-bridged' : 'accept'}`,
       ...(cuts && options.nodeEgress === 'enforce' ? cutRules() : []),
       ...(options.dropInvalid ? [`ct state invalid counter name "${NAMES.invalid}" drop`] : []),
       ...(options.nodeEgress === 'enforce' ? ['jump settled', `iifname vmap @${NAMES.egressByInterface}`, 'goto unknown-pod'] : []),
     ]),
+    ...(ofBridged.length > 0 ? [{ kind: 'chain' as const, name: 'input-bridged', comment: 'from a pod on a bridge to its node, or from anybody else', rules: ofBridged }] : []),
+    {
+      kind: 'chain',
+      name: 'invalid',
+      comment: 'dropInvalid: what conntrack cannot place, from or to a pod',
+      rules: [...['iifname', 'oifname'].map((side) => `${side} ${pods} counter name "${NAMES.invalid}" drop`), ...(bridged ? invalidOfBridged(['saddr', 'daddr']) : [])],
+    },
     ...FIXED_CHAINS,
     { kind: 'chain', name: 'settled', comment: 'what needs no judgement; in both stages, since accept ends one stage only', rules: settled(options) },
   ]
+}
+
+function inputBridged(options: SkeletonOptions): string[] {
+  const invalid = options.dropInvalid ? FAMILIES.map((f) => `ct state invalid ${addressWord(f)} saddr @${bridgedPods(f)} counter name "${NAMES.invalid}" drop`) : []
+  if (options.nodeEgress === 'allow') return invalid
+  return [...(options.establishedConnections === 'cut' ? cutRules() : []), ...invalid, 'jump settled', ...byAddressRules('egress')]
 }
 
 /** Before replies pass: what conntrack remembers of an address must not serve its new owner (rules 90, 94). */
@@ -171,12 +214,6 @@ const FIXED_CHAINS: readonly Chain[] = [
       'ip6 hoplimit 255 icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept',
       'ip6 hoplimit 1 icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
     ],
-  },
-  {
-    kind: 'chain',
-    name: 'invalid',
-    comment: 'dropInvalid: what conntrack cannot place, from or to a pod',
-    rules: ['iifname', 'oifname'].map((side) => `${side} @${NAMES.podInterfaces} counter name "${NAMES.invalid}" drop`),
   },
   { kind: 'chain', name: 'unknown-pod', comment: 'newPods: deny', rules: [`counter name "${NAMES.unknownInterface}" drop`] },
   { kind: 'chain', name: 'unknown-address', comment: 'newPods: deny', rules: [`counter name "${NAMES.unknownAddress}" drop`] },

@@ -22,7 +22,7 @@ export type NamespaceTable = TableView<Uid, Namespace, 'name'>
 export type NodeTable = TableView<Uid, Node, 'name'>
 export type PolicyTable = TableView<PolicyUid, Policy, 'namespace'>
 /** Keyed by the kernel's index, as text. */
-export type InterfaceTable = TableView<string, HostInterface, 'name' | 'hostRoute' | 'address'>
+export type InterfaceTable = TableView<string, HostInterface, 'name' | 'hostRoute' | 'address' | 'behind'>
 
 export interface Snapshot {
   readonly revision: Revision

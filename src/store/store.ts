@@ -58,8 +58,8 @@ export class Store {
   readonly #namespaces = new Table<Namespace, 'name'>({ name: (namespace) => [namespace.name] }, this.#work)
   readonly #nodes = new Table<Node, 'name'>({ name: (node) => [node.name] }, this.#work)
   readonly #policies = new Table<Policy, 'namespace'>({ namespace: (policy) => [policy.namespace] }, this.#work)
-  readonly #interfaces = new Table<HostInterface, 'name' | 'hostRoute' | 'address'>(
-    { name: (link) => [link.name], hostRoute: (link) => link.hostRoutes, address: (link) => link.addresses },
+  readonly #interfaces = new Table<HostInterface, 'name' | 'hostRoute' | 'address' | 'behind'>(
+    { name: (link) => [link.name], hostRoute: (link) => link.hostRoutes, address: (link) => link.addresses, behind: (link) => link.behind?.addresses ?? [] },
     this.#work,
   )
   #revision: Revision = 0

@@ -20,8 +20,8 @@ export function newTurns(): Turns {
   return new Turns({
     clock: systemClock,
     onWork: () => undefined,
-    step: { isLocal: (p) => p.node === LOCAL_NODE, nodeName: LOCAL_NODE, podInterfaces: [], sourcePrefixNamespaces: [] },
-    skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [] },
+    step: { isLocal: (p) => p.node === LOCAL_NODE, nodeName: LOCAL_NODE, podInterfaces: [], podAttachment: 'auto', sourcePrefixNamespaces: [] },
+    skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto' },
   })
 }
 

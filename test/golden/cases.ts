@@ -36,7 +36,7 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: 'static-sources', title: 'who sends as whom', shows: 'sources', cluster: cluster([]) },
   { name: 'static-connections', title: 'connections that were cut', shows: 'connections', cluster: cluster([]) },
   { name: 'static-lenient', title: 'newPods allow, INVALID passes, first packets only', shows: 'chains', cluster: cluster([]), options: { newPods: 'allow', dropInvalid: false, establishedConnections: 'keep' } },
-  { name: 'static-node-egress', title: 'nodeEgress enforce', shows: 'chains', cluster: cluster([]), options: { nodeEgress: 'enforce' } },
+  { name: 'static-node-egress', title: 'nodeEgress enforce', shows: 'chains', cluster: cluster([]), options: { nodeEgress: 'enforce', podAttachment: 'interface' } },
   { name: 'static-patterns', title: 'pods on cali*, too', shows: 'chains', cluster: cluster([]), options: { podInterfaces: ['cali*'] } },
   { name: 'pods', title: 'no policy selects the pod (rule 1)', shows: 'pods', cluster: cluster([]) },
   { name: 'default-deny', title: 'rules [] in both directions (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, policyTypes: ['Ingress', 'Egress'] }]) },

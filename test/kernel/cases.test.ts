@@ -1,7 +1,7 @@
 // Every policy case on real packets: agents on two nodes, nine pods, 972 probes a step, as `picket lab run` does it.
 //
-// `npm test` runs a sample: one case for each thing that can happen to a cluster and each form of peer and port, and a
-// rotating tenth of the others. **Invariant:** one lab for all cases, in namespaces of this run's own.
+// Pods have an interface of their own, or sit on a bridge (rule 70). `npm test` runs a sample of each: one case for each thing that can happen to a cluster and each form of peer and port, and a
+// rotating tenth of the others. **Invariant:** one lab for all cases of an attachment, in namespaces of this run's own.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { parseCases } from '../../src/lab/cases.ts'
@@ -18,13 +18,13 @@ const EVERY = ['g7', 'g9', 'g20', 'g22', 'g32', 'g137', 'g149', 'g168', 'g183', 
 /** A step with 972 probes: the aim is 1,000, on a machine that has nothing else to do. */
 const MOST_PROBE_MS = 4_000
 
-describe(`cases of test/cases/${FILE}, on real packets`, function () {
+for (const attachment of ['veth', 'bridge'] as const) describe(`cases of test/cases/${FILE}, on real packets, attachment ${attachment}`, function () {
   this.timeout(90_000)
   const chosen = new Set(sampled(CASES.map((one) => one.id), { every: EVERY }))
   const cases = CASES.filter((one) => chosen.has(one.id))
   const interrupt = new AbortController()
-  const places = placesOf(`c${process.pid}`)
-  const runs = runCases(cases, { places, nodes: 2, onProgress: () => {} }, interrupt.signal)
+  const places = placesOf(`${attachment.slice(0, 1)}c${process.pid}`)
+  const runs = runCases(cases, { places, nodes: 2, attachment, onProgress: () => {} }, interrupt.signal)
   const results: StepResult[] = []
 
   /** Goes on until that case is done. */
@@ -64,7 +64,7 @@ describe(`cases of test/cases/${FILE}, on real packets`, function () {
     assert.ok(one !== undefined)
     const command = [process.execPath, '-e', 'console.error("no luck today"); process.exit(3)', '--']
     const results: StepResult[] = []
-    for await (const { result } of runCases([one], { places, nodes: 2, onProgress: () => {}, command }, interrupt.signal)) results.push(result)
+    for await (const { result } of runCases([one], { places, nodes: 2, attachment, onProgress: () => {}, command }, interrupt.signal)) results.push(result)
     assert.equal(results.length, one.steps.length)
     for (const { unusable, observed } of results) {
       assert.match(unusable ?? '', /^agent of node n[12] ended \(status 3\).*\n +no luck today$/)

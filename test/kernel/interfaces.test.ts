@@ -58,7 +58,7 @@ describe('interfaces of a node, from the kernel', function () {
     assert.deepEqual(observer.resyncs, ['start'])
     const { index, ...row } = observer.byName('pod0') as HostInterface
     assert.ok(index > 0 && observer.rows.has(String(index)))
-    assert.deepEqual(row, { name: 'pod0', kind: 'veth', master: 0, addresses: [], hostRoutes: ['10.1.0.5'], hasWiderRoutes: false })
+    assert.deepEqual(row, { name: 'pod0', kind: 'veth', master: 0, addresses: [], hostRoutes: ['10.1.0.5'], hasWiderRoutes: false, networks: [], behind: null })
   })
 
   it('sees a pod as ptp makes it: the gateway is its own address, the pod is a host route, in both families', async () => {

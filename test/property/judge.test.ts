@@ -7,7 +7,7 @@ import type { Protocol } from '../../src/model/objects.ts'
 import type { Direction } from '../../src/model/policy.ts'
 import { Judge } from '../../src/policy/judge.ts'
 import { lossesOf } from '../../src/policy/losses.ts'
-import { compiled } from '../support/check-cluster.ts'
+import { BY_ADDRESS, compiled } from '../support/check-cluster.ts'
 import { clusterSketch, clusterWith, damagedPolicySketch } from '../support/generate.ts'
 import type { RawCluster } from '../support/manifests.ts'
 import { probesOf } from '../support/probes.ts'
@@ -21,7 +21,7 @@ const MIN_CHECKS = 10_000
 const EVERY = 12
 
 function check(cluster: RawCluster, node: string, salt: number, nodeEgress: 'allow' | 'enforce'): number {
-  const pipeline = compiled(cluster, node, { nodeEgress })
+  const pipeline = compiled(cluster, node, { nodeEgress, ...(salt % 3 === 0 ? BY_ADDRESS : {}) })
   const tracer = new Tracer(pipeline.text())
   const { plan, snapshot } = pipeline.turns
   assert.ok(snapshot !== null)

@@ -22,8 +22,8 @@ export class AgentWorld {
     this.turns = new Turns({
       clock,
       onWork: () => undefined,
-      step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: [], sourcePrefixNamespaces: ['default'] },
-      skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [] },
+      step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: [], podAttachment: 'auto', sourcePrefixNamespaces: ['default'] },
+      skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto' },
     })
     const { wanted } = this.turns.translator
     this.committer = new Committer({

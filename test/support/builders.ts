@@ -93,6 +93,8 @@ export function hostInterface(fields: Partial<HostInterface> = {}): HostInterfac
     addresses: [],
     hostRoutes: [],
     hasWiderRoutes: false,
+    networks: [],
+    behind: null,
     ...fields,
   })
 }

@@ -10,6 +10,9 @@ import { eventsBetween } from './states.ts'
 import { strangerProbes } from './strangers.ts'
 import { Tracer } from './tracer.ts'
 
+/** As for pods on a bridge (rule 70): the interface says nothing of who sends. */
+export const BY_ADDRESS = { podAttachment: 'address', newPods: 'allow' } as const
+
 const NOTHING: RawCluster = new Map()
 
 /** A node's pipeline with the whole state pushed in one go. */
@@ -32,6 +35,8 @@ export function assertProbes(text: string, probes: readonly Probe[]): number {
   return probes.length
 }
 
+/** Of pods with an interface of their own, and of some of the clusters led by address too. */
 export function assertCluster(cluster: RawCluster, node: string, salt: number, every: number): number {
+  if (salt % 4 === 0) assertProbes(compiled(cluster, node, BY_ADDRESS).text(), probesOf(cluster, node, salt, every))
   return assertProbes(compiled(cluster, node).text(), [...probesOf(cluster, node, salt, every), ...strangerProbes(cluster, node)])
 }

@@ -44,12 +44,12 @@ export function interfacesOf(cluster: RawCluster, node: string): ReadonlyMap<str
   const found = new Map<string, HostInterface>()
   const addresses = objectsOf(cluster, 'Node').find((n) => n.metadata.name === node)?.status.addresses ?? []
   const uplink = uplinkOf(node)
-  found.set('2', { index: 2, ...uplink, master: 0, addresses: addresses.filter((a) => a.type === 'InternalIP').map((a) => a.address), hostRoutes: [], hasWiderRoutes: true })
+  found.set('2', { index: 2, ...uplink, master: 0, addresses: addresses.filter((a) => a.type === 'InternalIP').map((a) => a.address), hostRoutes: [], hasWiderRoutes: true, networks: [], behind: null })
   for (const pod of objectsOf(cluster, 'Pod')) {
     const hostRoutes = pod.spec.nodeName === node ? ownAddresses(cluster, pod) : []
     if (hostRoutes.length === 0) continue
     const index = indexOf(pod.metadata.uid)
-    found.set(String(index), { index, ...linkOf(pod), master: 0, addresses: [], hostRoutes, hasWiderRoutes: false })
+    found.set(String(index), { index, ...linkOf(pod), master: 0, addresses: [], hostRoutes, hasWiderRoutes: false, networks: [], behind: null })
   }
   return found
 }

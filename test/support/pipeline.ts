@@ -36,7 +36,7 @@ export class Pipeline {
 
   constructor(options: PipelineOptions) {
     const { nodeName, sourcePrefixNamespaces = [], captureCommits = false, ...rest } = options
-    const skeleton: SkeletonOptions = { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], ...rest }
+    const skeleton: SkeletonOptions = { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto', ...rest }
     this.#capture = captureCommits
     this.turns = new Turns({
       clock: CLOCK,
@@ -44,7 +44,7 @@ export class Pipeline {
       onPlanned: (_, delta) => {
         this.planned = delta
       },
-      step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: skeleton.podInterfaces, sourcePrefixNamespaces },
+      step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: skeleton.podInterfaces, podAttachment: skeleton.podAttachment, sourcePrefixNamespaces },
       skeleton,
     })
     syncAll(this.turns.inbox)

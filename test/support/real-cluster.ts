@@ -208,9 +208,9 @@ export class RealCluster {
   }
 
   /** For what no manifest tells: resolves when the node's table is like that, within 5 seconds. */
-  async until(node: string, holds: (listing: string) => boolean): Promise<void> {
-    for (const end = Date.now() + 5_000; !holds(this.listing(node, 'inet picket')); ) {
-      assert.ok(Date.now() < end, `the table of ${node} does not become what it should:\n${this.listing(node, 'inet picket').slice(0, 4_000)}`)
+  async until(node: string, holds: (listing: string) => boolean, table = 'inet picket'): Promise<void> {
+    for (const end = Date.now() + 5_000; !holds(this.listing(node, table)); ) {
+      assert.ok(Date.now() < end, `the table of ${node} does not become what it should:\n${this.listing(node, table).slice(0, 4_000)}`)
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }

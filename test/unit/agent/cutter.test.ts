@@ -61,8 +61,8 @@ class World {
       clock: systemClock,
       onWork: () => undefined,
       onPlanned: (revision, delta) => this.cutter.planned(revision, delta),
-      step: { isLocal: (p) => p.node === 'n1', nodeName: 'n1', podInterfaces: [], sourcePrefixNamespaces: [] },
-      skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [] },
+      step: { isLocal: (p) => p.node === 'n1', nodeName: 'n1', podInterfaces: [], podAttachment: 'auto', sourcePrefixNamespaces: [] },
+      skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto' },
     })
     this.cutter = new Cutter({
       planSettled: () => Promise.resolve(),

@@ -14,8 +14,8 @@ function compiled(pods: number): { turns: Turns; full: number } {
   const turns = new Turns({
     clock: systemClock,
     onWork: () => undefined,
-    step: { isLocal: (p) => p.node === LOCAL_NODE, nodeName: LOCAL_NODE, podInterfaces: [], sourcePrefixNamespaces: [] },
-    skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [] },
+    step: { isLocal: (p) => p.node === LOCAL_NODE, nodeName: LOCAL_NODE, podInterfaces: [], podAttachment: 'auto', sourcePrefixNamespaces: [] },
+    skeleton: { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto' },
   })
   const cluster = bigCluster({ pods: 1_000, local: LOCAL })
   const rest = pods > 1_000 ? bigCluster({ pods, local: 1 }) : cluster

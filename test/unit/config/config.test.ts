@@ -55,7 +55,7 @@ describe('the agent config', () => {
       dropInvalid: true,
       establishedConnections: 'cut',
       sourcePrefixNamespaces: [],
-      podInterfaces: [],
+      podInterfaces: [], podAttachment: 'auto',
       kernelAccess: 'auto',
       resyncInterval: 30_000,
       serviceProxy: 'none',
@@ -67,13 +67,14 @@ describe('the agent config', () => {
   })
 
   it('takes each setting from the file', () => {
-    const text = 'nodeName: n2\nsource: manifests:/etc/m\nsocket: /tmp/s\nnewPods: allow\nnodeEgress: enforce\ndropInvalid: false\nestablishedConnections: keep\n'
+    const text = 'nodeName: n2\nsource: manifests:/etc/m\nsocket: /tmp/s\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
     const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\nserviceProxy: none\nmasquerade: none\nlogLevel: debug\n'
     assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists) }), {
       nodeName: 'n2',
       source: { kind: 'manifests', directory: '/etc/m' },
       socket: '/tmp/s',
       newPods: 'allow',
+      podAttachment: 'address',
       nodeEgress: 'enforce',
       dropInvalid: false,
       establishedConnections: 'keep',

@@ -27,7 +27,7 @@ describe('rtnetlink', () => {
     assert.deepEqual(event, {
       kind: 'link',
       verb: 'new',
-      link: { index: 10, name: 'pod0', kind: 'veth', master: 0, up: true, mac: Uint8Array.of(2, 0, 0, 0, 0, 10) },
+      link: { index: 10, name: 'pod0', kind: 'veth', master: 0, up: true, mac: Uint8Array.of(2, 0, 0, 0, 0, 10), end: null },
     })
   })
 

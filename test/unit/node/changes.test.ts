@@ -64,7 +64,7 @@ describe('what is told of interfaces', () => {
         const expected = [1, 2, 3, 4].filter((i) => present.has(`link ${i}`)).map((i) => {
           const own = hosts.filter((a) => present.has(`address ${i} ${a}`))
           const routes = hosts.filter((a) => present.has(`route ${i} ${a}`) && !own.includes(a))
-          return { index: i, name: `if${i}`, kind: 'veth', master: 0, addresses: own, hostRoutes: routes, hasWiderRoutes: present.has(`route ${i} fd01::/64`) }
+          return { index: i, name: `if${i}`, kind: 'veth', master: 0, addresses: own, hostRoutes: routes, hasWiderRoutes: present.has(`route ${i} fd01::/64`), networks: [], behind: null }
         })
         assert.deepEqual([...told.values()].sort((a, b) => a.index - b.index), expected)
         assert.deepEqual([...rowsOf(fold.replace()).values()].sort((a, b) => a.index - b.index), expected)

@@ -16,7 +16,7 @@ export function bytesOf(text: string): Uint8Array {
 }
 
 export function link(index: number, name = `if${index}`, more: Partial<Link> = {}): RouteEvent {
-  return { kind: 'link', verb: 'new', link: { index, name, kind: 'veth', master: 0, up: true, mac: new Uint8Array(6), ...more } }
+  return { kind: 'link', verb: 'new', link: { index, name, kind: 'veth', master: 0, up: true, mac: new Uint8Array(6), end: null, ...more } }
 }
 
 export function noLink(index: number): RouteEvent {

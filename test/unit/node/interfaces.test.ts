@@ -15,6 +15,8 @@ describe('interfaces from what a kernel sent', () => {
       addresses: ['10.1.0.1', 'fd00:1::1'],
       hostRoutes: ['10.1.0.5', 'fd00:1::5'],
       hasWiderRoutes: false,
+      networks: [],
+      behind: null,
     })
     assert.deepEqual(reach(rowsAfter(...decode(LINK_UP, HOST_ROUTES, DEFAULT_ROUTES))), ['10: 10.1.0.5 fd00:1::5+'])
   })

@@ -16,7 +16,7 @@ class Harness {
   readonly store = new Store()
   readonly plan: PolicyPlan
   constructor(options: Partial<StepOptions> = {}) {
-    this.plan = new PolicyPlan({ isLocal: (p) => p.node === 'n1', nodeName: 'n1', podInterfaces: [], sourcePrefixNamespaces: [], ...options })
+    this.plan = new PolicyPlan({ isLocal: (p) => p.node === 'n1', nodeName: 'n1', podInterfaces: [], podAttachment: 'auto', sourcePrefixNamespaces: [], ...options })
     syncAll(this.inbox)
   }
   turn(): PlanDelta {
@@ -246,7 +246,7 @@ describe('policy/step: changes', () => {
 })
 
 describe('policy/attach: interfaces', () => {
-  const found = (delta: PlanDelta) => attachment(delta, 'pod/shop/web').by.map((k) => `${k.interface} ${k.address}`)
+  const found = (delta: PlanDelta) => attachment(delta, 'pod/shop/web').by.map((k) => `${k.via === 'interface' ? k.interface : 'by'} ${k.address}`)
   it('finds a pod behind the veth that has a host route to its address', () => {
     const h = new Harness()
     upsert(h.inbox, 'pod', local('web', 1))
@@ -274,6 +274,37 @@ describe('policy/attach: interfaces', () => {
     assert.deepEqual([...delta.knownInterfaces.added].sort(), ['mine', 'port', 'uplink'])
     assert.deepEqual([...delta.problems.values()].map((c) => c.after?.code), ['NotEnforced'])
   })
+  it('rule 70: a pod without a host route is led by its address where a bridge has the route, the network, or its port', () => {
+    for (const bridge of [{ hostRoutes: ['10.0.0.1', 'fd00::1'] }, { networks: [parseCidr('10.0.0.0/24')!, parseCidr('fd00::/64')!] }]) {
+      const h = new Harness()
+      upsert(h.inbox, 'pod', local('web', 1))
+      assert.deepEqual(found(h.turn()), [])
+      upsert(h.inbox, 'interface', hostInterface({ index: 9, name: 'cni0', kind: 'bridge', ...bridge }))
+      const delta = h.turn()
+      assert.deepEqual(found(delta), ['by 10.0.0.1', 'by fd00::1'])
+      assert.deepEqual([...delta.problems.values()].map((c) => c.after), [null])
+      remove(h.inbox, 'interface', hostInterface({ index: 9 }))
+      assert.deepEqual(found(h.turn()), [])
+    }
+  })
+  it('rule 87: the port behind which the address is is told with it, of bridges of this node only', () => {
+    const h = new Harness()
+    upsert(h.inbox, 'pod', local('web', 1))
+    upsert(h.inbox, 'interface', hostInterface({ index: 9, name: 'cni0', kind: 'bridge' }), hostInterface({ index: 7, name: 'p7', master: 9, behind: { mac: '02:00:00:00:00:07', addresses: ['10.0.0.1'] } }))
+    const { by } = attachment(h.turn(), 'pod/shop/web')
+    assert.deepEqual(by, [{ via: 'address', address: '10.0.0.1', port: { index: 7, name: 'p7', mac: '02:00:00:00:00:07' } }])
+    upsert(h.inbox, 'interface', hostInterface({ index: 7, name: 'p7', master: 8, behind: { mac: '02:00:00:00:00:07', addresses: ['10.0.0.1'] } }))
+    assert.deepEqual(found(h.turn()), [])
+  })
+  it('a host route wins over a bridge; podAttachment says otherwise in both ways', () => {
+    const by = { auto: ['veth7 10.0.0.1', 'by fd00::1'], interface: ['veth7 10.0.0.1'], address: ['by 10.0.0.1', 'by fd00::1'] } as const
+    for (const podAttachment of ['auto', 'interface', 'address'] as const) {
+      const h = new Harness({ podAttachment })
+      upsert(h.inbox, 'pod', local('web', 1))
+      upsert(h.inbox, 'interface', link(7, 'veth7', '10.0.0.1'), hostInterface({ index: 9, name: 'cni0', kind: 'bridge', networks: [parseCidr('10.0.0.0/24')!, parseCidr('fd00::/64')!] }))
+      assert.deepEqual(found(h.turn()), by[podAttachment])
+    }
+  })
   it('rule 94: the same name with another index and another address is another pod', () => {
     const h = new Harness()
     upsert(h.inbox, 'pod', local('web', 1), local('next', 2))
@@ -283,7 +314,7 @@ describe('policy/attach: interfaces', () => {
     remove(h.inbox, 'interface', link(7, 'veth0'))
     const delta = h.turn()
     assert.deepEqual(found(delta), [])
-    assert.deepEqual(attachment(delta, 'pod/shop/next').by.map((k) => k.interface), ['veth0', 'veth0'])
+    assert.deepEqual(attachment(delta, 'pod/shop/next').by.map((k) => (k.via === 'interface' ? k.interface : '')), ['veth0', 'veth0'])
     assert.deepEqual(delta.knownInterfaces, { added: [], removed: [] })
   })
   it('a vanished interface is known no longer, and its pod has none', () => {

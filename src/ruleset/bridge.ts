@@ -1,0 +1,218 @@
+// Attachments of pods on a bridge -> the second table, `bridge picket`: what a pod's port may send at all.
+//
+//   bridge prerouting, -300   filter-prerouting-pins   from a pod's port: its MAC and its addresses only (rule 87);
+//                                                      from any other port: nobody's that is pinned
+//
+// In inet, pods on a bridge are told apart by their address alone: here is what makes that address true. conntrack is never
+// asked: it would see each packet twice.
+// **Invariant:** a port is in `ports` exactly while a pod's address is pinned to it; what is no IP and no ARP is left alone.
+import type { Change } from '../model/changes.ts'
+import { FAMILIES, familyOf, toBits, type Address } from '../model/ip.ts'
+import { podOwner, type Owner } from '../model/owner.ts'
+import { shortHash } from '../lib/hash.ts'
+import type { Chain, NftMap, NftSet, Table } from '../nft/objects.ts'
+import { emptyTable, type TableState } from '../nft/state.ts'
+import type { Attachment, BridgePort } from '../policy/plan.ts'
+import { TABLE_NAME } from './names.ts'
+import { quoted } from './pods.ts'
+import { WantedTable } from './wanted.ts'
+import { addressWord } from './words.ts'
+
+export const BRIDGE_TABLE: Table = {
+  family: 'bridge',
+  name: TABLE_NAME,
+  comment: 'Picket: what pods on a bridge may send as; made by the agent, do not edit',
+}
+
+interface Pin {
+  readonly port: BridgePort
+  readonly address: Address
+  readonly owner: Owner
+}
+
+/** The wanted table, kept by what attachments say. */
+export class BridgePins {
+  readonly wanted = new WantedTable(bridgeSkeleton())
+  /** By name of the port, then by address. */
+  readonly #pins = new Map<string, Map<Address, Pin>>()
+
+  /** How many ports are pinned. */
+  get size(): number {
+    return this.#pins.size
+  }
+
+  /** All of a turn's changes at once; returns the ports that were not pinned before. */
+  change(changes: Iterable<Change<Attachment>>): readonly BridgePort[] {
+    const all = [...changes]
+    const before = new Map([...this.#pins].map(([name, behind]) => [name, portOf(behind)?.index]))
+    const touched = new Set<string>()
+    for (const { before: pod } of all) for (const pin of pinsOf(pod)) this.#remove(pin, touched)
+    for (const { after: pod } of all) for (const pin of pinsOf(pod)) this.#add(pin, touched)
+    for (const name of touched) this.#advertChain(name)
+    // Names are used again: the index tells a new port.
+    return [...touched].flatMap((name) => {
+      const port = portOf(this.#pins.get(name))
+      return port === undefined || before.get(name) === port.index ? [] : [port]
+    })
+  }
+
+  #remove(pin: Pin, touched: Set<string>): void {
+    const { port, address } = pin
+    const behind = this.#pins.get(port.name)
+    if (behind?.delete(address) !== true) return
+    touched.add(port.name)
+    for (const [set, key] of addressElements(pin)) this.wanted.removeElement(set, key)
+    if (behind.size > 0) return
+    this.#pins.delete(port.name)
+    for (const [set, key] of portElements(pin)) this.wanted.removeElement(set, key)
+  }
+
+  #add(pin: Pin, touched: Set<string>): void {
+    const { port, address, owner } = pin
+    touched.add(port.name)
+    const behind = this.#pins.get(port.name)
+    if (behind === undefined) this.#pins.set(port.name, new Map([[address, pin]]))
+    else behind.set(address, pin)
+    for (const [set, key, value] of [...addressElements(pin), ...portElements(pin)]) {
+      this.wanted.addElement(set, value === undefined ? { key } : { key, value }, [owner])
+    }
+  }
+
+  /** Targets of advertisements as they stand in the packet: nft 1.0.6 has no word for them. */
+  #advertChain(name: string): void {
+    const chain = advertChain(name)
+    const pins = [...(this.#pins.get(name)?.values() ?? [])]
+    if (pins.length === 0) return this.wanted.removeChain(chain)
+    const targets = pins.flatMap(({ address }) => (familyOf(address) === 6 ? [`@th,64,128 0x${toBits(address).toString(16)} accept`] : []))
+    this.wanted.putChain({ kind: 'chain', name: chain, comment: 'whom this port may advertise', rules: targets.sort() }, pins.map((pin) => pin.owner))
+  }
+}
+
+function portOf(behind: ReadonlyMap<Address, Pin> | undefined): BridgePort | undefined {
+  return [...(behind?.values() ?? [])][0]?.port
+}
+
+function pinsOf(pod: Attachment | null): Pin[] {
+  if (pod === null) return []
+  const owner = podOwner(pod.namespace, pod.name)
+  return pod.by.flatMap((key) => (key.via === 'address' && key.port !== null ? [{ port: key.port, address: key.address, owner }] : []))
+}
+
+function advertChain(port: string): string {
+  return `adverts/${/^[A-Za-z0-9._-]+$/.test(port) ? port : `x${shortHash(port, 16)}`}`
+}
+
+function addressElements({ port, address }: Pin): [set: string, key: string, value?: string][] {
+  const family = familyOf(address)
+  return [[`pins-v${family}`, `${quoted(port.name)} . ${address}`], [`pinned-v${family}`, address]]
+}
+
+function portElements({ port }: Pin): [set: string, key: string, value?: string][] {
+  return [['ports', quoted(port.name)], ['port-macs', `${quoted(port.name)} . ${port.mac}`], ['macs', port.mac], ['adverts', quoted(port.name), `jump ${advertChain(port.name)}`]]
+}
+
+function bridgeSkeleton(): TableState {
+  const state = emptyTable()
+  for (const object of objects()) state.sets.set(object.name, { object, elements: new Map() })
+  state.counters.set('spoofed', { kind: 'counter', name: 'spoofed', comment: 'frames that are not from whom they say' })
+  for (const chain of CHAINS) state.chains.set(chain.name, chain)
+  return state
+}
+
+function objects(): (NftSet | NftMap)[] {
+  const set = (name: string, key: readonly string[], comment: string): NftSet => ({ kind: 'set', name, key, flags: [], comment })
+  return [
+    set('ports', ['iifname'], 'bridge ports of local pods'),
+    set('port-macs', ['iifname', 'ether saddr'], 'each port and the MAC behind it'),
+    set('macs', ['ether saddr'], 'the same MACs'),
+    ...FAMILIES.flatMap((family) => {
+      const word = addressWord(family)
+      return [
+        set(`pins-v${family}`, ['iifname', `${word} saddr`], 'each port and the addresses behind it'),
+        set(`pinned-v${family}`, [`${word} saddr`], 'the same addresses'),
+      ]
+    }),
+    { kind: 'map', name: 'adverts', key: ['iifname'], data: ['verdict'], flags: [], comment: 'port : whom it may advertise' },
+  ]
+}
+
+const SPOOFED = 'counter name "spoofed" drop'
+
+const CHAINS: readonly Chain[] = [
+  {
+    kind: 'chain',
+    name: 'filter-prerouting-pins',
+    base: { type: 'filter', hook: 'prerouting', priority: 'dstnat', policy: 'accept' },
+    rules: [
+      'iifname @ports goto from-pod',
+      `ether saddr @macs ${SPOOFED}`,
+      ...FAMILIES.map((f) => `${addressWord(f)} saddr @pinned-v${f} ${SPOOFED}`),
+      `arp saddr ip @pinned-v4 ${SPOOFED}`,
+    ],
+  },
+  {
+    kind: 'chain',
+    name: 'from-pod',
+    comment: 'the port of a local pod',
+    rules: [
+      `iifname . ether saddr != @port-macs ${SPOOFED}`,
+      // br_netfilter shows inet no tagged frame, and a pod takes one with VLAN 0 for untagged.
+      `ether type { 8021q, 8021ad } ${SPOOFED}`,
+      'ether type ip goto from-pod-v4',
+      'ether type ip6 goto from-pod-v6',
+      'ether type arp goto from-pod-arp',
+    ],
+  },
+  {
+    kind: 'chain',
+    name: 'from-pod-v4',
+    rules: ['iifname . ip saddr @pins-v4 accept', 'ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept', SPOOFED],
+  },
+  {
+    kind: 'chain',
+    name: 'from-pod-arp',
+    comment: 'nobody but the pod itself; 0.0.0.0 asks whether an address is free',
+    rules: [
+      `iifname . arp saddr ether != @port-macs ${SPOOFED}`,
+      'iifname . arp saddr ip @pins-v4 accept',
+      'arp operation request arp saddr ip 0.0.0.0 accept',
+      SPOOFED,
+    ],
+  },
+  {
+    kind: 'chain',
+    name: 'from-pod-v6',
+    rules: [
+      'icmpv6 type nd-neighbor-advert goto advert',
+      'iifname . ip6 saddr @pins-v6 accept',
+      'ip6 saddr fe80::/10 goto link-local',
+      'ip6 saddr :: goto link-local',
+      SPOOFED,
+    ],
+  },
+  {
+    kind: 'chain',
+    name: 'link-local',
+    comment: 'neighbour discovery and multicast listeners',
+    rules: [
+      'ip6 hoplimit 255 icmpv6 type { nd-router-solicit, nd-neighbor-solicit } accept',
+      'ip6 hoplimit 1 icmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } accept',
+      SPOOFED,
+    ],
+  },
+  {
+    kind: 'chain',
+    name: 'advert',
+    comment: 'a pod advertises itself only',
+    rules: [
+      'iifname . ip6 saddr @pins-v6 jump advert-target',
+      'ip6 saddr fe80::/10 jump advert-target',
+      SPOOFED,
+    ],
+  },
+  {
+    kind: 'chain',
+    name: 'advert-target',
+    rules: ['@th,64,128 & 0xffc00000000000000000000000000000 == 0xfe800000000000000000000000000000 accept', 'iifname vmap @adverts'],
+  },
+]

@@ -1,0 +1,204 @@
+// Pods on a bridge (rule 70), on real packets: policy between pods of one node and of two, and the second table, which
+// lets a pod's port send nothing but what is the pod's own (rule 87).
+//
+// **Invariant:** each test replaces all policies; a packet that must not come is sent beside one that must.
+import assert from 'node:assert/strict'
+import { fileURLToPath } from 'node:url'
+import { toBits } from '../../src/model/ip.ts'
+import { arpFrame, FrameWatch, ipFrame, sendFrames } from '../support/real-frames.ts'
+import { RealCluster } from '../support/real-cluster.ts'
+import { denyAll, egress, ingress, realPod } from '../support/real-objects.ts'
+import { neighbourAdvertisement, neighbourSolicitation, udpPacket } from '../support/real-packets.ts'
+import { streamServer, StreamClient } from '../support/real-stream.ts'
+import { pause } from '../support/real-wire.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
+const EVIL = realPod('shop/evil', 'n1', 2, { app: 'evil' })
+const NEAR = realPod('shop/near', 'n1', 3, { app: 'web' })
+const WEB = realPod('shop/web', 'n2', 4, { app: 'web' })
+const [DB4, DB6] = DB.addresses as readonly [string, string]
+const [EVIL4, EVIL6] = EVIL.addresses as readonly [string, string]
+const [NEAR4, NEAR6] = NEAR.addresses as readonly [string, string]
+
+describe('pods on a bridge, on real packets', function () {
+  this.timeout(60_000)
+  let lab: RealCluster
+
+  before(async () => {
+    lab = await RealCluster.open({ attachment: 'bridge', namespaces: { shop: {} }, pods: [DB, EVIL, NEAR, WEB] })
+  })
+  after(() => lab.close())
+
+  const FROM_WEB = { from: [{ podSelector: { matchLabels: { app: 'web' } } }] }
+
+  it('rule 70: ingress policy holds between pods of one node and of two', async () => {
+    await lab.policies(ingress('shop/in', { app: 'db' }, FROM_WEB))
+    await lab.check({ allowed: ['shop/near -> shop/db 8080/*', 'shop/web -> shop/db 8080/*'], denied: ['shop/evil -> shop/db 8080/*'] })
+  })
+
+  it('rule 70: egress policy holds between pods of one node and of two', async () => {
+    await lab.policies(egress('shop/out', { app: 'evil' }, { to: [{ podSelector: { matchLabels: { app: 'web' } } }] }))
+    await lab.check({ allowed: ['shop/evil -> shop/near 8080/*', 'shop/evil -> shop/web 8080/*'], denied: ['shop/evil -> shop/db 8080/*'] })
+  })
+
+  it('rule 5: nothing comes in or out where everything is denied', async () => {
+    await lab.policies(denyAll('shop'))
+    await lab.check({ denied: ['shop/evil -> shop/db', 'shop/web -> shop/db', 'shop/db -> shop/web'] })
+  })
+
+  const PORTS = { source: 7000, destination: 7061 }
+  const OWN4 = (lab: RealCluster) => ipFrame(macOf(lab, 'shop/evil'), udpPacket({ from: EVIL4, to: DB4 }, PORTS))
+  const LAST = `ip saddr ${EVIL4} udp dport 7061`
+
+  it('rule 87: a pod sends no IPv4 and no IPv6 packet as another pod, and none with another MAC', async () => {
+    await pinned(lab)
+    const [evil, near] = [macOf(lab, 'shop/evil'), macOf(lab, 'shop/near')]
+    const watch = new FrameWatch(lab, 'shop/db', {
+      four: `ip saddr ${NEAR4} udp dport 7061`, six: `ip6 saddr ${NEAR6} udp dport 7061`, mac: `ether saddr ${near} udp dport 7061`,
+      local: 'ip6 saddr fe80::bad udp dport 7061', tagged: 'vlan id 0', own6: `ip6 saddr ${EVIL6} udp dport 7061`, last: LAST,
+    })
+    const before = spoofed(lab)
+    sendFrames(
+      lab, 'shop/evil',
+      ipFrame(evil, udpPacket({ from: NEAR4, to: DB4 }, PORTS)),
+      ipFrame(evil, udpPacket({ from: NEAR6, to: DB6 }, PORTS)),
+      ipFrame(near, udpPacket({ from: EVIL4, to: DB4 }, PORTS)),
+      ipFrame(near, udpPacket({ from: NEAR4, to: DB4 }, PORTS)),
+      ipFrame(evil, udpPacket({ from: 'fe80::bad', to: DB6 }, PORTS)),
+      ipFrame(evil, udpPacket({ from: EVIL4, to: DB4 }, { source: 1, destination: 9 }), { tags: [0] }),
+      ipFrame(evil, udpPacket({ from: EVIL6, to: DB6 }, PORTS)),
+      OWN4(lab),
+    )
+    await watch.expect({ four: 0, six: 0, mac: 0, local: 0, tagged: 0, own6: 1, last: 1 })
+    assert.equal(spoofed(lab) - before, 6)
+  })
+
+  it('rule 87: ARP and neighbour advertisements speak of the pod itself only; probes, solicitations and DHCP pass', async () => {
+    await pinned(lab)
+    const [evil, near] = [macOf(lab, 'shop/evil'), macOf(lab, 'shop/near')]
+    const watch = new FrameWatch(lab, 'shop/db', {
+      address: `arp saddr ip ${NEAR4} arp saddr ether ${evil}`, mac: `arp saddr ether ${near}`, own: `arp operation reply arp saddr ip ${EVIL4}`,
+      probe: `arp saddr ip 0.0.0.0 arp saddr ether ${evil}`, stolen: `icmpv6 type nd-neighbor-advert @th,64,128 ${hex(NEAR6)}`,
+      advert: `icmpv6 type nd-neighbor-advert @th,64,128 ${hex(EVIL6)}`, dad: 'ip6 saddr :: icmpv6 type nd-neighbor-solicit',
+      dhcp: 'ip saddr 0.0.0.0 udp sport 68 udp dport 67', last: LAST,
+    })
+    sendFrames(
+      lab, 'shop/evil',
+      arpFrame(evil, 2, { mac: evil, address: NEAR4 }, DB4),
+      arpFrame(evil, 2, { mac: near, address: EVIL4 }, DB4),
+      arpFrame(evil, 2, { mac: evil, address: EVIL4 }, DB4),
+      arpFrame(evil, 1, { mac: evil, address: '0.0.0.0' }, '10.88.0.77'),
+      ipFrame(evil, neighbourAdvertisement({ from: EVIL6, to: 'ff02::1' }, NEAR6, evil)),
+      ipFrame(evil, neighbourAdvertisement({ from: 'fe80::bad', to: 'ff02::1' }, NEAR6, evil)),
+      ipFrame(evil, neighbourAdvertisement({ from: EVIL6, to: 'ff02::1' }, EVIL6, evil)),
+      ipFrame(evil, neighbourSolicitation({ from: '::', to: 'ff02::1' }, 'fe80::bad', 255)),
+      ipFrame(evil, udpPacket({ from: '0.0.0.0', to: '255.255.255.255' }, { source: 68, destination: 67 })),
+      OWN4(lab),
+    )
+    await watch.expect({ address: 0, mac: 0, own: 1, probe: 1, stolen: 0, advert: 1, dad: 1, dhcp: 1, last: 1 })
+  })
+
+  it('rule 87: a pod that gives itself the address of another gets no use of it', async () => {
+    await pinned(lab)
+    lab.run('shop/evil', ['ip', 'address', 'add', `${NEAR4}/32`, 'dev', 'eth0'])
+    await lab.agents.stop('n1')
+    await lab.agents.start('n1')
+    await lab.settle()
+    await pinned(lab)
+    const listing = lab.listing('n1', 'bridge picket')
+    assert.ok(listing.includes(`"${portOf(lab, 'shop/near')}" . ${NEAR4}`), listing)
+    assert.ok(!listing.includes(`"${portOf(lab, 'shop/evil')}" . ${NEAR4}`), listing)
+    lab.run('shop/evil', ['ip', 'address', 'delete', `${NEAR4}/32`, 'dev', 'eth0'])
+  })
+
+  it('rule 108: a rule of the second table that somebody deletes comes back, and a restart loses nothing', async () => {
+    await pinned(lab)
+    lab.nft('n1', 'flush chain bridge picket from-pod-arp\n')
+    await lab.until('n1', (listing) => /chain from-pod-arp \{\s+(comment "[^"]*"\s+)?iifname/.test(listing), 'bridge picket')
+    const before = spoofed(lab)
+    sendFrames(lab, 'shop/evil', arpFrame(macOf(lab, 'shop/evil'), 2, { mac: macOf(lab, 'shop/evil'), address: NEAR4 }, DB4))
+    await pause(100)
+    assert.equal(spoofed(lab), before + 1)
+    await lab.agents.stop('n1', 'SIGKILL')
+    await lab.agents.start('n1')
+    await lab.settle()
+    assert.equal(spoofed(lab), before + 1)
+  })
+
+  it('rules 78, 79: a connection that loses its permission is cut, on one node and on two, both families', async () => {
+    const servers = [await streamServer(lab, 'shop/db', 'udp', 6001), await streamServer(lab, 'shop/db', 'tcp', 6002)]
+    const clients: StreamClient[] = []
+    try {
+      for (const from of ['shop/near', 'shop/web']) {
+        await lab.policies()
+        const made = DB.addresses.flatMap((address) => [new StreamClient(lab, from, 'udp', address, 6001), new StreamClient(lab, from, 'tcp', address, 6002)])
+        clients.push(...made)
+        for (const one of made) await one.flows()
+        await lab.policies(ingress('shop/in', { app: 'db' }, { from: [{ podSelector: { matchLabels: { app: 'evil' } } }] }))
+        await pause(500)
+        for (const one of made) assert.equal(await one.progress(200), 0, `${from} still receives`)
+      }
+    } finally {
+      for (const one of [...clients, ...servers]) one.close()
+    }
+  })
+
+  it('rule 89: NotEnforced where bridged packets do not come to inet, and what to do', async () => {
+    await lab.agents.stop('n1')
+    lab.run('n1', ['sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=0'])
+    await lab.agents.start('n1', ['--resync-interval', '200ms'])
+    await lab.settle()
+    const told = async (): Promise<string> => JSON.stringify(JSON.parse((await lab.agents.get('n1', '/status'))?.body ?? '{}').problems)
+    await pause(500)
+    assert.match(await told(), /"NotEnforced".*sysctl net\.bridge\.bridge-nf-call-iptables.*IPv4.*sysctl -w/)
+    assert.doesNotMatch(await told(), /ip6tables/)
+    lab.run('n1', ['sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1'])
+    await pause(600)
+    assert.equal(await told(), '[]')
+  })
+
+  it('the ports of pods have the hairpin flag', async () => {
+    await pinned(lab)
+    for (const pod of ['shop/db', 'shop/evil', 'shop/near']) assert.match(lab.run('n1', ['ip', '-d', '-o', 'link', 'show', 'dev', portOf(lab, pod)]), / hairpin on /)
+  })
+
+  it('cleanup removes both tables', async () => {
+    await pinned(lab)
+    await lab.agents.stop('n1')
+    lab.run('n1', [process.execPath, MAIN, 'cleanup'])
+    assert.equal(lab.listing('n1'), '')
+    await lab.agents.start('n1')
+    await lab.settle()
+    await pinned(lab)
+  })
+})
+
+function linkOf(lab: RealCluster, pod: string): { readonly address: string; readonly link_index: number } {
+  return JSON.parse(lab.run(pod, ['ip', '-j', 'link', 'show', 'dev', 'eth0']))[0]
+}
+
+function macOf(lab: RealCluster, pod: string): string {
+  return linkOf(lab, pod).address
+}
+
+/** The node's end of the pod's veth. */
+function portOf(lab: RealCluster, pod: string): string {
+  const index = linkOf(lab, pod).link_index
+  const match = new RegExp(`^${index}: ([^@:]+)`, 'm').exec(lab.run('n1', ['ip', '-o', 'link']))
+  return match?.[1] ?? ''
+}
+
+function hex(address: string): string {
+  return `0x${toBits(address).toString(16)}`
+}
+
+function spoofed(lab: RealCluster): number {
+  return Number(/counter spoofed \{[^}]*?packets (\d+)/.exec(lab.listing('n1', 'bridge picket'))?.[1])
+}
+
+/** Every pod of the first node is pinned in both families. */
+async function pinned(lab: RealCluster): Promise<void> {
+  await lab.policies()
+  await lab.until('n1', (listing) => [DB, EVIL, NEAR].every(({ addresses }) => addresses.every((one) => listing.includes(`" . ${one}`))), 'bridge picket')
+}
