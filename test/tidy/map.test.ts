@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { namedTests, missingTests } from './named-tests.ts'
 import { SETTINGS_FILE, settingsText } from './settings-page.ts'
 import { exists, LINTER_FILE, linterText, MAP_FILE, mapText, readTable, ROOT } from './table.ts'
 
@@ -80,6 +81,20 @@ describe('the README', () => {
     const named = [...`${readme}${map}`.matchAll(/\bnpm (?:run (?:-s )?([a-z:]+)|(test)\b)/g)].map((match) => (match[1] ?? match[2]) as string)
     assert.ok(named.includes('demo') && named.includes('test'))
     assert.deepEqual(named.filter((name) => scripts[name] === undefined), [])
+  })
+  it('names the test behind each sentence about changes, restarts and crashes, and each exists', () => {
+    const section = /\n## During changes, restarts and crashes\n([\s\S]*?)\n## /.exec(readme)?.[1] ?? ''
+    const sentences = section.split(/\n(?=\d+\. )/).slice(1)
+    assert.ok(sentences.length > 10)
+    assert.deepEqual(sentences.filter((one) => namedTests(one).length === 0), [])
+    assert.deepEqual(missingTests(namedTests(section), (file) => readFileSync(path.join(ROOT, file), 'utf8')), [])
+  })
+  it('would notice a test that is gone, renamed, or named in a comment only', () => {
+    const text = "// rule 1: never\nit('rule 2: it\\'s so', f)\n  'rule 3: a key': async () => {},\nconst x = other('rule 4: no title')\nit(`${what}: rule 5`, f)\n"
+    const missing = (title: string): number => missingTests(namedTests(`Yes ([x](test/a.test.ts): "${title}").`), () => text).length
+    assert.deepEqual(["rule 2: it's so", "it's so", 'rule 3: a key', 'rule 5'].map(missing), [0, 0, 0, 0])
+    assert.deepEqual(['rule 1: never', 'rule 4: no title', 'rule 6'].map(missing), [1, 1, 1])
+    assert.equal(missingTests(namedTests('([x](test/a.test.ts): "b")'), () => { throw new Error('ENOENT') }).length, 1)
   })
   it('has scripts whose files exist', () => {
     const files = Object.values(scripts).flatMap((script) => script.split(' ').filter((word) => word.includes('/')))
