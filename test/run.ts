@@ -51,7 +51,7 @@ async function check({ runs, only }: Flags): Promise<readonly Result[]> {
   const files = FREE_FOLDERS.flatMap((folder) => filesBelow(folder, only))
   const env = runs === null ? {} : { PICKET_TEST_RUNS: String(runs) }
   const limit = runs === null ? 5 * MINUTE : 24 * 60 * MINUTE
-  if (files.length > 0) results.push(await runPart(mocha(FREE_FOLDERS.join(', '), files, ['--parallel', '--jobs', '2'], env, limit)))
+  if (files.length > 0) results.push(await runPart(mocha(FREE_FOLDERS.join(', '), files, ['--parallel', '--jobs', '2', '--timeout', '20000'], env, limit)))
   return results
 }
 
@@ -62,7 +62,7 @@ async function kernel(env: Record<string, string>, only: string | null): Promise
     return [failedPart('kernel', 'these tests make network namespaces and need root: run the command as root')]
   }
   const results: Result[] = []
-  for (const file of files) results.push(await runPart(mocha(file, [file], ['--exit', '--timeout', '60000'], env, 15 * MINUTE)))
+  for (const file of files) results.push(await runPart(mocha(file, [file], ['--exit', '--timeout', '60000'], env, 30 * MINUTE)))
   return results
 }
 

@@ -2,7 +2,7 @@
 //
 // Plans -> running flows -> what was measured; lines for people. **Invariant:** what is called lost, denied or leaked
 // was counted packet by packet, and nothing of it is inferred from another flow.
-import type { Flow, FlowStats } from '../lab/testbed.ts'
+import type { Flow, FlowDirection, FlowStats } from '../lab/testbed.ts'
 import type { Family } from '../model/ip.ts'
 import { wallTime, type Stage } from './demo-stage.ts'
 import type { Style } from './demo-style.ts'
@@ -16,6 +16,8 @@ export interface FlowPlan {
   readonly protocol: 'TCP' | 'UDP'
   readonly port: number
   readonly family: Family
+  /** `echo` unless told. */
+  readonly direction?: FlowDirection
 }
 
 export interface MeasuredFlow {
@@ -42,7 +44,7 @@ export class RunningFlows {
   static async start(stage: Stage, plans: readonly FlowPlan[]): Promise<RunningFlows> {
     const flows = await Promise.all(
       plans.map(async (plan) => {
-        const flow = await stage.openFlow(plan.from, plan.to, plan.protocol, plan.port, plan.family, RATE)
+        const flow = await stage.openFlow(plan, RATE)
         return { plan, flow, startedAt: wallTime() }
       }),
     )
@@ -60,10 +62,10 @@ export class RunningFlows {
   }
 }
 
-/** `front -> api 8125/udp IPv4` */
-export function flowName({ marks }: Style, { from, to, protocol, port, family }: FlowPlan): string {
+/** `front -> api 8125/udp v4`; a download is `front <- api ...`. */
+export function flowName({ marks }: Style, { from, to, protocol, port, family, direction = 'echo' }: FlowPlan): string {
   const short = (key: string): string => key.replace(/^.*\//, '')
-  return `${short(from)} ${marks.arrow} ${short(to)} ${port}/${protocol.toLowerCase()} v${family}`
+  return `${short(from)} ${direction === 'echo' ? marks.arrow : marks.arrowBack} ${short(to)} ${port}/${protocol.toLowerCase()} v${family}`
 }
 
 /** What keeps a flow that should lose nothing from having lost nothing. */

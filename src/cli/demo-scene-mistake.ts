@@ -1,4 +1,4 @@
-// Scene 4: two policies with a slip in them and a good one are saved at once, under traffic.
+// Scene 5: two policies with a slip in them and a good one are saved at once, under traffic.
 //
 // A slip in a policy that was good before leaves its last good version in force; one in a new policy closes the pods that
 // it selects; the good one takes effect. **Invariant:** what is shown of a problem is what the agents report, word by word.

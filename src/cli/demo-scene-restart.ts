@@ -1,10 +1,11 @@
-// Scene 5: all agents are killed under load, stay away for a while, and are started again.
+// Scene 7: all agents are killed under load, stay away for a while, and are started again.
 //
 // The rules are the kernel's, so nothing changes for any packet. **Invariant:** allowed flows may not lose a packet and
 // denied ones may not pass one, from before the kill until after every agent says again that its kernel is right.
-import { flowFacts, flowName, leakFaults, lossFaults, RunningFlows, type FlowPlan, type MeasuredFlow } from './demo-flows.ts'
+import { flowFacts, flowName, leakFaults, lossFaults, RunningFlows, timelineLines, type FlowPlan, type MeasuredFlow } from './demo-flows.ts'
 import { judge, SHOP_INTENT } from './demo-reach.ts'
 import type { Scene } from './demo-scenes.ts'
+import { wallTime } from './demo-stage.ts'
 import type { Style } from './demo-style.ts'
 import { columnLines, grouped } from './demo-tables.ts'
 
@@ -14,6 +15,7 @@ const ALLOWED: readonly FlowPlan[] = [
   { from: 'shop/api', to: 'shop/db', protocol: 'TCP', port: 5432, family: 4 },
   { from: 'outside', to: 'shop/front', protocol: 'TCP', port: 8080, family: 6 },
 ]
+/** Both protocols and both families of what is allowed; UDP only of what is denied, since no connection comes about. */
 const DENIED: readonly FlowPlan[] = [
   { from: 'outside', to: 'shop/api', protocol: 'UDP', port: 8125, family: 4 },
   { from: 'shop/db', to: 'shop/api', protocol: 'UDP', port: 8125, family: 6 },
@@ -35,19 +37,21 @@ export const RESTART: Scene = {
     )
     const running = await RunningFlows.start(stage, [...ALLOWED, ...DENIED])
     await pause()
-    const killed = performance.now()
+    const killedAt = wallTime()
     await Promise.all(nodes.map((node) => agents.kill(node)))
     const { cells } = await stage.matrix()
-    const awayMs = Math.round(performance.now() - killed)
-    const started = performance.now()
+    const awayMs = Math.round(wallTime() - killedAt)
+    const startedAt = wallTime()
     await agents.restartEnded()
     await stage.settle()
-    const backMs = Math.round(performance.now() - started)
+    const backMs = Math.round(wallTime() - startedAt)
     await pause()
     const flows = await running.stop()
     const allowed = flows.slice(0, ALLOWED.length)
     const denied = flows.slice(ALLOWED.length)
     const judged = judge(cells, SHOP_INTENT)
+    const moments = [{ at: killedAt, label: 'SIGKILL' }, { at: startedAt, label: 'start' }, { at: startedAt + backMs, label: 'all back' }]
+    teller.block(timelineLines(flows, moments, style, teller.blockWidth))
     teller.block(tableLines(style, allowed, denied))
     teller.say(
       `No agent ran for ${awayMs} ms, and ${judged.pairs - judged.faults.length} of ${judged.pairs} pairs were as before in that time; ` +

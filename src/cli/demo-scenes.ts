@@ -2,9 +2,11 @@
 //
 // To add a scene: a file demo-scene-NAME.ts that exports a Scene, and its line here. **Invariant:** each scene leaves the
 // shop as the next one expects it: pods running, and from the second on the policies of deploy/examples/shop.
+import { CUT } from './demo-scene-cut.ts'
 import { EDIT } from './demo-scene-edit.ts'
 import { MISTAKE } from './demo-scene-mistake.ts'
 import { OPEN, POLICIES } from './demo-scene-policies.ts'
+import { REPAIR } from './demo-scene-repair.ts'
 import { RESTART } from './demo-scene-restart.ts'
 import type { Stage } from './demo-stage.ts'
 import type { Teller } from './demo-teller.ts'
@@ -26,4 +28,4 @@ export interface Scene {
   play(stage: Stage, teller: Teller): Promise<SceneReport>
 }
 
-export const SCENES: readonly Scene[] = [OPEN, POLICIES, EDIT, MISTAKE, RESTART]
+export const SCENES: readonly Scene[] = [OPEN, POLICIES, EDIT, CUT, MISTAKE, REPAIR, RESTART]

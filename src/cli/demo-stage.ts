@@ -7,15 +7,18 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { PicketError } from '../lib/errors.ts'
 import { formatProblem } from '../lib/problem.ts'
+import type { AgentStatus } from '../lab/agent-status.ts'
 import { Cluster } from '../lab/cluster.ts'
 import { ControlPlane, type Decided } from '../lab/control-plane.ts'
 import { planMatrix, type MatrixCell, type Somebody } from '../lab/matrix.ts'
 import type { LabPlaces } from '../lab/places.ts'
 import { parsePort } from '../lab/probe-name.ts'
+import { outputInNetns } from '../lab/processes.ts'
 import { askRound } from '../lab/round.ts'
 import { SourceFolder } from '../lab/source-folder.ts'
 import type { Flow } from '../lab/testbed.ts'
 import { familyOf, type Address, type Family } from '../model/ip.ts'
+import type { FlowPlan } from './demo-flows.ts'
 import { SHOP_INTENT } from './demo-reach.ts'
 
 export const NODES = 3
@@ -133,10 +136,29 @@ export class Stage {
     }
   }
 
-  /** Numbered packets from one to the other, until the flow is stopped. */
-  openFlow(from: string, to: string, protocol: 'TCP' | 'UDP', port: number, family: Family, packetsPerSecond: number): Promise<Flow> {
+  /** Numbered packets from one to the other, or back, until the flow is stopped. */
+  openFlow({ from, to, protocol, port, family, direction = 'echo' }: FlowPlan, packetsPerSecond: number): Promise<Flow> {
     const address = this.#addressOf(this.#somebody(to), family)
-    return this.#cluster.testbed.openFlow(this.#somebody(from).source, address, protocol, port, { packetsPerSecond })
+    return this.#cluster.testbed.openFlow(this.#somebody(from).source, address, protocol, port, { packetsPerSecond, direction })
+  }
+
+  /** Name of the node that a pod runs on. */
+  nodeOf(key: string): string {
+    const { party } = this.#somebody(key)
+    if (party.node === null) throw new PicketError('Unknown', `${key} runs on no node of the demo's lab`)
+    return party.node
+  }
+
+  /** What the agent of a node says of itself. */
+  status(node: string): Promise<AgentStatus> {
+    return this.#cluster.agents.status(node)
+  }
+
+  /** Runs `nft` in the network of a node, as somebody who works there would. Throws a PicketError where that fails. */
+  async nft(node: string, args: readonly string[]): Promise<{ readonly pid: number; readonly out: string }> {
+    const { pid, code, out, err } = await outputInNetns(this.#cluster.testbed.netnsOf({ kind: 'node', name: node }), ['nft', ...args])
+    if (code !== 0) throw new PicketError('NftFailed', `nft ${args.join(' ')} on ${node}: ${err.trim().split('\n')[0] ?? ''}`)
+    return { pid, out }
   }
 
   close(): Promise<void> {

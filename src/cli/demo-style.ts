@@ -20,6 +20,7 @@ interface Marks {
   readonly shown: string
   readonly notShown: string
   readonly arrow: string
+  readonly arrowBack: string
   /** For timelines: packets that were answered, and that were not. */
   readonly answered: string
   readonly silent: string
@@ -28,10 +29,10 @@ interface Marks {
 }
 
 const FANCY: Marks = {
-  yes: '✓', no: '✗', self: '·', shown: '✔', notShown: '✘', arrow: '→', answered: '█', silent: '░', edit: '▲', rule: '─',
+  yes: '✓', no: '✗', self: '·', shown: '✔', notShown: '✘', arrow: '→', arrowBack: '←', answered: '█', silent: '░', edit: '▲', rule: '─',
 }
 const PLAIN: Marks = {
-  yes: 'yes', no: '-', self: '.', shown: 'ok', notShown: 'FAILED', arrow: '->', answered: '#', silent: '.', edit: '^', rule: '-',
+  yes: 'yes', no: '-', self: '.', shown: 'ok', notShown: 'FAILED', arrow: '->', arrowBack: '<-', answered: '#', silent: '.', edit: '^', rule: '-',
 }
 const CODES: Readonly<Record<Ink, number>> = { good: 32, bad: 31, faint: 90, strong: 1, note: 33 }
 

@@ -40,7 +40,7 @@ export function command(): Command {
     .addOption(outputOption('text', 'json'))
     .addOption(new Option('-f, --file <dir>', "folder with the shop's manifests").default(exampleFolder()).hideHelp())
     .addOption(new Option('--name <name>', 'name of its lab').default('demo').hideHelp())
-    .addHelpText('after', '\nNeeds root; takes under a minute and cleans up behind itself. Status 1: a scene did not show what it says.')
+    .addHelpText('after', '\nNeeds root; takes under 30 s and cleans up behind itself. Status 1: a scene did not show what it says.')
     .action((options: DemoOptions) => demo(options))
 }
 

@@ -12,6 +12,12 @@ export interface AgentStatus {
   /** What the kernel holds, by source. */
   readonly covers: Readonly<Record<string, { readonly digest: string; readonly files: number } | undefined>>
   readonly problems: readonly Problem[]
+  /** When the kernel came to hold the revision; null: it holds none yet. */
+  readonly programmedAt: string | null
+  readonly counts: Readonly<Record<string, number>>
+  /** How often somebody's change of our table was put right, and the last time. */
+  readonly repairs: number
+  readonly lastRepair: { readonly at: string; readonly by: string; readonly what: readonly string[] } | null
 }
 
 export interface HttpAnswer {

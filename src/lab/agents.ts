@@ -5,7 +5,7 @@
 import fs from 'node:fs'
 import { messageOf, PicketError } from '../lib/errors.ts'
 import { formatProblem, type Problem } from '../lib/problem.ts'
-import { agentStatus, waitForDigest } from './agent-status.ts'
+import { agentStatus, waitForDigest, type AgentStatus } from './agent-status.ts'
 import { ownCommand, type LabPlaces } from './places.ts'
 import type { LabProcess, Testbed } from './testbed.ts'
 
@@ -108,6 +108,15 @@ export class Agents {
       }
     }
     return [...found.values()]
+  }
+
+  /** What the agent of a node says of itself. Throws a PicketError where it says nothing. */
+  async status(node: string): Promise<AgentStatus> {
+    try {
+      return await agentStatus(this.#places.agentSocket(node), 5_000)
+    } catch (error) {
+      throw new PicketError('AgentNotReady', `agent of node ${node}: ${messageOf(error)}`)
+    }
   }
 
   async #problemsOf(node: string): Promise<readonly Problem[]> {

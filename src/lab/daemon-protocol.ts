@@ -60,7 +60,7 @@ export type Reply =
 export function ask<R extends Request>(socket: string, request: R, onProgress: (text: string) => void = () => {}): Promise<Answers[R['command']]> {
   return new Promise((resolve, reject) => {
     const connection = net.connect(socket)
-    connection.on('error', (error: NodeJS.ErrnoException) => reject(new PicketError('NoLab', `no lab is up (${error.code ?? error.message}); "picket lab up -f DIR" starts one`)))
+    connection.on('error', (error: NodeJS.ErrnoException) => reject(new PicketError('NoLab', `no lab is up behind ${socket} (${error.code ?? error.message}); "picket lab up -f DIR" starts one`)))
     connection.on('connect', () => connection.write(`${JSON.stringify(request)}\n`))
     connection.on('close', () => reject(new PicketError('LabDied', 'the lab ended before it answered')))
     onLines(connection, (line) => {

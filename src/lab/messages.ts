@@ -3,7 +3,7 @@
 // **Invariant:** types only; a worker answers every request exactly once, with a value or with an error's text.
 import type { Address } from '../model/ip.ts'
 import type { Protocol } from '../model/objects.ts'
-import type { FlowStats } from './testbed.ts'
+import type { FlowDirection, FlowStats } from './testbed.ts'
 import type { Identity } from './wire.ts'
 
 export interface ServedPort {
@@ -45,6 +45,7 @@ export interface FlowSpec {
   readonly protocol: 'TCP' | 'UDP'
   readonly port: number
   readonly packetsPerSecond: number
+  readonly direction: FlowDirection
 }
 
 /** `host` and `flow` are numbers that the main thread gives out. */

@@ -161,9 +161,9 @@ export class NamespaceTestbed implements Testbed {
     return this.#host(where).serve(ports)
   }
 
-  openFlow(from: ProbeSource, address: Address, protocol: 'TCP' | 'UDP', port: number, { packetsPerSecond }: FlowOptions): Promise<Flow> {
+  openFlow(from: ProbeSource, address: Address, protocol: 'TCP' | 'UDP', port: number, { packetsPerSecond, direction = 'echo' }: FlowOptions): Promise<Flow> {
     const host = this.#host(from)
-    return WorkerFlow.open(host.worker, this.#nextNumber++, { host: host.number, address, protocol, port, packetsPerSecond })
+    return WorkerFlow.open(host.worker, this.#nextNumber++, { host: host.number, address, protocol, port, packetsPerSecond, direction })
   }
 
   async close(): Promise<void> {

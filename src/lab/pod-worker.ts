@@ -7,6 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { tellLoaded } from '../lib/workers.ts'
 import { enterNetns, loadLibc } from '../netlink/libc.ts'
+import { DownloadClient } from './download-client.ts'
 import { FlowClient } from './flow-client.ts'
 import { LabHost } from './host.ts'
 import type { ProbeOutcome, ProbeRound, WorkerAnswer, WorkerRequest } from './messages.ts'
@@ -14,7 +15,7 @@ import { runRounds } from './prober.ts'
 
 const { restingNetns } = workerData as { readonly restingNetns: string }
 const hosts = new Map<number, LabHost>()
-const flows = new Map<number, { readonly host: number; readonly client: FlowClient }>()
+const flows = new Map<number, { readonly host: number; readonly client: FlowClient | DownloadClient }>()
 let last: Promise<void> = Promise.resolve()
 
 loadLibc()
@@ -46,7 +47,7 @@ async function handle(request: WorkerRequest): Promise<unknown> {
       return probe(request.rounds, request.deadlineMs)
     case 'open-flow': {
       const { host } = request.spec
-      const client = await inNamespace(hostOf(host).spec.netns, () => new FlowClient(request.spec))
+      const client = await inNamespace(hostOf(host).spec.netns, () => (request.spec.direction === 'echo' ? new FlowClient(request.spec) : new DownloadClient(request.spec)))
       await client.start()
       flows.set(request.flow, { host, client })
       return null
@@ -89,7 +90,7 @@ function hostOf(number: number): LabHost {
   return host
 }
 
-function flowOf(number: number): FlowClient {
+function flowOf(number: number): FlowClient | DownloadClient {
   const flow = flows.get(number)
   if (flow === undefined) throw new Error('the flow was stopped')
   return flow.client

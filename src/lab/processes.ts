@@ -23,6 +23,22 @@ export async function runInNetns(netns: string, command: readonly string[]): Pro
   return code ?? 128 + (signal === null ? 0 : os.constants.signals[signal as NodeJS.Signals])
 }
 
+/** Without input; what it wrote. `pid`: its own, since nsenter becomes the command. */
+export async function outputInNetns(
+  netns: string,
+  command: readonly string[],
+): Promise<{ readonly pid: number; readonly code: number | null; readonly out: string; readonly err: string }> {
+  const child = spawn('nsenter', nsenter(netns, command), { stdio: ['ignore', 'pipe', 'pipe'] })
+  let out = ''
+  let err = ''
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (out += part))
+  child.stderr.setEncoding('utf8').on('data', (part: string) => (err += part))
+  const closed = new Promise((resolve) => child.once('close', resolve))
+  const { code } = await ended(child)
+  await closed
+  return { pid: child.pid ?? 0, code, out, err }
+}
+
 /** A process in a session of its own, so that Ctrl-C reaches it by way of the lab only; it writes to `logFile`, at its end. */
 export function startInNetns(netns: string, command: readonly string[], logFile: string, env: Readonly<Record<string, string>>): LabProcess {
   const log = openSync(logFile, 'a')

@@ -1,4 +1,4 @@
-// The servers of one host: TCP and UDP that echo a line with the host's identity, and its replies to SCTP's INIT.
+// The servers of one host: TCP and UDP that echo a line with the host's identity, or stream such lines; its replies to SCTP's INIT.
 //
 // **Invariant:** every socket is bound to one address of the host, so that the answer comes from the address that was
 // asked; close() leaves none open, and no connection either.
@@ -8,10 +8,14 @@ import type { Address } from '../model/ip.ts'
 import type { ServedPort } from './messages.ts'
 import { abortPacket, initAckPacket, IPPROTO_SCTP, type SctpPacket } from './sctp.ts'
 import { tcpListener, udpSocket } from './sockets.ts'
-import { httpResponse, type Identity, isHttpRequest, MAX_TOKEN, replyText } from './wire.ts'
+import { httpResponse, type Identity, isHttpRequest, MAX_TOKEN, parseStreamRequest, replyText, type StreamRequest } from './wire.ts'
 
 /** A connection on which nothing comes for this long is dropped: its client may be cut off. Milliseconds. */
 const IDLE = 60_000
+/** A stream of datagrams ends after this: its client may be gone, or cut off. Milliseconds. */
+const LONGEST_STREAM = 15_000
+/** What a client that takes nothing may leave waiting here. Bytes. */
+const MOST_WAITING = 1_000_000
 
 export class Servers {
   readonly #identity: Identity
@@ -19,6 +23,7 @@ export class Servers {
   readonly #listeners = new Map<string, net.Server | dgram.Socket>()
   readonly #connections = new Set<net.Socket>()
   readonly #sctpPorts = new Set<number>()
+  readonly #streams = new Set<NodeJS.Timeout>()
   #nextTag = 1
 
   constructor(identity: Identity, addresses: readonly Address[]) {
@@ -43,6 +48,7 @@ export class Servers {
   close(): void {
     for (const listener of this.#listeners.values()) listener.close()
     for (const connection of this.#connections) connection.resetAndDestroy()
+    for (const stream of this.#streams) clearInterval(stream)
     this.#listeners.clear()
     this.#sctpPorts.clear()
   }
@@ -77,7 +83,35 @@ export class Servers {
   }
 
   #answerLine(socket: net.Socket, line: string, source: Address): void {
-    if (line.length > 0 && line.length <= MAX_TOKEN && socket.writable) socket.write(`${replyText(line, this.#identity, source)}\n`)
+    if (line.length === 0 || line.length > MAX_TOKEN || !socket.writable) return
+    const write = (token: string): void => void socket.write(`${replyText(token, this.#identity, source)}\n`)
+    const asked = parseStreamRequest(line)
+    if (asked === null) return write(line)
+    const end = this.#stream(asked, IDLE, (token) => {
+      // Nobody reads: numbers wait with it.
+      if (socket.writableLength > MOST_WAITING) return false
+      write(token)
+      return true
+    })
+    socket.on('close', end)
+  }
+
+  /** Sends PREFIX0, PREFIX1, ... at the rate that the request asks for, for `longest` ms or until the result is called; `send` says whether it did. */
+  #stream({ prefix, perSecond }: StreamRequest, longest: number, send: (token: string) => boolean): () => void {
+    const start = performance.now()
+    let sent = 0
+    const end = (): void => {
+      clearInterval(timer)
+      this.#streams.delete(timer)
+    }
+    const timer = setInterval(() => {
+      const elapsed = performance.now() - start
+      if (elapsed > longest) return end()
+      const due = Math.floor((elapsed / 1000) * perSecond) + 1
+      while (sent < due && send(`${prefix}${sent}`)) sent++
+    }, Math.max(1, Math.floor(1000 / perSecond)))
+    this.#streams.add(timer)
+    return end
   }
 
   #serveUdp(address: Address, port: number): dgram.Socket {
@@ -86,7 +120,13 @@ export class Servers {
     socket.on('message', (bytes, from) => {
       const token = bytes.toString('latin1').trim()
       if (token.length === 0 || token.length > MAX_TOKEN) return
-      socket.send(`${replyText(token, this.#identity, from.address)}\n`, from.port, from.address, () => undefined)
+      const send = (text: string): void => socket.send(`${replyText(text, this.#identity, from.address)}\n`, from.port, from.address, () => undefined)
+      const asked = parseStreamRequest(token)
+      if (asked === null) return send(token)
+      this.#stream(asked, LONGEST_STREAM, (text) => {
+        send(text)
+        return true
+      })
     })
     return socket
   }

@@ -91,17 +91,24 @@ export interface Testbed {
   serve(where: ProbeSource, ports: readonly { readonly protocol: Protocol; readonly port: number }[]): Promise<void>
   /**
    * A connection (TCP) or flow of datagrams (UDP) that goes on until it is stopped: numbered messages, each echoed by
-   * the server. TCP: resolves when it is connected; rejects with a PicketError where it is not within 3 seconds.
+   * the server. TCP: resolves when it is connected; rejects with a PicketError where it is not within 3 seconds. A
+   * download resolves when its first message came, of either protocol, and rejects likewise.
    */
   openFlow(from: ProbeSource, address: Address, protocol: 'TCP' | 'UDP', port: number, options: FlowOptions): Promise<Flow>
   close(): Promise<void>
 }
 
+/** `echo`: each message is sent, and answered. `download`: one request, and the server sends from then on, at most 15 s over UDP. */
+export type FlowDirection = 'echo' | 'download'
+
 export interface FlowOptions {
   /** 1 to 10,000. */
   readonly packetsPerSecond: number
+  /** `echo` unless told. */
+  readonly direction?: FlowDirection
 }
 
+/** Of a download `sent` is what the server is known to have sent: up to the last number that came. */
 export interface FlowStats {
   readonly sent: number
   /** Messages that were echoed; each counts once. */

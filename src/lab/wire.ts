@@ -17,6 +17,22 @@ export interface Reply {
   readonly source: Address
 }
 
+export interface StreamRequest {
+  readonly prefix: string
+  readonly perSecond: number
+}
+
+/** Asks for numbered replies that come by themselves: `stream:RATE:PREFIX` is answered with PREFIX0, PREFIX1, ... */
+export function streamRequest(prefix: string, perSecond: number): string {
+  return `stream:${perSecond}:${prefix}`
+}
+
+export function parseStreamRequest(token: string): StreamRequest | null {
+  const [, rate, prefix] = /^stream:(\d{1,5}):(\S+)$/.exec(token) ?? []
+  const perSecond = Number(rate)
+  return prefix === undefined || perSecond < 1 || perSecond > 10_000 ? null : { prefix, perSecond }
+}
+
 /** Longer requests are somebody else's, and get no answer. */
 export const MAX_TOKEN = 200
 

@@ -39,7 +39,7 @@ function edit(random: Random): PlainObject {
 }
 
 for (const attachment of ['veth', 'bridge'] as const) describe(`no gap, on real packets, pods on ${attachment}, seed ${SEED}`, function () {
-  this.timeout(600_000)
+  this.timeout(1_200_000)
   let lab: RealCluster
   const floods: ChildProcess[] = []
 

@@ -245,6 +245,43 @@ describe('the testbed', function () {
     })
   }
 
+  for (const protocol of ['UDP', 'TCP'] as const) {
+    for (const [family, address, match] of [[4, '10.88.0.2', 'ip saddr'], [6, 'fd00:88::2', 'ip6 saddr']] as const) {
+      it(`a ${protocol} download over IPv${family} comes by itself, counts what is missing, and ends where a rule takes it away`, async () => {
+        const flow = await testbed.openFlow(sourceOf(PODS[0] as PodSpec), address, protocol, 8080, { packetsPerSecond: 200, direction: 'download' })
+        await sleep(500)
+        const well = await flow.stats()
+        assert.ok(well.answered > 50 && well.lost === 0 && well.duplicated === 0 && well.broken === null && well.silences.length === 0, JSON.stringify(well))
+        assert.deepEqual(Object.keys(well.by), ['shop/api'])
+        const ruled = (rule: string): void => {
+          for (const node of testbed.nodes) nft(node.netns, `table inet streams { chain cut { type filter hook forward priority -10; ${match} ${address} ${rule}; }; }`)
+        }
+        const away = (): void => {
+          for (const node of testbed.nodes) nft(node.netns, 'delete table inet streams')
+        }
+        ruled('drop')
+        await sleep(300)
+        const quiet = (await flow.stats()).answered
+        away()
+        for (const until = Date.now() + 3_000; (await flow.stats()).answered < quiet + 20; ) {
+          assert.ok(Date.now() < until, 'does not come again')
+          await sleep(20)
+        }
+        const again = await flow.stats()
+        // TCP brings what was missed; of datagrams it stays missed, and is told from where to where.
+        if (protocol === 'TCP') assert.equal(again.lost, 0)
+        else assert.ok(again.lost > 20 && again.silences.length === 1 && again.longestGapMs > 200, JSON.stringify(again))
+        ruled('drop')
+        const ruledAt = Date.now()
+        await sleep(400)
+        const end = await flow.stop()
+        away()
+        assert.ok(Number(end.lastAnswerAt) <= ruledAt + 20 && end.silences.at(-1)?.nextSentAt === null, JSON.stringify(end))
+        assert.deepEqual(await flow.stats(), end)
+      })
+    }
+  }
+
   it('a TCP flow to where nobody listens is refused', async () => {
     await assert.rejects(testbed.openFlow({ kind: 'outside' }, '10.88.0.2', 'TCP', 81, { packetsPerSecond: 10 }), /ECONNREFUSED/)
   })

@@ -4,7 +4,7 @@
 import dgram from 'node:dgram'
 import net from 'node:net'
 
-const LONGEST_MS = 300_000
+const LONGEST_MS = 1_200_000
 const TICK_MS = 2
 
 const [rate = '0', ...targets] = process.argv.slice(2)

@@ -10,7 +10,7 @@ import { ROOT } from './table.ts'
 
 const SKIPPED = ['node_modules', 'dist', 'coverage', '.git']
 const files = globSync(['*', '.ci/*', '.*', '{src,test,crds,deploy}/**/*'], { cwd: ROOT, exclude: (name) => SKIPPED.includes(path.basename(String(name))) })
-  .filter((file) => statSync(path.join(ROOT, file)).isFile() && !file.endsWith('.log'))
+  .filter((file) => statSync(path.join(ROOT, file)).isFile() && !file.endsWith('.log') && file !== '.git') // In a worktree it is a file, with git's own path.
   .sort()
 
 const FOLDERS = ['home', 'root', 'work', 'farm', 'Users'].join('|')

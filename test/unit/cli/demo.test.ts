@@ -2,7 +2,9 @@
 //
 // **Invariant:** every way in which a scene can fail to show what it says has a line here that makes it a fault.
 import assert from 'node:assert/strict'
+import { endFaults, measureCut } from '../../../src/cli/demo-scene-cut.ts'
 import { measureEdit } from '../../../src/cli/demo-scene-edit.ts'
+import { measureHit, toldFaults } from '../../../src/cli/demo-scene-repair.ts'
 import { leakFaults, lossFaults, timelineLines, type FlowPlan, type MeasuredFlow } from '../../../src/cli/demo-flows.ts'
 import { judge } from '../../../src/cli/demo-reach.ts'
 import { beside, PLAIN_STYLE, styleOf, wrap } from '../../../src/cli/demo-style.ts'
@@ -49,6 +51,42 @@ describe('cli: demo, what is a fault', () => {
     assert.deepEqual(leakFaults(PLAIN_STYLE, flowOf({ answered: 0, lost: 100 })), [])
     assert.match(leakFaults(PLAIN_STYLE, flowOf({ answered: 1, lost: 99 })).join(), /1 of 100 packets came through/)
     assert.match(leakFaults(PLAIN_STYLE, flowOf({ sent: 0, answered: 0 })).join(), /no packet was sent/)
+  })
+
+  it('a stream that ends late, too early or never, is not watched, or loses a number', () => {
+    const cut = (stats: Partial<FlowStats>): ReturnType<typeof measureCut> => measureCut(PLAIN_STYLE, flowOf(stats), 1200, 1230)
+    assert.deepEqual([cut({ lastAnswerAt: 1257.4 }).lastAfterMs, cut({ lastAnswerAt: 1257.4 }).faults], [27, []])
+    assert.deepEqual([cut({ lastAnswerAt: 1229 }).lastAfterMs, cut({ lastAnswerAt: 1229 }).faults], [-1, []])
+    assert.match(cut({ lastAnswerAt: 1431 }).faults.join(), /201 ms after the commit, expected at most 200 ms/)
+    assert.match(cut({ lastAnswerAt: 1199 }).faults.join(), /before the policy was edited/)
+    assert.match(cut({ lastAnswerAt: null }).faults.join(), /nothing came at all/)
+    assert.match(cut({ lastAnswerAt: 1257, lost: 1 }).faults.join(), /1 of 100 packets were lost/)
+    assert.match(cut({ lastAnswerAt: 1257, broken: 'ECONNRESET' }).faults.join(), /ECONNRESET/)
+    assert.match(measureCut(PLAIN_STYLE, flowOf({ lastAnswerAt: 1257 }), 1200, Number.NaN).faults.join(), /NaN ms after the commit/)
+    assert.match(measureCut(PLAIN_STYLE, flowOf({ lastAnswerAt: 1910 }), 1200, 1900).faults.join(), /not watched for long enough/)
+    assert.deepEqual(endFaults(PLAIN_STYLE, flowOf({ lastAnswerAt: 1990 })), [])
+    assert.match(endFaults(PLAIN_STYLE, flowOf({ lastAnswerAt: 1500 })).join(), /nothing came in the last 500 ms/)
+  })
+
+  it('a rule that does not come back, comes back late, or of which somebody else is told', () => {
+    const told = { at: '', by: 'nft (process 7)', what: ['chain ingress/a: rules'] }
+    assert.deepEqual(toldFaults(told, 'ingress/a', 7, 24), [])
+    assert.match(toldFaults(null, 'ingress/a', 7, null).join(), /repaired nothing within 5000 ms/)
+    assert.match(toldFaults(told, 'ingress/a', 7, 5001).join(), /back after 5001 ms/)
+    assert.match(toldFaults(told, 'ingress/a', 8, 24).join(), /nft \(process 7\) changed the table, expected nft \(process 8\)/)
+    assert.match(toldFaults(told, 'ingress/b', 7, 24).join(), /does not name ingress\/b/)
+  })
+
+  it('a flow that lost its rule and never flows again, or loses something while it has it', () => {
+    const hit = (silences: readonly FlowSilence[], lost: number): ReturnType<typeof measureHit> => {
+      return measureHit(PLAIN_STYLE, flowOf({ silences, lost, answered: 100 - lost }), 1200)
+    }
+    assert.deepEqual(hit([], 0).faults, [])
+    assert.deepEqual([hit([silence(1203, 1218, 1220)], 10).deniedMs, hit([silence(1203, 1218, 1220)], 10).faults], [17, []])
+    assert.match(hit([silence(1203, 2000, null)], 10).faults.join(), /never flowed again/)
+    assert.match(hit([silence(1203, 6300, 6302)], 10).faults.join(), /denied for 5099 ms/)
+    assert.match(hit([silence(1100, 1110, 1112), silence(1203, 1218, 1220)], 12).faults.join(), /2 of 100 packets were lost while the rule was there/)
+    assert.match(hit([], 100).faults.join(), /no packet was answered/)
   })
 
   it('a pair that is reached over one family only, is not meant to be, or was not asked', () => {

@@ -2,7 +2,7 @@
 //
 // **Invariant:** text only.
 import assert from 'node:assert/strict'
-import { httpResponse, isHttpRequest, parseReply, replyText } from '../../../src/lab/wire.ts'
+import { httpResponse, isHttpRequest, parseReply, parseStreamRequest, replyText, streamRequest } from '../../../src/lab/wire.ts'
 
 const WEB = { key: 'shop/web', instance: '12' }
 
@@ -13,6 +13,11 @@ describe('the lab\'s lines', () => {
 
   it('what is no reply is null', () => {
     for (const text of ['', 'p1-0', 'HTTP/1.1 200 OK', 'a b c d e']) assert.equal(parseReply(text), null, text)
+  })
+
+  it('a request for a stream is read back as it was written; another token is none', () => {
+    assert.deepEqual(parseStreamRequest(streamRequest('d1:', 500)), { prefix: 'd1:', perSecond: 500 })
+    for (const token of ['p1-0', 'stream:500:', 'stream:0:d', 'stream:10001:d', 'stream:x:d']) assert.equal(parseStreamRequest(token), null, token)
   })
 
   it('a request of HTTP is told from a token', () => {
