@@ -60,7 +60,7 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`cases of test/ca
   })
 
   it('an agent that ends makes its steps unusable, by name and with the end of its log', async () => {
-    const [one] = cases.filter(({ id }) => id === 'g196')
+    const [one] = CASES.filter(({ id }) => id === 'g196')
     assert.ok(one !== undefined)
     const command = [process.execPath, '-e', 'console.error("no luck today"); process.exit(3)', '--']
     const results: StepResult[] = []
