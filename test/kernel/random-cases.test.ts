@@ -13,7 +13,7 @@ const WHOLE = process.env['PICKET_TEST_WHOLE'] === '1'
 const SEED = Number(process.env['PICKET_TEST_SEED'] ?? Math.floor(Date.now() / 1000) % 100_000)
 
 describe('random cases on real packets (rules 1-62)', function () {
-  this.timeout(240_000)
+  this.timeout(900_000)
   const places = placesOf(`c${process.pid}`)
   after(() => endLeftovers(places))
 
