@@ -61,7 +61,7 @@ export const MUTANTS: readonly Mutant[] = [
   { title: 'rule 50: the second family is forgotten', file: 'ruleset/policies.ts', search: 'FAMILIES.map((family) => {\n      const address', replace: 'FAMILIES.slice(0, 1).map((family) => {\n      const address', caughtBy: 'policy' },
   { title: 'rule 52: neighbouring and nested ranges are not merged', file: 'policy/cidrs.ts', search: 'range.first <= open.last + 1n', replace: 'range.first < open.first', caughtBy: 'policy' },
   { title: 'rule 62: a pod cannot reach itself', file: 'ruleset/skeleton.ts', search: '@${self(f)} accept`', replace: '@${self(f)} continue`', caughtBy: 'policy' },
-  { title: 'rule 72: replies are judged', file: 'ruleset/skeleton.ts', search: ': FAMILIES.map((f) => `${isAnAnswer(f)} accept`)', replace: ': []', caughtBy: 'policy' },
+  { title: 'rule 72: replies are judged', file: 'ruleset/skeleton.ts', search: "    'ct direction reply accept',\n", replace: '', caughtBy: 'policy' },
   { title: 'rule 75: everything that conntrack calls related passes', file: 'ruleset/skeleton.ts', search: "'meta l4proto { icmp, icmpv6 } jump settled-icmp',", replace: "'ct state related accept', 'meta l4proto { icmp, icmpv6 } jump settled-icmp',", caughtBy: 'policy' },
   { title: 'rule 78: an established connection is not judged again', file: 'ruleset/skeleton.ts', search: "options.establishedConnections === 'keep'", replace: "options.establishedConnections !== 'keep'", caughtBy: 'policy' },
   { title: 'rule 87: what a pod sends is taken for its own', file: 'ruleset/skeleton.ts', search: "'goto not-as-itself',", replace: '', caughtBy: 'policy' },
