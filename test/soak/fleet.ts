@@ -36,7 +36,7 @@ export class Fleet {
   readonly #agents = new Map<string, Agent>()
   #latest = { state: -1, digest: '', at: 0 }
   #closed = false
-  restarts = 0
+  kills = 0
   longestStartMs = 0
   longestHoldMs = 0
 
@@ -61,7 +61,7 @@ export class Fleet {
   async kill(node: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     this.#agent(node).process = null
     this.#timeline.ended(node, Date.now())
-    this.restarts++
+    this.kills++
     await this.#lab.agents.stop(node, signal)
   }
 

@@ -85,7 +85,7 @@ async function main(flags: Flags): Promise<number> {
 }
 
 function tell({ output }: Flags, results: readonly RoundResult[], faults: number): void {
-  const rows = results.map(({ judge, samples, faults: _, ...result }) => ({ ...result, packets: judge.packets, fates: judge.fates, connections: judge.connections, latestCutMs: judge.latestCutMs, ...flatness(samples) }))
+  const rows = results.map(({ judge, samples, ...result }) => ({ ...result, packets: judge.packets, fates: judge.fates, connections: judge.connections, latestCutMs: judge.latestCutMs, ...flatness(samples) }))
   if (output === 'json') {
     process.stdout.write(`${JSON.stringify({ soak: faults === 0 ? 'clean' : 'wrong', wrong: faults, rounds: rows })}\n`)
     return
@@ -95,7 +95,7 @@ function tell({ output }: Flags, results: readonly RoundResult[], faults: number
   ])
   process.stdout.write(`${formatTable(['round', 'packets', 'right', 'either', 'exempt', 'leaked', 'lost'], cells)}\n\n`)
   const figures = rows.map((row) => [
-    `${row.seed} ${row.attachment}`, row.connections, row.edits, row.replaced, row.restarts, row.foreign,
+    `${row.seed} ${row.attachment}`, row.connections, row.edits, row.replaced, row.kills, row.foreign,
     ...[row.longestHoldMs, row.longestStartMs, row.longestRepairMs, row.latestCutMs].map((ms) => `${ms} ms`),
     row.rssMb === null ? 'too short' : `${row.rssMb.join(' -> ')} MB`,
   ])
