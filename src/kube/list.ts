@@ -1,0 +1,71 @@
+// A whole list in pages, where the server has no WatchList: all rows, and the version from which to watch.
+//
+// Pages of 500 with resourceVersion unset: a server ignores `limit` when it is 0, and the newest state is wanted. Pages expire after
+// some minutes; then the list is asked for in one piece, which cannot. **Invariant:** the rows are those of one version;
+// an item that cannot be read fails the list, since a list without it would delete the object.
+import { setImmediate as turn } from 'node:timers/promises'
+import { ApiFailure } from './failures.ts'
+import { ItemSplitter } from './items.ts'
+import type { Resource } from './resources.ts'
+import { MOST_OBJECT_BYTES, parseJson, rowOf, versionOf, type Rows } from './rows.ts'
+import type { Transport } from './transport.ts'
+
+const PAGE = 500
+/** 10 million objects. */
+const MOST_PAGES = 20_000
+
+export interface List {
+  readonly rows: Rows
+  readonly version: string
+}
+
+interface Page {
+  readonly version: string | null
+  /** Empty at the end. */
+  readonly next: string
+}
+
+/** ApiFailure where it cannot be read whole. */
+export async function readList(transport: Transport, resource: Resource, signal: AbortSignal): Promise<List> {
+  try {
+    return await readPages(transport, resource, String(PAGE), signal)
+  } catch (error) {
+    if (!(error instanceof ApiFailure) || error.code !== 'Gone') throw error
+    return readPages(transport, resource, null, signal)
+  }
+}
+
+async function readPages(transport: Transport, resource: Resource, limit: string | null, signal: AbortSignal): Promise<List> {
+  const rows: Rows = new Map()
+  let next = ''
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const query = { ...(limit === null ? {} : { limit }), ...(next === '' ? {} : { continue: next }) }
+    const read = await readPage(transport, resource, query, rows, signal)
+    if (read.version === null) throw new ApiFailure('Garbage', `a list of ${resource.plural} without a resourceVersion was sent`)
+    if (read.next === '') return { rows, version: read.version }
+    next = read.next
+    await turn()
+  }
+  throw new ApiFailure('TooLarge', `the list of ${resource.plural} has not ended after ${MOST_PAGES} pages`)
+}
+
+async function readPage(
+  transport: Transport,
+  resource: Resource,
+  query: Readonly<Record<string, string>>,
+  rows: Rows,
+  signal: AbortSignal,
+): Promise<Page> {
+  const { body } = await transport.get({ verb: 'list', resource, path: resource.path, query }, signal)
+  const items = new ItemSplitter(MOST_OBJECT_BYTES)
+  for await (const portion of body) {
+    for (const item of items.push(portion)) {
+      const { key, decoded } = rowOf(parseJson(item, `an item of the list of ${resource.plural}`), resource)
+      rows.set(key, decoded as never)
+    }
+  }
+  const list = parseJson(items.end(), `the list of ${resource.plural}`)
+  const { metadata } = list as { readonly metadata?: { readonly continue?: unknown } | null }
+  const next = metadata?.continue
+  return { version: versionOf(list), next: typeof next === 'string' ? next : '' }
+}

@@ -1,0 +1,32 @@
+// What is read from the API server: one line for each resource.
+//
+// The path says where it is listed and watched, in all namespaces; the kind says which decoder reads its objects.
+// **Invariant:** every kind here is one that decode/ reads, and the role in deploy/ allows list and watch on each line.
+import { objectKindOf, type ObjectKind } from '../decode/decode.ts'
+
+export interface Resource {
+  /** As in the objects: `Pod`. */
+  readonly kind: string
+  /** The rows' kind: `pod`. */
+  readonly rows: ObjectKind
+  /** As roles name it: `pods`. */
+  readonly plural: string
+  /** As roles name it; empty for the core group. */
+  readonly group: string
+  /** `/api/v1/pods` */
+  readonly path: string
+}
+
+function resource(kind: string, plural: string, group: string, version: string): Resource {
+  const rows = objectKindOf(kind)
+  if (rows === null) throw new TypeError(`${kind} is not decoded`)
+  const path = group === '' ? `/api/${version}/${plural}` : `/apis/${group}/${version}/${plural}`
+  return Object.freeze({ kind, rows, plural, group, path })
+}
+
+export const RESOURCES: readonly Resource[] = [
+  resource('Namespace', 'namespaces', '', 'v1'),
+  resource('Node', 'nodes', '', 'v1'),
+  resource('Pod', 'pods', '', 'v1'),
+  resource('NetworkPolicy', 'networkpolicies', 'networking.k8s.io', 'v1'),
+]

@@ -1,0 +1,102 @@
+// The cluster's objects as a source of the inbox: one reflector for each resource, over one transport.
+//
+// The first stage of the flow on a cluster. **Invariant:** one resource that fails holds up no other; each is synced by
+// itself, and the inbox waits for all of them.
+import type { Clock } from '../lib/clock.ts'
+import { PicketError } from '../lib/errors.ts'
+import type { Problem } from '../lib/problem.ts'
+import type { SourceEvent } from '../model/changes.ts'
+import { Credentials } from './credentials.ts'
+import { Reflector, USUAL_PAUSES, type Pauses, type ResourceState } from './reflector.ts'
+import { RESOURCES, type Resource } from './resources.ts'
+import { Server } from './server.ts'
+import { Transport, USUAL_LIMITS, type TransportLimits } from './transport.ts'
+
+export interface ClusterAccess {
+  /** Path of a kubeconfig; null: this process runs in a pod. */
+  readonly kubeconfig: string | null
+  /** A context of it; null: its current one. */
+  readonly context: string | null
+  /** `https://HOST:PORT`, tried in turn; empty: what the kubeconfig or the pod's environment says. */
+  readonly apiServers: readonly string[]
+}
+
+export interface ClusterOptions {
+  readonly access: ClusterAccess
+  readonly clock: Clock
+  /** In order for each resource; nothing is told after close() was called. */
+  readonly onEvents: (events: readonly SourceEvent[]) => void
+  /** All problems of now, whenever they change. Those of objects come with their rows. */
+  readonly onProblems: (problems: readonly Problem[]) => void
+  readonly random?: () => number
+  readonly resources?: readonly Resource[]
+  readonly limits?: TransportLimits
+  readonly pauses?: Pauses
+}
+
+export interface ClusterState {
+  /** `v1.37.2`; null where it is not known. */
+  readonly serverVersion: string | null
+  readonly watchList: 'maybe' | 'yes' | 'no'
+  readonly resources: readonly ResourceState[]
+}
+
+export interface ClusterSource {
+  state(): ClusterState
+  /** Resolves when nothing runs any more. */
+  close(): Promise<void>
+}
+
+/** PicketError where the kubeconfig is wrong or cannot be read; a server that does not answer is a problem, and waited for. */
+export async function watchCluster(options: ClusterOptions): Promise<ClusterSource> {
+  const { access, clock } = options
+  const credentials = new Credentials({ kubeconfig: access.kubeconfig, context: access.context, clock })
+  try {
+    await credentials.current()
+  } catch (error) {
+    // A plugin or a token's file may come to work later; a kubeconfig that says nothing will not.
+    if (error instanceof PicketError && access.kubeconfig !== null) throw error
+  }
+  return new Cluster(options, new Transport({ credentials, apiServers: access.apiServers, limits: options.limits ?? USUAL_LIMITS }))
+}
+
+class Cluster implements ClusterSource {
+  readonly #transport: Transport
+  readonly #server: Server
+  readonly #reflectors: readonly Reflector[]
+  #closed = false
+
+  constructor(options: ClusterOptions, transport: Transport) {
+    this.#transport = transport
+    const onProblem = (): void => {
+      if (!this.#closed) options.onProblems(this.#problems())
+    }
+    this.#server = new Server(transport, onProblem)
+    const common = {
+      transport,
+      server: this.#server,
+      clock: options.clock,
+      random: options.random ?? Math.random,
+      pauses: options.pauses ?? USUAL_PAUSES,
+      onEvents: options.onEvents,
+      onProblem,
+    }
+    this.#reflectors = (options.resources ?? RESOURCES).map((resource) => new Reflector({ ...common, resource }))
+    for (const reflector of this.#reflectors) reflector.start()
+  }
+
+  state(): ClusterState {
+    const resources = this.#reflectors.map((reflector) => reflector.state())
+    return { serverVersion: this.#server.version, watchList: this.#server.watchList, resources }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#reflectors.map((reflector) => reflector.close()))
+    await this.#transport.close()
+  }
+
+  #problems(): readonly Problem[] {
+    return [this.#server.problem, ...this.#reflectors.map(({ problem }) => problem)].filter((problem) => problem !== null)
+  }
+}

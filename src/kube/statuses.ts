@@ -1,0 +1,76 @@
+// An answer that is not 200, or an ERROR event of a watch -> an ApiFailure in clear words.
+//
+// **Invariant:** 403 names the verb and the resource that are missing in the role, whatever the server said.
+import { said, ApiFailure, type FailureCode } from './failures.ts'
+import type { Resource } from './resources.ts'
+
+/** What was asked for; `resource` is null for questions about the server itself. */
+export interface Purpose {
+  readonly verb: 'list' | 'watch' | 'get'
+  readonly resource: Resource | null
+}
+
+/** The body of a failed request: a Status of the API, or whatever a proxy says. */
+interface StatusObject {
+  readonly message?: unknown
+  readonly reason?: unknown
+  readonly code?: unknown
+}
+
+const LONGEST_PAUSE_MS = 60_000
+
+/** `body`: the first part of it. `credentials`: what was sent, in words. */
+export function statusFailure(status: number, body: string, server: string, purpose: Purpose, credentials: string, retryAfter?: string): ApiFailure {
+  const message = messageIn(body)
+  const what = purpose.resource === null ? 'the version' : purpose.resource.plural
+  const to = `${purpose.verb} ${what}`
+  const words = message === '' ? '' : ` (it says: ${message})`
+  switch (status) {
+    case 401:
+      return new ApiFailure('CredentialsRefused', `${server} refuses the credentials (401), which are ${credentials}; expected ones that are valid`)
+    case 403:
+      return new ApiFailure('PermissionMissing', forbidden(server, purpose, words))
+    case 404:
+      return new ApiFailure('UnknownServer', `${server} knows no such path (404) to ${to}; expected a Kubernetes API server, 1.32 or later${words}`)
+    case 410:
+      return new ApiFailure('Gone', `${server} no longer has the history to ${to} from where we are (410)`)
+    case 400:
+    case 422:
+      return new ApiFailure('RequestRefused', `${server} refuses the request to ${to} (${status})${words}`)
+    case 429:
+      return new ApiFailure('Overloaded', `${server} asks to come again later (429)${words}`, retryAfterMs(retryAfter))
+    default:
+      return new ApiFailure('ServerError', `${server} fails to ${to} (${status})${words}`, retryAfterMs(retryAfter))
+  }
+}
+
+/** Of an ERROR event's object. */
+export function eventFailure(object: unknown, resource: Resource): ApiFailure {
+  const status = typeof object === 'object' && object !== null ? (object as StatusObject) : {}
+  const message = typeof status.message === 'string' ? said(status.message) : ''
+  const gone = status.code === 410 || status.reason === 'Expired' || status.reason === 'Gone'
+  if (gone) return new ApiFailure('Gone', `the API server no longer has the history to watch ${resource.plural} from where we are (410)`)
+  const code: FailureCode = status.code === 429 ? 'Overloaded' : 'ServerError'
+  const number = typeof status.code === 'number' ? ` (${status.code})` : ''
+  return new ApiFailure(code, `the API server ended the watch of ${resource.plural}${number}${message === '' ? '' : `: ${message}`}`)
+}
+
+function forbidden(server: string, { verb, resource }: Purpose, words: string): string {
+  if (resource === null) return `${server} does not let us ask for its version (403)${words}`
+  const group = resource.group === '' ? 'the core group' : `the group ${resource.group}`
+  return `the role lacks the verb "${verb}" on the resource "${resource.plural}" of ${group}, in all namespaces (403)${words}`
+}
+
+function messageIn(body: string): string {
+  try {
+    const { message } = JSON.parse(body) as StatusObject
+    return typeof message === 'string' ? said(message) : ''
+  } catch {
+    return said(body)
+  }
+}
+
+function retryAfterMs(header: string | undefined): number | null {
+  if (header === undefined || !/^\d{1,6}$/.test(header)) return null
+  return Math.min(Number(header) * 1000, LONGEST_PAUSE_MS)
+}

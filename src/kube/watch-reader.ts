@@ -1,0 +1,115 @@
+// Portions of a watch -> events for the inbox, and the version up to which they go.
+//
+// With WatchList the stream begins with the whole state, which ends with a marked bookmark: until then rows are collected, and
+// become one `replace`. **Invariant:** `version` never runs ahead of the events that were given out, so that a watch
+// which begins there misses nothing.
+import type { SourceEvent } from '../model/changes.ts'
+import { ApiFailure } from './failures.ts'
+import { LineSplitter } from './lines.ts'
+import type { Resource } from './resources.ts'
+import { keyOf, MOST_OBJECT_BYTES, parseJson, rowOf, versionOf, type Rows } from './rows.ts'
+import { eventFailure } from './statuses.ts'
+import { show } from '../lib/show.ts'
+
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
+
+interface WatchEvent {
+  readonly type?: unknown
+  readonly object?: unknown
+}
+
+export class WatchReader {
+  readonly #resource: Resource
+  readonly #lines = new LineSplitter(MOST_OBJECT_BYTES)
+  #version: string | null
+  /** The initial events so far; null once they are complete. */
+  #collected: Rows | null
+  #heard = 0
+
+  /** `version`: from which the watch begins; null: with the whole state. */
+  constructor(resource: Resource, version: string | null) {
+    this.#resource = resource
+    this.#version = version
+    this.#collected = version === null ? new Map() : null
+  }
+
+  /** Null while the initial events are not complete. */
+  get version(): string | null {
+    return this.#version
+  }
+
+  /** Lines of any kind. */
+  get heard(): number {
+    return this.#heard
+  }
+
+  /** Appends to `events` what the portion says. ApiFailure where it cannot be read further; what was appended stands. */
+  read(portion: Buffer, events: SourceEvent[]): void {
+    for (const line of this.#lines.push(portion)) {
+      const event = parseJson(line, `an event of the watch of ${this.#resource.plural}`)
+      this.#heard += 1
+      this.#take(typeof event === 'object' && event !== null ? event : {}, events)
+    }
+  }
+
+  #take({ type, object }: WatchEvent, events: SourceEvent[]): void {
+    switch (type) {
+      case 'ADDED':
+      case 'MODIFIED':
+        this.#upsert(object, events)
+        return this.#advance(object)
+      case 'DELETED':
+        this.#delete(object, events)
+        return this.#advance(object)
+      case 'BOOKMARK':
+        if (this.#collected !== null && !isEnd(object)) return
+        this.#complete(object, events)
+        return this.#advance(object)
+      case 'ERROR':
+        throw eventFailure(object, this.#resource)
+      default:
+        throw new ApiFailure('Garbage', `an event of type ${show(type)} was sent in the watch of ${this.#resource.plural}`)
+    }
+  }
+
+  #upsert(object: unknown, events: SourceEvent[]): void {
+    const { key, decoded } = rowOf(object, this.#resource)
+    if (this.#collected !== null) this.#collected.set(key, decoded as never)
+    else events.push({ verb: 'upsert', kind: this.#resource.rows, key, decoded } as SourceEvent)
+  }
+
+  #delete(object: unknown, events: SourceEvent[]): void {
+    const key = keyOf(object, this.#resource)
+    if (this.#collected !== null) this.#collected.delete(key)
+    else events.push({ verb: 'delete', kind: this.#resource.rows, key })
+  }
+
+  #complete(object: unknown, events: SourceEvent[]): void {
+    if (this.#collected === null) return
+    if (versionOf(object) === null) throw new ApiFailure('Garbage', `the initial events of ${this.#resource.plural} ended without a resourceVersion`)
+    events.push({ verb: 'replace', kind: this.#resource.rows, rows: this.#collected } as SourceEvent)
+    this.#collected = null
+  }
+
+  /** Within the initial events an object's version says nothing about the others. */
+  #advance(object: unknown): void {
+    if (this.#collected !== null) return
+    const version = versionOf(object)
+    if (version === null) return
+    if (this.#version !== null && isOlder(version, this.#version)) {
+      throw new ApiFailure('Gone', `the history of ${this.#resource.plural} went back from ${this.#version} to ${version} (was etcd restored?)`)
+    }
+    this.#version = version
+  }
+}
+
+function isEnd(object: unknown): boolean {
+  const { metadata } = (object ?? {}) as { readonly metadata?: { readonly annotations?: Readonly<Record<string, unknown>> | null } | null }
+  return metadata?.annotations?.[INITIAL_EVENTS_END] === 'true'
+}
+
+/** Versions are whole numbers of any length; where they are not, nothing is known. */
+function isOlder(one: string, other: string): boolean {
+  if (!/^\d+$/.test(one) || !/^\d+$/.test(other)) return false
+  return one.length === other.length ? one < other : one.length < other.length
+}
