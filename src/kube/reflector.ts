@@ -140,7 +140,7 @@ export class Reflector {
   }
 
   async #round(): Promise<void> {
-    const { transport, server, resource } = this.#options
+    const { server } = this.#options
     if (this.#version !== null) return this.#watch(this.#version)
     const byWatch = (await server.wantsWatchList(this.#stop.signal)) && !this.#pagesNext
     if (byWatch) return this.#watch(null)
