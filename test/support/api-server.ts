@@ -144,7 +144,7 @@ export class ApiServer {
 
   /** Ends every open watch in good order, as a server does when its time is over. */
   endWatches(): void {
-    for (const { response } of this.#watchers) response.end()
+    for (const { response } of this.#watchers.splice(0)) response.end()
   }
 
   /** Nothing more is sent into what is open. */
