@@ -45,7 +45,10 @@ export function connectionFailure(error: unknown, server: string): ApiFailure {
     const names = code === 'ERR_TLS_CERT_ALTNAME_INVALID' ? ` (${said(message)})` : ''
     return new ApiFailure('CertificateNotTrusted', `the certificate of ${server} is not trusted: ${untrusted}${names}; ${AUTHORITY}`)
   }
-  if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code === 'EPROTO' || code.startsWith('ERR_OSSL')) {
+  if (code.startsWith('ERR_OSSL') || message.startsWith('SSL_CTX_')) {
+    return new ApiFailure('Credentials', `the client certificate, its key, or the authority of ${server} cannot be used: ${said(message)}; expected PEM, and a key that fits`)
+  }
+  if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code === 'EPROTO') {
     const hint = code.includes('WRONG_VERSION_NUMBER') || code === 'EPROTO' ? ' (does it speak HTTPS?)' : ''
     const why = code.includes('ALERT') ? 'it does not take our client certificate, or wants one' : `no TLS with it${hint}`
     return new ApiFailure('TlsFailed', `${server}: ${why}: ${said(message)}`)

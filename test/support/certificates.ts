@@ -38,7 +38,7 @@ export function certificate(name: string, options: CertificateOptions = {}): Cer
   )
   const signer = options.issuer?.privateKey ?? privateKey
   const der = sequence(tbs, ECDSA_SHA256, bits(sign('sha256', tbs, signer)))
-  const cert = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replaceAll(/(.{64})/g, '$1\n')}\n-----END CERTIFICATE-----\n`
+  const cert = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replaceAll(/(.{1,64})/g, '$1\n')}-----END CERTIFICATE-----\n`
   return { name, cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), privateKey }
 }
 

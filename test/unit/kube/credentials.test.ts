@@ -221,6 +221,11 @@ describe('kube: credentials', () => {
       await write('second')
       await ask(through)
       assert.equal(one.asked.at(-1)?.client, 'second')
+      await folder.write('client.key', certificate('third').key)
+      await assert.rejects(ask(through), { code: 'Credentials', message: /the client certificate, its key, or the authority of https:.* cannot be used/ })
+      await write('third')
+      await ask(through)
+      assert.equal(one.asked.at(-1)?.client, 'third')
     })
 
     it('an authority that is renewed is trusted as soon as its file changes', async () => {
