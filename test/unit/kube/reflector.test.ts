@@ -127,6 +127,15 @@ describe('kube: reflector', () => {
       assert.ok(times >= 2)
     })
 
+    it('are read in pages where WatchList cannot be read', async () => {
+      server.put(PODS, podObject('a'))
+      server.behaviour.garble = (bytes) => (bytes.includes('initial-events-end') ? Buffer.from('<html>\n') : bytes)
+      await follow()
+      await follower.untilPodsOf(server)
+      assert.deepEqual([lists().length, follower.state.watchList], [1, 'maybe'])
+      assert.equal(watches().filter(({ query }) => query['sendInitialEvents'] !== undefined).length, 1)
+    })
+
     it('with an item that is no JSON are not believed', async () => {
       server.behaviour.watchList = false
       for (const name of ['a', 'b']) server.put(PODS, podObject(name))
@@ -299,6 +308,31 @@ describe('kube: reflector', () => {
       }
       await follower.untilPodsOf(server)
       assert.deepEqual(follower.state.resources[0]?.lastError, null)
+    })
+
+    it('that lived for a while and are ended by the server begin again without a pause', async () => {
+      await start({ pauses: { first: 60_000, longest: 60_000, calm: 0 } })
+      for (let i = 2; i < 5; i += 1) {
+        await untilWatched()
+        await new Promise((resolve) => setTimeout(resolve, 20)) // calm
+        server.endWatches()
+        await follower.until('another watch', () => watches().length === i)
+      }
+      assert.deepEqual([relists(), follower.state.resources[0]?.lastError], [0, null])
+    })
+
+    it('of a server that hangs go on at another one', async () => {
+      const other = await ApiServer.start()
+      try {
+        for (const one of [server, other]) for (const name of ['a', 'b', 'c', 'd']) one.put(PODS, podObject(name))
+        other.put(PODS, podObject('e'))
+        await follow({ access: { kubeconfig: await folder.write('k', kubeconfigText(server.url)), context: null, apiServers: [server.url, other.url] }, limits: { ...USUAL_LIMITS, quiet: 200 } })
+        await follower.untilPodsOf(other)
+        assert.ok(server.asked.length > 0)
+      } finally {
+        await follower.close()
+        await other.close()
+      }
     })
 
     it('do not come again at once and for ever where they end at once', async () => {
