@@ -9,7 +9,7 @@ import type { Edit, World } from './world.ts'
 
 /** Of the story around a moment. Milliseconds. */
 const BEFORE = 5_000
-const AFTER = 1_000
+const AFTER = 7_000
 const LINE_LENGTH = 400
 
 export class History {

@@ -18,6 +18,7 @@ export const PACKET_KINDS: readonly PacketKind[] = ['datagram', 'answer', 'messa
 export interface Wrong {
   readonly at: number
   readonly what: string
+  readonly flow: FlowPlan
 }
 
 type Group3 = [number, number, number]
@@ -87,7 +88,7 @@ export class Judge {
       this.connections++
       const flow = this.#flow(connection.flow)
       const breach = judgeConnection(connection, this.#allowedUntil(flow, connection.begunAt, connection.end.at))
-      if (breach !== null) this.#tell(connection.begunAt, `connection ${breach}: ${title(flow)}: ${JSON.stringify({ ...connection, echoes: connection.echoes.slice(-3) })}`)
+      if (breach !== null) this.#tell(connection.begunAt, flow, `connection ${breach}: ${title(flow)}: ${JSON.stringify({ ...connection, echoes: connection.echoes.slice(-3) })}`)
     }
   }
 
@@ -106,7 +107,7 @@ export class Judge {
     if (fate !== 'leaked' && fate !== 'lost') return
     const verdicts = [`${flow.from.node} at states ${egress.first}-${egress.last}`, `${flow.to.node} at ${ingress.first}-${ingress.last}`]
     const said = JSON.stringify(this.#verdict(flow, ingress.last))
-    this.#tell(sentAt, `${kind} ${fate}: ${title(flow)}, sent ${sentAt}, ${arrivedAt === null ? 'did not arrive' : `arrived ${arrivedAt}`}; ${verdicts.join(', ')}; the last says ${said}`)
+    this.#tell(sentAt, flow, `${kind} ${fate}: ${title(flow)}, sent ${sentAt}, ${arrivedAt === null ? 'did not arrive' : `arrived ${arrivedAt}`}; ${verdicts.join(', ')}; the last says ${said}`)
   }
 
   /** How long it had been without permission. */
@@ -163,8 +164,8 @@ export class Judge {
     return flow
   }
 
-  #tell(at: number, what: string): void {
-    this.wrong.push({ at, what })
+  #tell(at: number, flow: FlowPlan, what: string): void {
+    this.wrong.push({ at, flow, what })
   }
 }
 

@@ -11,7 +11,7 @@ import { grownTable, wrongReachability } from './aftermath.ts'
 import { Fleet, type Sample } from './fleet.ts'
 import { planFlows, slotEnd, type End } from './flows.ts'
 import { History, keyOf } from './history.ts'
-import { Judge } from './judge.ts'
+import { Judge, type Wrong } from './judge.ts'
 import { Lives } from './lives.ts'
 import { Mishaps, realPodOf } from './mishaps.ts'
 import { Timeline } from './timeline.ts'
@@ -87,6 +87,7 @@ class Round {
   readonly #victim: string
   readonly #watched: string
   #timer: NodeJS.Timeout | undefined
+  #looked = 0
 
   constructor(lab: RealCluster, options: RoundOptions) {
     const { seed, attachment } = options
@@ -127,6 +128,7 @@ class Round {
     this.#timer = setInterval(() => {
       this.#fleet.sample()
       this.#judge.settle(Date.now())
+      void this.#lookAtOnce()
     }, SAMPLE_MS)
   }
 
@@ -181,6 +183,19 @@ class Round {
     const { replaced, foreign, longestRepairMs } = this.#mishaps
     const { edits } = this.#history
     return { seed, attachment, judge: this.#judge, edits, replaced, kills, foreign, longestRepairMs, longestStartMs, longestHoldMs, samples, faults: [...this.#faults, ...wrong], wrong: this.#count() }
+  }
+
+  /** What the kernel and the agents say of a flow that went wrong, while it may still go wrong. */
+  async #lookAtOnce(): Promise<void> {
+    for (; this.#looked < Math.min(this.#judge.wrong.length, FAULTS_ENOUGH); this.#looked++) {
+      const { flow } = this.#judge.wrong[this.#looked] as Wrong
+      for (const node of NODES) {
+        const elements = ['cut-flows-v4', 'cut-flows-v6'].flatMap((set) => this.#lab.run(node, ['nft', 'list', 'set', 'inet', 'picket', set], { mayFail: true }).match(/\b[0-9a-f]+[.:][0-9a-f.:]+ \. [^,}]+/g) ?? [])
+        const its = elements.filter((element) => element.includes(flow.source) && element.includes(flow.destination)).map((element) => element.trim())
+        const status = await this.#lab.agents.status(node).catch(() => null)
+        this.#history.tell(`flow ${flow.id} on ${node}: ${elements.length} connections cut in the kernel, ${status?.counts['cutConnections'] ?? '?'} known; of these addresses: ${its.join('; ')}`)
+      }
+    }
   }
 
   /** What the agents logged around that moment. */
