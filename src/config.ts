@@ -11,11 +11,18 @@ import { messageOf, PicketError } from './lib/errors.ts'
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 /** Where the cluster's objects come from. */
-export type Source = { readonly kind: 'manifests'; readonly directory: string }
+export type Source =
+  | { readonly kind: 'manifests'; readonly directory: string }
+  /** Kubeconfig and context are null where they are not given, `apiServers` is empty then. */
+  | { readonly kind: 'kube'; readonly kubeconfig: string | null; readonly context: string | null; readonly apiServers: readonly string[] }
 
 export interface AgentConfig {
   readonly nodeName: string
   readonly source: Source
+  /** Empty where it is not given; these three are part of the source. */
+  readonly kubeconfig: string
+  readonly context: string
+  readonly apiServer: readonly string[]
   /** Path of the Unix socket. */
   readonly socket: string
   readonly newPods: 'deny' | 'allow'
@@ -64,8 +71,20 @@ export const SETTINGS: readonly Setting[] = [
     help: 'the Node this agent enforces for',
   },
   {
-    name: 'source', type: 'text', default: null, pattern: /^manifests:./, expected: 'manifests:DIR',
-    help: 'where objects come from: manifests:DIR, a folder of YAML and JSON',
+    name: 'source', type: 'text', default: 'kube', pattern: /^(kube$|manifests:.)/, expected: 'kube or manifests:DIR',
+    help: "where objects come from: kube, the cluster's API server, or manifests:DIR, a folder of YAML and JSON",
+  },
+  {
+    name: 'kubeconfig', type: 'text', default: '', pattern: /^[^\n]{0,255}$/, expected: 'a path of at most 255 characters',
+    help: 'kubeconfig to reach the API server with; empty: the service account of the pod in which the agent runs',
+  },
+  {
+    name: 'context', type: 'text', default: '', pattern: /^[^\n]{0,253}$/, expected: 'a context of the kubeconfig',
+    help: 'context of the kubeconfig; empty: its current one',
+  },
+  {
+    name: 'apiServer', type: 'list', default: [], pattern: /^https:\/\/[^\s/?#@]+:\d{1,5}$/, expected: 'https://HOST:PORT',
+    help: "API servers, tried in turn, instead of the kubeconfig's or the Service's address: so that no Service is needed to reach them",
   },
   {
     name: 'socket', type: 'text', default: '/run/picket/agent.sock',
@@ -248,6 +267,21 @@ function check(setting: Setting, { value, where }: Found): unknown {
   }
 }
 
+/** The source with what belongs to it. Throws where a setting is of the other one. */
+function sourceOf(values: ReadonlyMap<SettingName, unknown>): Source {
+  const source = values.get('source') as string
+  const [kubeconfig, context] = [values.get('kubeconfig') as string, values.get('context') as string]
+  const apiServers = values.get('apiServer') as readonly string[]
+  if (source === 'kube') {
+    if (context !== '' && kubeconfig === '') throw new PicketError('InvalidConfig', `context: expected a kubeconfig beside it, got "${context}" alone; nothing was started`)
+    return Object.freeze({ kind: 'kube', kubeconfig: kubeconfig === '' ? null : kubeconfig, context: context === '' ? null : context, apiServers })
+  }
+  if (kubeconfig !== '' || context !== '' || apiServers.length > 0) {
+    throw new PicketError('InvalidConfig', `source: expected kube beside kubeconfig, context or apiServer, got "${source}"; nothing was started`)
+  }
+  return Object.freeze({ kind: 'manifests', directory: source.slice('manifests:'.length) })
+}
+
 /**
  * The agent's config. `flags` are commander's options by camelCase name, undefined where not given, with `config`
  * among them. Throws a PicketError (InvalidConfig) that names file or flag, field and what was expected.
@@ -257,7 +291,6 @@ export function loadAgentConfig(flags: Record<string, unknown>): AgentConfig {
   const content = file === null ? new Map<string, unknown>() : readFile(file)
   const values = new Map<SettingName, unknown>()
   for (const setting of SETTINGS) values.set(setting.name, check(setting, find(setting, flags, file, content)))
-  const directory = (values.get('source') as string).slice('manifests:'.length)
-  values.set('source', Object.freeze({ kind: 'manifests', directory }))
+  values.set('source', sourceOf(values))
   return Object.freeze(Object.fromEntries(values)) as unknown as AgentConfig
 }

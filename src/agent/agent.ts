@@ -1,16 +1,15 @@
 // The agent of one node: sources in, turns, commits, and the socket that tells about it.
 //
-//   manifests, rtnetlink -> inbox -> turn -> committer -> kernel;  status and problems -> socket, log
+//   manifests or API server, rtnetlink -> inbox -> turn -> committer -> kernel;  status and problems -> socket, log
 //
 // **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
 import type { AgentConfig } from '../config.ts'
-import { decodeObject, objectKindOf, type DecodedObject, type ObjectKind } from '../decode/decode.ts'
 import { ConntrackReader } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'
 import type { Clock } from '../lib/clock.ts'
 import { problemKey, type Problem } from '../lib/problem.ts'
-import { watchManifests, type Covers, type ManifestBatch } from '../manifests/watch.ts'
+import type { Covers } from '../manifests/watch.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
 import { watchInterfaces, type InterfaceWatch } from '../node/watch.ts'
@@ -23,6 +22,7 @@ import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
 import { ForeignFlowtables } from './foreign.ts'
 import { Repairs } from './repairs.ts'
+import { checkSource, openSource, type ObjectSource } from './source.ts'
 import { Turns } from './turn.ts'
 import { statusOf } from './status.ts'
 
@@ -31,7 +31,7 @@ export interface RunningAgent {
   close(): Promise<void>
 }
 
-type ProblemPart = 'manifests' | 'kernel' | 'cutting' | 'foreign' | 'pins' | 'bridges'
+type ProblemPart = 'source' | 'kernel' | 'cutting' | 'foreign' | 'pins' | 'bridges'
 
 interface Closable {
   close(): Promise<void>
@@ -66,6 +66,7 @@ class Agent implements RunningAgent {
   /** Null with podAttachment: interface. */
   #bridge: BridgeTable | null = null
   #interfaces: InterfaceWatch | null = null
+  #source: ObjectSource | null = null
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
@@ -100,6 +101,7 @@ class Agent implements RunningAgent {
 
   async start(): Promise<void> {
     const config = this.#config
+    await checkSource(config, this.#clock)
     const kernel = await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) })
     this.#kernelDescription = kernel.description
     this.#closables.push(kernel)
@@ -133,7 +135,15 @@ class Agent implements RunningAgent {
       ...(this.#bridge === null ? {} : { portReader: this.#bridge.ports }),
     })
     this.#closables.push(this.#interfaces)
-    this.#closables.push(await watchManifests(config.source.directory, { onBatch: (batch) => this.#manifests(batch) }))
+    this.#source = await openSource(config, this.#clock, {
+      onEvents: (events) => this.#push(events),
+      onProblems: (problems) => this.#setProblems('source', problems),
+      onCovers: (covers) => {
+        this.#covers = covers
+        this.#planTurn()
+      },
+    })
+    this.#closables.push(this.#source)
     this.#watchForeign(() => kernel.flowtables())
     this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
   }
@@ -145,25 +155,7 @@ class Agent implements RunningAgent {
 
   #push(events: readonly SourceEvent[]): void {
     for (const event of events) this.#turns.inbox.push(event)
-  }
-
-  #manifests(batch: ManifestBatch): void {
-    for (const event of batch.events) {
-      if (event.verb === 'synced') {
-        for (const kind of MANIFEST_KINDS) this.#turns.inbox.push({ verb: 'synced', kind })
-        continue
-      }
-      if (event.verb === 'delete') {
-        const kind = objectKindOf(event.kind)
-        if (kind !== null) this.#turns.inbox.push({ verb: 'delete', kind, key: event.uid })
-        continue
-      }
-      const { kind, value, uid, source, order } = event.object
-      const decoded = decodeObject(kind, value, uid, source)
-      if (decoded !== null) this.#turns.inbox.push({ verb: 'upsert', key: uid, kind: decoded.kind, decoded: ordered(decoded, order) } as SourceEvent)
-    }
-    this.#setProblems('manifests', batch.problems)
-    this.#covers = batch.covers
+    // The inbox tells of work once until it is drained, and it is not drained before everything is synced.
     this.#planTurn()
   }
 
@@ -253,7 +245,7 @@ class Agent implements RunningAgent {
   }
 
   #missing(): string {
-    if (!this.#turns.inbox.isSynced()) return 'waiting for the first complete reading of the sources'
+    if (!this.#turns.inbox.isSynced()) return this.#source?.missing() ?? 'the sources are being opened'
     return this.#problems.get('kernel')?.[0]?.message ?? 'the first complete ruleset is being written'
   }
 
@@ -271,6 +263,7 @@ class Agent implements RunningAgent {
       problems: this.#allProblems(),
       repairs: this.#repairs,
       missing: this.#applied.report === null ? this.#missing() : null,
+      cluster: this.#source?.cluster() ?? null,
     })
   }
 
@@ -285,13 +278,4 @@ class Agent implements RunningAgent {
     let cancel = this.#clock.after(0, () => void look())
     this.#closables.push({ close: async () => cancel() })
   }
-}
-
-/** What the manifests' source lists; interfaces come from the kernel. */
-const MANIFEST_KINDS: readonly ObjectKind[] = ['namespace', 'node', 'pod', 'policy']
-
-/** Manifests seldom say when an object was created; the order in which they came tells who owns an address (rule 94). */
-function ordered({ decoded }: DecodedObject, order: number): DecodedObject['decoded'] {
-  if (decoded.kind === 'bad' || !('createdAt' in decoded.row) || decoded.row.createdAt !== 0) return decoded
-  return { ...decoded, row: Object.freeze({ ...decoded.row, createdAt: order }) } as DecodedObject['decoded']
 }

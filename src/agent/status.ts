@@ -2,6 +2,7 @@
 //
 // **Invariant:** stable keys; programs read it (the lab, picket status).
 import manifest from '../../package.json' with { type: 'json' }
+import type { ClusterState } from '../kube/source.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Applied } from './applied.ts'
 import type { Repairs } from './repairs.ts'
@@ -15,6 +16,8 @@ export interface StatusInput {
   readonly problems: readonly Problem[]
   readonly repairs: Repairs
   readonly missing: string | null
+  /** Null where the objects come from a folder. */
+  readonly cluster: ClusterState | null
 }
 
 /** At most so many problems are listed; `problemsTotal` counts all. */
@@ -33,6 +36,7 @@ export function statusOf(input: StatusInput): unknown {
     wantedRevision: input.wanted,
     programmedAt: applied.report === null ? null : new Date(applied.report.at).toISOString(),
     covers: { manifests: applied.covers },
+    ...(input.cluster === null ? {} : { cluster: clusterOf(input.cluster) }),
     kernel: input.kernel,
     counts: input.counts,
     repairs: input.repairs.count,
@@ -40,4 +44,10 @@ export function statusOf(input: StatusInput): unknown {
     problems: input.problems.slice(0, LISTED_PROBLEMS),
     problemsTotal: input.problems.length,
   }
+}
+
+function clusterOf({ serverVersion, watchList, resources }: ClusterState): unknown {
+  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+  const shown = resources.map(({ lastEventAt, lastHeardAt, ...rest }) => ({ ...rest, lastEventAt: time(lastEventAt), lastHeardAt: time(lastHeardAt) }))
+  return { serverVersion, watchList, resources: shown }
 }

@@ -49,7 +49,8 @@ type Cluster = NonNullable<ReturnType<KubeConfig['getCurrentCluster']>>
 
 const LONGEST_USE_MS = 60_000
 const EXEC_LIMIT_MS = 30_000
-/** Where a pod has neither. */
+export const OUTSIDE = 'expected --kubeconfig FILE, or --source manifests:DIR'
+/** What KubeConfig makes of an environment without the API server's address. */
 const NO_SERVICE_HOST = 'https://undefined:undefined'
 
 export class Credentials {
@@ -69,7 +70,7 @@ export class Credentials {
     try {
       await this.#limited(config.applyToHTTPSOptions(options), user)
     } catch (error) {
-      throw error instanceof ApiFailure ? error : fault(`${this.#where()}: ${whatFailed(user)}: ${said(messageOf(error))}`)
+      throw error instanceof ApiFailure ? error : fault(`${this.#where()}: ${whatFailed(user)}: ${said(messageOf(error))}${this.#hint()}`)
     }
     return Object.freeze({
       server: cluster.server.replace(/\/+$/, ''),
@@ -131,6 +132,10 @@ export class Credentials {
     } finally {
       cancel()
     }
+  }
+
+  #hint(): string {
+    return this.#options.kubeconfig === null ? `; outside of a pod: ${OUTSIDE}` : ''
   }
 
   #where(): string {

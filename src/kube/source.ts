@@ -3,7 +3,6 @@
 // The first stage of the flow on a cluster. **Invariant:** one resource that fails holds up no other; each is synced by
 // itself, and the inbox waits for all of them.
 import type { Clock } from '../lib/clock.ts'
-import { PicketError } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import { Credentials } from './credentials.ts'
@@ -47,17 +46,23 @@ export interface ClusterSource {
   close(): Promise<void>
 }
 
-/** PicketError where the kubeconfig is wrong or cannot be read; a server that does not answer is a problem, and waited for. */
+/** PicketError where the credentials are wrong or cannot be read; a server that does not answer is a problem, and waited for. */
 export async function watchCluster(options: ClusterOptions): Promise<ClusterSource> {
-  const { access, clock } = options
+  const transport = transportFor(options.access, options.clock, options.limits)
+  await transport.check()
+  return new Cluster(options, transport)
+}
+
+/** As watchCluster would fail, before anything else is started. */
+export async function checkAccess(access: ClusterAccess, clock: Clock): Promise<void> {
+  const transport = transportFor(access, clock)
+  await transport.check()
+  await transport.close()
+}
+
+function transportFor(access: ClusterAccess, clock: Clock, limits: TransportLimits = USUAL_LIMITS): Transport {
   const credentials = new Credentials({ kubeconfig: access.kubeconfig, context: access.context, clock })
-  try {
-    await credentials.current()
-  } catch (error) {
-    // A plugin or a token's file may come to work later; a kubeconfig that says nothing will not.
-    if (error instanceof PicketError && access.kubeconfig !== null) throw error
-  }
-  return new Cluster(options, new Transport({ credentials, apiServers: access.apiServers, limits: options.limits ?? USUAL_LIMITS }))
+  return new Transport({ credentials, apiServers: access.apiServers, limits })
 }
 
 class Cluster implements ClusterSource {

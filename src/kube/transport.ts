@@ -6,7 +6,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { Agent, ProxyAgent, request, type Dispatcher } from 'undici'
 import { bodyFailure, connectionFailure } from './connection-errors.ts'
-import { isNoServer, type Access, type Credentials } from './credentials.ts'
+import { isNoServer, OUTSIDE, type Access, type Credentials } from './credentials.ts'
 import { ApiFailure } from './failures.ts'
 import { statusFailure, type Purpose } from './statuses.ts'
 
@@ -75,6 +75,11 @@ export class Transport {
     throw together(failures)
   }
 
+  /** ApiFailure (Credentials) where there is nothing to ask with, or nobody to ask. Asks nobody. */
+  async check(): Promise<void> {
+    this.#servers(await this.#options.credentials.current())
+  }
+
   /** The server that answered misbehaves: the next request goes to another. */
   leave(server: string): void {
     const { apiServers } = this.#options
@@ -90,7 +95,7 @@ export class Transport {
     const { apiServers } = this.#options
     if (apiServers.length > 0) return apiServers
     if (!isNoServer(access.server)) return [access.server]
-    throw new ApiFailure('Credentials', 'this process runs in no pod (KUBERNETES_SERVICE_HOST is not set); expected --kubeconfig FILE, or --api-server')
+    throw new ApiFailure('Credentials', `this process runs in no pod (KUBERNETES_SERVICE_HOST is not set); ${OUTSIDE}`)
   }
 
   async #ask(server: string, target: Target, access: Access, signal: AbortSignal): Promise<Answer> {

@@ -71,9 +71,9 @@ describe('bad input, on the real command line', function () {
     refused(agent('--service-proxy', 'picket'), /--service-proxy.*(this version leaves Services to kube-proxy|'picket' is invalid)/)
     refused(agent('extra'), /too many arguments/)
     refused(['agent', '--node-name', 'N_1', '--source', `manifests:${dir}`], /--node-name: expected a Node's name, got "N_1"/)
-    refused(['agent', '--node-name', 'n1', '--source', dir], /--source: expected manifests:DIR, got /)
+    refused(['agent', '--node-name', 'n1', '--source', dir], /--source: expected kube or manifests:DIR, got /)
     refused(['agent', '--source', `manifests:${dir}`], /nodeName is not set .*--node-name, or \$NODE_NAME/)
-    refused(['agent', '--node-name', 'n1'], /source is not set .*--source/)
+    refused(['agent', '--node-name', 'n1'], /outside of a pod: expected --kubeconfig FILE, or --source manifests:DIR|runs in no pod/)
     refused(agent('--socket', `/tmp/${'s'.repeat(120)}`), /--socket: expected a path of at most 107 characters/)
   })
 

@@ -49,6 +49,9 @@ describe('the agent config', () => {
     assert.deepEqual(config, {
       nodeName: 'n1',
       source: { kind: 'manifests', directory: 'm' },
+      kubeconfig: '',
+      context: '',
+      apiServer: [],
       socket: '/run/picket/agent.sock',
       newPods: 'deny',
       nodeEgress: 'allow',
@@ -67,11 +70,14 @@ describe('the agent config', () => {
   })
 
   it('takes each setting from the file', () => {
-    const text = 'nodeName: n2\nsource: manifests:/etc/m\nsocket: /tmp/s\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
+    const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
     const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\nserviceProxy: none\nmasquerade: none\nlogLevel: debug\n'
     assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists) }), {
       nodeName: 'n2',
-      source: { kind: 'manifests', directory: '/etc/m' },
+      source: { kind: 'kube', kubeconfig: '/etc/k', context: 'c', apiServers: ['https://10.0.0.1:6443', 'https://[fd00::1]:6443'] },
+      kubeconfig: '/etc/k',
+      context: 'c',
+      apiServer: ['https://10.0.0.1:6443', 'https://[fd00::1]:6443'],
       socket: '/tmp/s',
       newPods: 'allow',
       podAttachment: 'address',
@@ -124,7 +130,16 @@ describe('the agent config', () => {
     }
   })
 
-  it('names what is missing', () => refused({ nodeName: 'n1' }, /^source is not set/, /--source/))
+  it('takes the cluster in which it runs for its source where none is named', () => {
+    assert.deepEqual(loadAgentConfig({ nodeName: 'n1' }).source, { kind: 'kube', kubeconfig: null, context: null, apiServers: [] })
+    assert.deepEqual(loadAgentConfig({ nodeName: 'n1', kubeconfig: 'k' }).source, { kind: 'kube', kubeconfig: 'k', context: null, apiServers: [] })
+  })
+
+  it('refuses settings of one source beside another', () => {
+    for (const more of [{ kubeconfig: 'k' }, { apiServer: ['https://a:1'] }]) refused({ ...REQUIRED, ...more }, /^source: expected kube beside kubeconfig, context or apiServer, got "manifests:m"/)
+    refused({ nodeName: 'n1', context: 'c' }, /^context: expected a kubeconfig beside it/)
+    for (const apiServer of ['http://a:1', 'https://a', 'https://a:1/', 'https://u@a:1', 'a:1']) refused({ nodeName: 'n1', apiServer: [apiServer] }, /^--api-server: expected a list of https:\/\/HOST:PORT/)
+  })
 
   for (const setting of SETTINGS) {
     it(`refuses ${setting.name} of the wrong type, in the file and as a flag`, () => {

@@ -106,7 +106,7 @@ describe('kube: credentials', () => {
 
     it('outside of a pod, without a kubeconfig, are missed in clear words', async () => {
       const one = transport({ podRoot: folder.dir })
-      await assert.rejects(ask(one), /the service account of this pod: the credentials cannot be read: .*serviceaccount\/(ca\.crt|token)/)
+      await assert.rejects(ask(one), /the service account of this pod: the credentials cannot be read: .*serviceaccount\/(ca\.crt|token).*; outside of a pod: expected --kubeconfig FILE, or --source/)
     })
   })
 

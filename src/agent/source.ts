@@ -1,0 +1,78 @@
+// Where the cluster's objects come from, by the config: a folder of manifests or the API server, as events for the inbox.
+//
+// The first stage of the flow, behind one face. **Invariant:** rows and problems are the same for both, and every kind that
+// is not the kernel's own is synced by whichever is open.
+import type { AgentConfig } from '../config.ts'
+import { decodeObject, objectKindOf, type DecodedObject, type ObjectKind } from '../decode/decode.ts'
+import type { ClusterState } from '../kube/source.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Problem } from '../lib/problem.ts'
+import type { ManifestEvent } from '../manifests/catalog.ts'
+import { watchManifests, type Covers } from '../manifests/watch.ts'
+import type { SourceEvent } from '../model/changes.ts'
+
+export interface SourceListener {
+  readonly onEvents: (events: readonly SourceEvent[]) => void
+  /** All problems of now, but for those of objects, which come with their rows. */
+  readonly onProblems: (problems: readonly Problem[]) => void
+  /** Of a folder, after the events: what was read. */
+  readonly onCovers: (covers: Covers) => void
+}
+
+export interface ObjectSource {
+  /** Null of a folder. */
+  cluster(): ClusterState | null
+  /** What is waited for before everything is synced. */
+  missing(): string
+  close(): Promise<void>
+}
+
+const KINDS: readonly ObjectKind[] = ['namespace', 'node', 'pod', 'policy']
+
+/** Throws a PicketError where the source cannot work, before anything is started. A folder is looked at when it is opened. */
+export async function checkSource({ source }: AgentConfig, clock: Clock): Promise<void> {
+  if (source.kind === 'manifests') return
+  const { checkAccess } = await import('../kube/source.ts')
+  await checkAccess(source, clock)
+}
+
+export async function openSource({ source }: AgentConfig, clock: Clock, listener: SourceListener): Promise<ObjectSource> {
+  if (source.kind === 'manifests') return openManifests(source.directory, listener)
+  // Loaded only where it is used: the Kubernetes client is large.
+  const { watchCluster } = await import('../kube/source.ts')
+  const cluster = await watchCluster({ access: source, clock, onEvents: listener.onEvents, onProblems: listener.onProblems })
+  const unsynced = (): readonly string[] => cluster.state().resources.filter(({ synced }) => !synced).map(({ resource }) => resource)
+  return {
+    cluster: () => cluster.state(),
+    missing: () => `waiting for the API server: ${unsynced().join(', ')} not read yet`,
+    close: () => cluster.close(),
+  }
+}
+
+async function openManifests(directory: string, listener: SourceListener): Promise<ObjectSource> {
+  const watch = await watchManifests(directory, {
+    onBatch: ({ events, problems, covers }) => {
+      listener.onEvents(events.flatMap(fromManifest))
+      listener.onProblems(problems)
+      listener.onCovers(covers)
+    },
+  })
+  return { cluster: () => null, missing: () => 'waiting for the first complete reading of the sources', close: () => watch.close() }
+}
+
+function fromManifest(event: ManifestEvent): readonly SourceEvent[] {
+  if (event.verb === 'synced') return KINDS.map((kind) => ({ verb: 'synced', kind }))
+  if (event.verb === 'delete') {
+    const kind = objectKindOf(event.kind)
+    return kind === null ? [] : [{ verb: 'delete', kind, key: event.uid }]
+  }
+  const { kind, value, uid, source, order } = event.object
+  const decoded = decodeObject(kind, value, uid, source)
+  return decoded === null ? [] : [{ verb: 'upsert', key: uid, kind: decoded.kind, decoded: ordered(decoded, order) } as SourceEvent]
+}
+
+/** Manifests seldom say when an object was created; the order in which they came tells who owns an address (rule 94). */
+function ordered({ decoded }: DecodedObject, order: number): DecodedObject['decoded'] {
+  if (decoded.kind === 'bad' || !('createdAt' in decoded.row) || decoded.row.createdAt !== 0) return decoded
+  return { ...decoded, row: Object.freeze({ ...decoded.row, createdAt: order }) } as DecodedObject['decoded']
+}
