@@ -56,6 +56,8 @@ const NO_SERVICE_HOST = 'https://undefined:undefined'
 export class Credentials {
   readonly #options: CredentialsOptions
   #loaded: { readonly config: KubeConfig; readonly text: string; readonly at: number } | null = null
+  /** All who ask at the same time share one answer: a plugin that hangs is not started again and again. */
+  #reading: { readonly config: KubeConfig; readonly access: Promise<Access> } | null = null
 
   constructor(options: CredentialsOptions) {
     this.#options = options
@@ -64,13 +66,25 @@ export class Credentials {
   /** What to use for the next request. ApiFailure (Credentials) where a file or the plugin fails. */
   async current(): Promise<Access> {
     const config = this.#config()
+    if (this.#reading?.config !== config) {
+      const reading = { config, access: this.#read(config) }
+      const done = (): void => {
+        if (this.#reading === reading) this.#reading = null
+      }
+      reading.access.then(done, done)
+      this.#reading = reading
+    }
+    return this.#limited(this.#reading.access, config.getCurrentUser())
+  }
+
+  async #read(config: KubeConfig): Promise<Access> {
     const cluster = config.getCurrentCluster() as Cluster
     const user = config.getCurrentUser()
     const options: RequestOptions = { headers: {} }
     try {
-      await this.#limited(config.applyToHTTPSOptions(options), user)
+      await config.applyToHTTPSOptions(options)
     } catch (error) {
-      throw error instanceof ApiFailure ? error : fault(`${this.#where()}: ${whatFailed(user)}: ${said(messageOf(error))}${this.#hint()}`)
+      throw fault(`${this.#where()}: ${whatFailed(user)}: ${said(messageOf(error))}${this.#hint()}`)
     }
     return Object.freeze({
       server: cluster.server.replace(/\/+$/, ''),
@@ -120,7 +134,7 @@ export class Credentials {
     return config
   }
 
-  async #limited(work: Promise<void>, user: User | null): Promise<void> {
+  async #limited(work: Promise<Access>, user: User | null): Promise<Access> {
     const limit = this.#options.execLimit ?? EXEC_LIMIT_MS
     let cancel = (): void => {}
     const late = new Promise<never>((_, reject) => {
@@ -128,7 +142,7 @@ export class Credentials {
       cancel = this.#options.clock.after(limit, () => reject(fault(message)))
     })
     try {
-      await Promise.race([work, late])
+      return await Promise.race([work, late])
     } finally {
       cancel()
     }
