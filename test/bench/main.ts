@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   packets: () => import('./packets.ts'),
   cut: () => import('./cut.ts'),
   repair: () => import('./repair.ts'),
+  reflector: () => import('./reflector.ts'),
 }
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { output: { type: 'string', short: 'o', default: 'table' } } })
