@@ -67,6 +67,7 @@ export interface ResourceState {
   /** Anything, bookmarks too. */
   readonly lastHeardAt: number | null
   readonly lists: number
+  /** Watches that were opened after the first. */
   readonly reconnects: number
   /** Of the last failure, whether or not it is over. */
   readonly lastError: string | null
@@ -80,7 +81,8 @@ export class Reflector {
   #version: string | null = null
   #synced = false
   #lists = 0
-  #requests = 0
+  /** That were opened. */
+  #watches = 0
   #lastEventAt: number | null = null
   #lastHeardAt: number | null = null
   #lastError: string | null = null
@@ -119,7 +121,7 @@ export class Reflector {
       lastEventAt: this.#lastEventAt,
       lastHeardAt: this.#lastHeardAt,
       lists: this.#lists,
-      reconnects: Math.max(0, this.#requests - 1),
+      reconnects: Math.max(0, this.#watches - 1),
       lastError: this.#lastError,
     }
   }
@@ -188,10 +190,11 @@ export class Reflector {
   async #open(version: string | null, seconds: number, signal: AbortSignal): Promise<Answer | null> {
     const { transport, resource } = this.#options
     const from: Record<string, string> = version === null ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' } : { resourceVersion: version }
-    this.#requests += 1
     try {
       const query = { watch: 'true', allowWatchBookmarks: 'true', timeoutSeconds: String(seconds), ...from }
-      return await transport.get({ verb: 'watch', resource, path: resource.path, query }, signal)
+      const answer = await transport.get({ verb: 'watch', resource, path: resource.path, query }, signal)
+      this.#watches += 1
+      return answer
     } catch (error) {
       if (version === null && error instanceof ApiFailure && error.code === 'RequestRefused') return null
       throw error

@@ -10,8 +10,8 @@ import type { Uid } from '../model/objects.ts'
 import { ApiFailure, said } from './failures.ts'
 import type { Resource } from './resources.ts'
 
-/** The largest object that is read; etcd takes 1.5 MB. */
-export const MOST_OBJECT_BYTES = 16 * 1024 * 1024
+/** The largest object that is read: etcd takes 1.5 MB, which JSON makes larger; parsing this much stops the process for some 50 ms. */
+export const MOST_OBJECT_BYTES = 8 * 1024 * 1024
 /** As the API server limits the UIDs that it is given. */
 const LONGEST_UID = 128
 

@@ -1,6 +1,8 @@
 // Who we are and whom we trust: kubeconfigs right and wrong, rotation of each kind, TLS in each way it fails, several servers.
 import assert from 'node:assert/strict'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import http from 'node:http'
+import net from 'node:net'
 import path from 'node:path'
 import { Credentials } from '../../../src/kube/credentials.ts'
 import { Transport, USUAL_LIMITS, type Target } from '../../../src/kube/transport.ts'
@@ -228,6 +230,24 @@ describe('kube: credentials', () => {
       await write('third')
       await ask(through)
       assert.equal(one.asked.at(-1)?.client, 'third')
+    })
+
+    it("the kubeconfig's proxy is asked for a tunnel", async () => {
+      const one = await secure()
+      const tunnels: string[] = []
+      const proxy = http.createServer().on('connect', (request: http.IncomingMessage, client: net.Socket) => {
+        tunnels.push(request.url ?? '')
+        const there = net.connect(one.port, '127.0.0.1', () => {
+          client.write('HTTP/1.1 200 OK\r\n\r\n')
+          client.pipe(there).pipe(client)
+        })
+        for (const socket of [client, there]) socket.on('error', () => {})
+      })
+      await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+      closables.unshift({ close: async () => void proxy.close() })
+      const { port } = proxy.address() as net.AddressInfo
+      await ask(await to(one, { 'certificate-authority-data': trusted, 'proxy-url': `http://127.0.0.1:${port}` }))
+      assert.deepEqual(tunnels, [`127.0.0.1:${one.port}`])
     })
 
     it('an authority that is renewed is trusted as soon as its file changes', async () => {
