@@ -182,7 +182,11 @@ function checkContext(config: KubeConfig, file: string): void {
     const what = name === undefined || name === '' ? 'no context is named (current-context, --context)' : `there is no context ${show(name)}`
     throw fault(`${file}: ${what}; expected one of ${known.join(', ') || 'none, since it has no contexts'}`)
   }
-  if (config.getCurrentCluster() === null) throw fault(`${file}: context ${show(name)}: there is no cluster ${show(context.cluster)}`)
+  const cluster = config.getCurrentCluster()
+  if (cluster === null) throw fault(`${file}: context ${show(name)}: there is no cluster ${show(context.cluster)}`)
+  if (!/^https?:\/\/[^/]/.test(cluster.server) || !URL.canParse(cluster.server)) {
+    throw fault(`${file}: cluster ${show(cluster.name)}: server: expected https://HOST:PORT, got ${show(cluster.server)}`)
+  }
   if (config.getCurrentUser() === null) throw fault(`${file}: context ${show(name)}: there is no user ${show(context.user)}`)
 }
 

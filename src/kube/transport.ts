@@ -60,15 +60,17 @@ export class Transport {
     const access = await this.#options.credentials.current()
     const servers = this.#servers(access)
     const failures: ApiFailure[] = []
-    for (const _ of servers) {
-      const server = servers[this.#at % servers.length] as string
+    // Others ask at the same time, and change who is first: each request goes around once by itself.
+    const start = this.#at
+    for (let i = 0; i < servers.length; i += 1) {
+      const server = servers[(start + i) % servers.length] as string
       try {
         return await this.#ask(server, target, access, signal)
       } catch (error) {
         if (signal.aborted) throw signal.reason
         const failure = connectionFailure(error, server)
         if (!isForOthers(failure)) throw failure
-        this.#at = (this.#at + 1) % servers.length
+        this.leave(server)
         failures.push(failure)
       }
     }
@@ -80,10 +82,10 @@ export class Transport {
     this.#servers(await this.#options.credentials.current())
   }
 
-  /** The server that answered misbehaves: the next request goes to another. */
+  /** The server fails or misbehaves: where it is the first, the next request goes to another. */
   leave(server: string): void {
     const { apiServers } = this.#options
-    if (apiServers.length > 0 && apiServers[this.#at] === server) this.#at = (this.#at + 1) % apiServers.length
+    if (apiServers[this.#at] === server) this.#at = (this.#at + 1) % apiServers.length
   }
 
   async close(): Promise<void> {

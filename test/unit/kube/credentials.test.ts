@@ -158,6 +158,7 @@ describe('kube: credentials', () => {
       ['empty', '', /no kubeconfig|no context is named/],
       ['without contexts', 'clusters: []', /no context is named \(current-context, --context\); expected one of none, since it has no contexts/],
       ['with a cluster without server', 'clusters: [{name: c, cluster: {}}]', /clusters\[0\]\.cluster\.server is missing/],
+      ['with a server that is none', kubeconfigText('10.0.0.1:6443'), /cluster "c": server: expected https:\/\/HOST:PORT, got "10\.0\.0\.1:6443"/],
       ['without the cluster', JSON.stringify({ ...JSON.parse(kubeconfigText('https://a')), clusters: [] }), /context "here": there is no cluster "c"/],
       ['without the user', JSON.stringify({ ...JSON.parse(kubeconfigText('https://a')), users: [] }), /context "here": there is no user "u"/],
     ]
@@ -273,6 +274,14 @@ describe('kube: credentials', () => {
       assert.equal(await ask(one), other.url)
       server.behaviour.instead = () => null
       one.leave(other.url)
+      assert.equal(await ask(one), server.url)
+    })
+
+    it('requests at the same time do not mislead each other', async () => {
+      const kubeconfig = await folder.write('k', kubeconfigText('http://127.0.0.1:1'))
+      const one = transport({ kubeconfig, apiServers: ['http://127.0.0.1:1', server.url] })
+      assert.deepEqual(await Promise.all(Array.from({ length: 7 }, () => ask(one))), Array.from({ length: 7 }, () => server.url))
+      for (let i = 0; i < 2; i += 1) one.leave('http://127.0.0.1:1')
       assert.equal(await ask(one), server.url)
     })
 
