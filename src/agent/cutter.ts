@@ -1,29 +1,30 @@
 // Cuts connections that lost their permission, and lets them go on where they have it again (rules 78, 79, 81).
 //
-//   turn: who may have lost something, by revision -> the kernel holds that revision -> dump their connections -> judge
-//   each -> those no longer allowed into cut-flows; and each change asks again about the connections that are in it.
+//   turn: who may have lost something, by revision -> the kernel holds that revision -> dump their connections, and ask
+//   meanwhile who is answered right now (review.ts) -> judge each -> those no longer allowed into cut-flows; and each
+//   change asks again about the connections that are in it.
 //
 // One round at a time: what comes meanwhile waits for the next. Judging gives way every few milliseconds; it reads the
 // newest plan, which at worst is ahead of the kernel by changes that will be held next.
 // **Invariant:** after the kernel held a revision, a round that began later has judged every connection of whoever lost
 // something up to it. No entry of conntrack is ever deleted.
 import type { Conntrack } from '../kernel/conntrack.ts'
-import { flowCount, type Network, type Side } from '../kernel/conntrack-flows.ts'
+import { flowAt, flowCount, type FlowKey, type Network } from '../kernel/conntrack-flows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Revision } from '../model/changes.ts'
 import { FAMILIES } from '../model/ip.ts'
 import type { PodUid } from '../model/objects.ts'
-import type { Direction } from '../model/policy.ts'
 import type { TableState } from '../nft/state.ts'
 import { Judge } from '../policy/judge.ts'
 import { lossesOf, type Losses } from '../policy/losses.ts'
 import type { PlanDelta } from '../policy/plan.ts'
 import { cutFlows } from '../ruleset/names.ts'
-import { addressNetwork, AddressTexts, cidrNetwork, readFlow, reversed, type CutFlow, type TrackedFlow } from './cut-flows.ts'
+import { addressNetwork, AddressTexts, cidrNetwork, flowOf, reversed } from './cut-flows.ts'
 import { CutSet, type Outcome } from './cut-set.ts'
 import { Parts } from './parts.ts'
+import { Review } from './review.ts'
 import type { Turns } from './turn.ts'
 
 export interface CutterOptions {
@@ -50,7 +51,7 @@ export interface CutReport {
 
 /** What is to be looked at: `all` local pods, or these; with `again`, once more after a while. */
 interface Scope {
-  pods: Map<PodUid, Set<Direction>> | 'all'
+  pods: Set<PodUid> | 'all'
   again: boolean
 }
 
@@ -64,7 +65,6 @@ const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 30_000
 /** A packet that was on its way at the commit may make its entry behind the dump: a second one finds it. */
 const SECOND_LOOK_MS = 1_000
-const SIDES: readonly Side[] = ['server', 'client']
 
 export class Cutter {
   readonly #options: CutterOptions
@@ -78,6 +78,7 @@ export class Cutter {
   #retryMs = FIRST_RETRY_MS
   /** The last round did not succeed: the next one waits. */
   #failed = false
+  #judge: { readonly judge: Judge; readonly revision: Revision } | null = null
   #closed = false
 
   constructor(options: CutterOptions) {
@@ -117,10 +118,10 @@ export class Cutter {
   }
 
   #want(pods: Losses['pods'] | 'all', again: boolean): void {
-    const due = (this.#due ??= { pods: new Map(), again: false })
+    const due = (this.#due ??= { pods: new Set(), again: false })
     due.again ||= again
     if (pods === 'all') due.pods = 'all'
-    else if (due.pods !== 'all') for (const [uid, directions] of pods) due.pods.set(uid, new Set([...(due.pods.get(uid) ?? []), ...directions]))
+    else if (due.pods !== 'all') for (const uid of pods) due.pods.add(uid)
   }
 
   #wake(): void {
@@ -135,10 +136,12 @@ export class Cutter {
     while (this.#due !== null && !this.#closed) {
       const scope = this.#due
       this.#due = null
+      const { evicted } = this.#set
       const trouble = await this.#round(scope)
+      this.#judge = null
       if (this.#closed) return
       this.#failed = trouble !== null
-      this.#options.onProblems(trouble === null ? [] : [problem(trouble)])
+      this.#options.onProblems([...(trouble === null ? [] : [notCut(trouble)]), ...(this.#set.evicted > evicted ? [noRoom(this.#set.evicted - evicted)] : [])])
       if (trouble !== null) {
         this.#want(scope.pods, scope.again)
         this.#later(this.#retryMs, () => this.#wake())
@@ -165,16 +168,20 @@ export class Cutter {
 
   /** Returns what stood in the way; null where everything was judged and the kernel holds the answer. */
   async #round(scope: Scope): Promise<string | null> {
-    const { clock } = this.#options
+    const { kernel, clock } = this.#options
     const start = clock.now()
     const count = { cut: 0, restored: 0, judged: 0 }
-    const before = [...this.#set.flows()]
+    const before = [...this.#set.keys()]
+    const texts = new AddressTexts()
+    const networks = this.#networks(scope.pods)
     const parts = new Parts()
-    const dumped = this.#dump(this.#networks(scope.pods), parts)
+    const dumped = this.#dump(networks, parts)
+    const addresses = networks.filter(({ bytes, prefix }) => prefix === bytes.length * 8).map(({ bytes }) => bytes)
+    const review = new Review({ kernel, clock, addresses, onReplied: (keys) => this.#replied(keys, texts, count) })
+    const reviewed = networks.length === 0 ? null : review.run()
     // Few are judged in no time, and a new connection that has the ports of a cut one waits for it.
     const fewFirst = before.length <= RESTORED_FIRST
-    let trouble: string | null = fewFirst ? await this.#restore(before, count) : null
-    const texts = new AddressTexts()
+    let trouble: string | null = fewFirst ? await this.#restore(before, texts, count) : null
     // While the kernel takes one part, the next is judged.
     let adding: Promise<Outcome> | null = null
     for (let flows = await parts.next(); flows !== null; flows = await parts.next()) {
@@ -187,7 +194,9 @@ export class Cutter {
     const last = await adding
     count.cut += last?.done ?? 0
     trouble ??= last?.trouble ?? (await dumped)
-    if (!fewFirst) trouble ??= await this.#restore(before, count)
+    review.end()
+    await reviewed
+    if (!fewFirst) trouble ??= await this.#restore(before, texts, count)
     if (count.cut + count.restored > 0) this.#options.onCut({ ...count, ms: clock.now() - start })
     return trouble
   }
@@ -207,21 +216,23 @@ export class Cutter {
   #networks(pods: Scope['pods']): Network[] {
     const { plan } = this.#options.turns
     const networks: Network[] = []
-    for (const uid of pods === 'all' ? plan.locals.keys() : pods.keys()) {
+    for (const uid of pods === 'all' ? plan.locals.keys() : pods) {
       const attachment = plan.locals.get(uid)?.attachment
       if (attachment === undefined) continue
-      for (const address of new Set(attachment.by.map((key) => key.address))) networks.push(addressNetwork(address, SIDES))
-      for (const prefix of attachment.sourcePrefixes) networks.push(cidrNetwork(prefix, SIDES))
+      for (const address of new Set(attachment.by.map((key) => key.address))) networks.push(addressNetwork(address))
+      for (const prefix of attachment.sourcePrefixes) networks.push(cidrNetwork(prefix))
     }
     return networks
   }
 
   /** Takes out what is allowed again. Where they are many, cutting comes first: with a next round due, that one goes on with it. */
-  async #restore(before: readonly CutFlow[], count: { restored: number; judged: number }): Promise<string | null> {
-    const again: CutFlow[] = []
-    await this.#judgeAll(before.length, before.values(), (flow, judge) => {
+  async #restore(before: readonly FlowKey[], texts: AddressTexts, count: { restored: number; judged: number }): Promise<string | null> {
+    const again: FlowKey[] = []
+    await this.#judgeAll(before.length, (i, judge) => {
+      const key = before[i] as FlowKey
+      const flow = flowOf(key, texts)
       count.judged++
-      if (judge.judge(flow).allowed) again.push(flow)
+      if (flow === null || judge.judge(flow).allowed) again.push(key)
     })
     for (let at = 0; at < again.length && this.#due === null; at += RESTORED_AT_ONCE) {
       const { done, trouble } = await this.#set.remove(again.slice(at, at + RESTORED_AT_ONCE))
@@ -231,55 +242,78 @@ export class Cutter {
     return null
   }
 
+  /** What stands in the way here stands in the way of the dump's connections, too, and is told there. */
+  async #replied(keys: readonly FlowKey[], texts: AddressTexts, count: { cut: number }): Promise<void> {
+    const denied: FlowKey[] = []
+    await this.#judgeAll(keys.length, (i, judge) => {
+      const flow = flowOf(keys[i] as FlowKey, texts)
+      if (flow !== null && !judge.judge(flow).allowed) denied.push(keys[i] as FlowKey)
+    })
+    count.cut += (await this.#set.add(denied)).done
+  }
+
   /**
    * An entry that a server's packet made (decisions/0006) is of its client: it must be allowed as that one sends, too. Of UDP
    * only the ports hint at it, so only where something was just lost.
    */
-  async #denied(flows: Uint8Array, texts: AddressTexts, somethingWasLost: boolean, count: { judged: number }): Promise<CutFlow[]> {
-    const denied: CutFlow[] = []
-    const total = flowCount(flows)
-    await this.#judgeAll(total, records(flows, total, texts), (flow, judge) => {
+  async #denied(part: Uint8Array, texts: AddressTexts, somethingWasLost: boolean, count: { judged: number }): Promise<FlowKey[]> {
+    const denied: FlowKey[] = []
+    const flows = Buffer.from(part.buffer, part.byteOffset, part.length)
+    await this.#judgeAll(flowCount(flows), (i, judge) => {
+      const { key, origin } = flowAt(flows, i)
+      const flow = flowOf(key, texts)
+      if (flow === null) return
       count.judged++
-      if (!judge.judge(flow).allowed) denied.push(flow)
-      else if (flow.origin === 'picked-up' || (flow.origin === 'untold' && somethingWasLost)) {
-        const asItsClient = reversed(flow)
-        if (!judge.judge(asItsClient).allowed) denied.push(asItsClient)
+      if (!judge.judge(flow).allowed) denied.push(key)
+      else if (origin === 'picked-up' || (origin === 'untold' && somethingWasLost)) {
+        const asItsClient = reversed(key)
+        const other = flowOf(asItsClient, texts)
+        if (other !== null && !judge.judge(other).allowed) denied.push(asItsClient)
       }
     })
     return denied
   }
 
   /** In slices: between them everything else has its turn, and the plan may become another one. */
-  async #judgeAll<F extends CutFlow>(total: number, flows: Iterator<F | null>, tell: (flow: F, judge: Judge) => void): Promise<void> {
-    const { turns, clock, nodeEgress, planSettled } = this.#options
-    for (let judged = 0; judged < total; ) {
+  async #judgeAll(total: number, tell: (index: number, judge: Judge) => void): Promise<void> {
+    const { turns, clock, planSettled } = this.#options
+    for (let next = 0; next < total; ) {
       await planSettled()
-      const { snapshot } = turns
-      if (snapshot === null || this.#closed) return
-      const judge = new Judge(turns.plan, snapshot, { nodeEgress })
+      const judge = this.#judgeNow()
+      if (judge === null || this.#closed) return
       const { revision } = turns
-      while (judged < total && revision === turns.revision) {
+      while (next < total && revision === turns.revision) {
         const until = clock.now() + SLICE_MS
-        while (judged < total && ((judged & 63) !== 0 || clock.now() < until)) {
-          judged++
-          const { value, done } = flows.next() as IteratorResult<F | null, null>
-          if (done !== true && value !== null) tell(value, judge)
-        }
-        if (judged < total) await new Promise((resolve) => setImmediate(resolve))
+        do tell(next++, judge)
+        while (next < total && ((next & 63) !== 0 || clock.now() < until))
+        if (next < total) await new Promise((resolve) => setImmediate(resolve))
       }
     }
   }
+
+  /** One for all of a round, while the plan stays: it remembers the ends that it looked up. */
+  #judgeNow(): Judge | null {
+    const { plan, snapshot, revision } = this.#options.turns
+    if (snapshot === null) return null
+    if (this.#judge?.revision !== revision) this.#judge = { judge: new Judge(plan, snapshot, { nodeEgress: this.#options.nodeEgress }), revision }
+    return this.#judge.judge
+  }
 }
 
-function* records(flows: Uint8Array, total: number, texts: AddressTexts): Generator<TrackedFlow | null> {
-  for (let i = 0; i < total; i++) yield readFlow(flows, i, texts)
-}
-
-function problem(message: string): Problem {
+function notCut(message: string): Problem {
   return {
     code: 'NotCut',
     severity: 'error',
     object: 'established connections',
     message: `${message}; connections that lost their permission may go on receiving until it succeeds, and it is tried again`,
+  }
+}
+
+function noRoom(count: number): Problem {
+  return {
+    code: 'CutForgotten',
+    severity: 'warning',
+    object: 'established connections',
+    message: `the set of cut connections is full: ${count} that were silent for longest were taken out of it, and may go on should they speak again`,
   }
 }

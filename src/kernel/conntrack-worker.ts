@@ -11,10 +11,9 @@ import { tellLoaded } from '../lib/workers.ts'
 import { conntrackDumpRequest, NETLINK_NETFILTER, visitEntries, type DumpScope } from '../netlink/conntrack.ts'
 import { enterNetns, loadLibc } from '../netlink/libc.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
-import { FlowCollector, NetworkFilter, singleEnds } from './conntrack-flows.ts'
+import { FlowCollector, NetworkFilter, singleAddresses } from './conntrack-flows.ts'
 
 export interface DumpRequest {
-  readonly id: number
   readonly networks: Uint8Array<ArrayBuffer>
 }
 
@@ -29,21 +28,20 @@ const MOST_SILENCE = 20
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 /** A pass during which the table changed its size may have left entries out. */
 const ATTEMPTS = 3
-/** With so many passes at most, and so many entries at least, filtering is quicker than reading everything. */
-const FEW_PASSES = 3
+/** With so many IPv4 addresses at most, and so many entries at least, filtering is quicker than reading everything. */
+const FEW_ADDRESSES = 1
 const LONG_TABLE = 5_000
 /** What was found is told after so many datagrams of 32 KB: some 5,000 entries. */
 const DATAGRAMS_A_PART = 32
 
 /** The passes for these networks. Servers come first: it is replies that flow on where originals are judged. */
 function passesFor(networks: Uint8Array): readonly DumpScope[] {
-  const ends = singleEnds(networks)
-  const four = ends?.filter(({ address }) => address.length === 4) ?? []
-  if (ends === null || four.length > FEW_PASSES || entryCount() < LONG_TABLE) return [{ kind: 'all' }]
-  const of = (side: 'server' | 'client', direction: 'reply' | 'original'): DumpScope[] =>
-    four.filter((end) => end.side === side).map(({ address }) => ({ kind: 'source', direction, source: address }))
-  const six: readonly DumpScope[] = four.length < ends.length ? [{ kind: 'family', family: 6 }] : []
-  return [...of('server', 'reply'), ...six, ...of('client', 'original')]
+  const addresses = singleAddresses(networks)
+  const four = addresses?.filter((address) => address.length === 4) ?? []
+  if (addresses === null || four.length > FEW_ADDRESSES || entryCount() < LONG_TABLE) return [{ kind: 'all' }]
+  const from = (direction: 'reply' | 'original'): DumpScope[] => four.map((source) => ({ kind: 'source', direction, source }))
+  const six: readonly DumpScope[] = four.length < addresses.length ? [{ kind: 'family', family: 6 }] : []
+  return [...from('reply'), ...six, ...from('original')]
 }
 
 /** Of this thread's network namespace; 0 where the kernel does not say. */
@@ -96,7 +94,7 @@ function pass(scope: DumpScope, sequence: number, collector: FlowCollector, tell
   }
 }
 
-function answer(port: MessagePort, { id, networks }: DumpRequest): void {
+function answer(port: MessagePort, { id, networks }: DumpRequest & { readonly id: number }): void {
   const tell = (collector: FlowCollector): void => {
     if (collector.isEmpty) return
     const flows = collector.take()
@@ -115,4 +113,4 @@ const port = parentPort
 if (port === null) throw new Error('conntrack-worker is a worker thread')
 const { netns } = workerData as { readonly netns?: string }
 if (netns !== undefined) enterNetns(netns)
-port.on('message', (request: DumpRequest) => answer(port, request))
+port.on('message', (request: DumpRequest & { readonly id: number }) => answer(port, request))

@@ -3,15 +3,23 @@
 // cut-flows is written by the agent, one element a connection, as its client sends; both directions are dropped, and keep
 // the element alive while there are packets (its timeout exceeds conntrack's longest, 5 days). So a server that goes on
 // after conntrack forgot the connection finds no way back in (rules 78, 79, 83; decisions/0006).
+// replied is written by packets, and read by the agent while it judges the connections of the pods in under-review: who is
+// answered right now comes first. Both are empty but for that while.
 // **Invariant:** elements here are never in the wanted table: the difference leaves them alone (nft/diff.ts).
 import { FAMILIES, type Family } from '../model/ip.ts'
-import type { NftSet } from '../nft/objects.ts'
-import { cutFlows, NAMES } from './names.ts'
+import type { Chain, NftSet } from '../nft/objects.ts'
+import { cutFlows, NAMES, replied, underReview } from './names.ts'
 import { addressWord } from './words.ts'
 
 const DAY = 86_400
-/** nf_conntrack's own default maximum of a large machine. */
-const MOST_CUTS = 262_144
+/** Four times nf_conntrack's own default maximum of a large machine; takes memory only as they come. */
+const MOST_CUTS = 1_048_576
+/** Looked at every few milliseconds. What finds no place is found by the dump. */
+const MOST_REPLIED = 65_536
+const MOST_UNDER_REVIEW = 1_024
+/** Seconds after which they go, should the agent end in between. */
+const REPLIED_TIMEOUT = 10
+const UNDER_REVIEW_TIMEOUT = 60
 
 /** Of the cut set; two a family in the rules, one the other way round. */
 function flow(family: Family, reversed: boolean): string {
@@ -22,15 +30,35 @@ function flow(family: Family, reversed: boolean): string {
 
 export function connectionSets(): NftSet[] {
   const flags = ['dynamic', 'timeout'] as const
-  return FAMILIES.map((family): NftSet => ({
-    kind: 'set',
-    name: cutFlows(family),
-    key: flow(family, false).split(' . '),
-    flags,
-    timeout: 6 * DAY,
-    size: MOST_CUTS,
-    comment: 'connections that lost their permission, as their clients send',
-  }))
+  return FAMILIES.flatMap((family): NftSet[] => [
+    {
+      kind: 'set',
+      name: cutFlows(family),
+      key: flow(family, false).split(' . '),
+      flags,
+      timeout: 6 * DAY,
+      size: MOST_CUTS,
+      comment: 'connections that lost their permission, as their clients send',
+    },
+    {
+      kind: 'set',
+      name: underReview(family),
+      key: [`${addressWord(family)} saddr`],
+      flags,
+      timeout: UNDER_REVIEW_TIMEOUT,
+      size: MOST_UNDER_REVIEW,
+      comment: 'pods whose connections are being judged',
+    },
+    {
+      kind: 'set',
+      name: replied(family),
+      key: flow(family, false).split(' . '),
+      flags,
+      timeout: REPLIED_TIMEOUT,
+      size: MOST_REPLIED,
+      comment: 'their connections that are answered, as their clients send',
+    },
+  ])
 }
 
 /** In front of everything that lets replies pass. */
@@ -41,4 +69,14 @@ export function cutRules(): string[] {
       return `${key} @${cutFlows(family)} update @${cutFlows(family)} { ${key} } counter name "${NAMES.cut}" drop`
     }),
   )
+}
+
+/** Behind those, for replies: who is answered is judged first. */
+export const REPLIES: Chain = {
+  kind: 'chain',
+  name: 'replies',
+  comment: 'notes who is answered, of pods whose connections are being judged',
+  rules: FAMILIES.flatMap((family) =>
+    ['saddr', 'daddr'].map((side) => `${addressWord(family)} ${side} @${underReview(family)} update @${replied(family)} { ${flow(family, true)} }`),
+  ),
 }

@@ -52,6 +52,16 @@ export function cutFlows(family: Family): string {
   return `cut-flows-v${family}`
 }
 
+/** Addresses of pods whose connections are being judged. */
+export function underReview(family: Family): string {
+  return `under-review-v${family}`
+}
+
+/** Their connections that are answered, as their clients send: what packets put in, and the agent takes out. */
+export function replied(family: Family): string {
+  return `replied-v${family}`
+}
+
 /** `ingress/shop/7F3K2Q8A0B1C` */
 export function profileChain(id: ProfileId): string {
   return id

@@ -14,7 +14,7 @@ import { emptyTable, type TableState } from '../nft/state.ts'
 import type { Direction } from '../model/policy.ts'
 import type { PodAttachment } from '../policy/attach.ts'
 import { bridgedPods, byAddress, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
-import { connectionSets, cutRules } from './connections.ts'
+import { connectionSets, cutRules, REPLIES } from './connections.ts'
 import { addressWord } from './words.ts'
 
 export interface SkeletonOptions {
@@ -119,7 +119,7 @@ function chains(options: SkeletonOptions): Chain[] {
     ]),
     base('filter-forward-egress', 'forward', 'filter - 10', [
       ...(options.newPods === 'deny' ? unknownPods(options.podInterfaces) : []),
-      ...(cuts ? cutRules() : []),
+      ...(cuts ? [...cutRules(), `ct direction reply jump ${REPLIES.name}`] : []),
       ...(options.dropInvalid ? ['ct state invalid jump invalid'] : []),
       'jump settled',
       `iifname vmap @${NAMES.egressByInterface}`,
@@ -145,6 +145,7 @@ function chains(options: SkeletonOptions): Chain[] {
       comment: 'dropInvalid: what conntrack cannot place, from or to a pod',
       rules: [...['iifname', 'oifname'].map((side) => `${side} ${pods} counter name "${NAMES.invalid}" drop`), ...(bridged ? invalidOfBridged(['saddr', 'daddr']) : [])],
     },
+    ...(cuts ? [REPLIES] : []),
     ...FIXED_CHAINS,
     { kind: 'chain', name: 'settled', comment: 'what needs no judgement; in both stages, since accept ends one stage only', rules: settled(options) },
   ]

@@ -12,6 +12,7 @@ import { TABLE } from '../../../src/ruleset/skeleton.ts'
 import { Turns } from '../../../src/agent/turn.ts'
 import { hostInterface, namespace, pod, policy } from '../../support/builders.ts'
 import { remove, syncAll, upsert } from '../../support/cluster-feed.ts'
+import { keyBytes } from '../../support/element-keys.ts'
 import { FakeKernel } from '../../support/fake-kernel.ts'
 
 const SERVER = '10.1.0.1'
@@ -33,11 +34,12 @@ class MadeUpConntrack implements Conntrack {
   async close(): Promise<void> {}
 }
 
+const FLOW = ['ip saddr', 'ip daddr', 'meta l4proto', 'th sport', 'th dport']
+
 function flow(from: string, to: string, sourcePort: number, port: number): Uint8Array {
   const record = new Uint8Array(FLOW_LENGTH)
-  record.set([4, 17, sourcePort >> 8, sourcePort & 255, port >> 8, port & 255])
-  record.set(from.split('.').map(Number), 8)
-  record.set(to.split('.').map(Number), 24)
+  record[0] = 4
+  record.set(keyBytes(FLOW, `${from} . ${to} . udp . ${sourcePort} . ${port}`), 4)
   return record
 }
 
@@ -121,14 +123,14 @@ describe('cutter', () => {
     const world = await denied()
     assert.deepEqual(world.cut, elements)
     assert.deepEqual(world.reports.map(({ cut, judged }) => ({ cut, judged })), [{ cut: 1, judged: 4 }])
-    assert.deepEqual(world.conntrack.asked.at(-1)?.map(({ bytes, prefix, sides }) => [[...bytes], prefix, sides]), [[[10, 1, 0, 1], 32, ['server', 'client']]])
+    assert.deepEqual(world.conntrack.asked.at(-1)?.map(({ bytes, prefix }) => [[...bytes], prefix]), [[[10, 1, 0, 1], 32]])
     await world.cutter.close()
   })
   it('rules 72, 83: an entry that a server\'s packet may have made is of its client, one that conntrack saw begin is not', async () => {
     const world = await started()
     const marked = (origin: number, port: number) => {
       const record = flow(SERVER, CLIENT, 53, port)
-      record[6] = origin
+      record[1] = origin
       return record
     }
     world.conntrack.flows = [marked(0, 40_000), marked(1, 40_001), marked(2, 40_002)]

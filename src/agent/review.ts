@@ -1,0 +1,83 @@
+// Who is answered right now, while a round of the cutter lasts: those connections are judged first.
+//
+//   addresses of the pods into under-review -> packets note the connections of their replies in `replied` -> taken out
+//   of it every few milliseconds, and told -> at the end both are empty
+//
+// A long table of conntrack takes the kernel hundreds of milliseconds to tell, and most of what it tells is silent.
+// **Invariant:** it only hurries: whatever it does not tell, or fails at, the dump tells.
+import { KEY_LENGTH, type FlowKey } from '../kernel/conntrack-flows.ts'
+import type { Kernel } from '../kernel/kernel.ts'
+import type { Clock } from '../lib/clock.ts'
+import { FAMILIES } from '../model/ip.ts'
+import { replied, underReview } from '../ruleset/names.ts'
+import { TABLE } from '../ruleset/skeleton.ts'
+import { splitKeys } from './cut-flows.ts'
+
+export interface ReviewOptions {
+  readonly kernel: Kernel
+  readonly clock: Clock
+  /** Of pods, 4 or 16 bytes each. */
+  readonly addresses: readonly Uint8Array[]
+  /** Connections as their clients send, whose servers answered since the last call. */
+  readonly onReplied: (keys: readonly FlowKey[]) => Promise<void>
+}
+
+/** Most rounds are over by then. */
+const BEGINS_AFTER_MS = 8
+const PAUSE_MS = 8
+const MOST_ADDRESSES = 1_024
+
+export class Review {
+  readonly #options: ReviewOptions
+  #ended = false
+  #wake: () => void = () => undefined
+
+  constructor(options: ReviewOptions) {
+    this.#options = options
+  }
+
+  /** Resolves after end(), with nothing left in the sets. */
+  async run(): Promise<void> {
+    const { kernel } = this.#options
+    await this.#pause(BEGINS_AFTER_MS)
+    if (this.#ended) return
+    const begun = await kernel.changeElements(TABLE, this.#families().map(({ family, keys }) => ({ verb: 'add' as const, set: underReview(family), keys, keyLength: family === 4 ? 4 : 16 })))
+    while (begun.kind === 'acknowledged' && !this.#ended) {
+      await this.#pause(PAUSE_MS)
+      await this.#look()
+    }
+    const emptied = FAMILIES.flatMap((family) => [underReview(family), replied(family)])
+    await kernel.changeElements(TABLE, emptied.map((set) => ({ verb: 'flush' as const, set, keys: new Uint8Array(), keyLength: 0 })))
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#wake()
+  }
+
+  async #look(): Promise<void> {
+    for (const { family } of this.#families()) {
+      if (this.#ended) return
+      const taken = await this.#options.kernel.takeElements(TABLE, { set: replied(family), keyLength: KEY_LENGTH[family], quietest: null })
+      if (taken !== null && taken.length > 0) await this.#options.onReplied(splitKeys(taken, family))
+    }
+  }
+
+  #families(): readonly { readonly family: (typeof FAMILIES)[number]; readonly keys: Uint8Array }[] {
+    return FAMILIES.flatMap((family) => {
+      const own = this.#options.addresses.filter(({ length }) => length === (family === 4 ? 4 : 16)).slice(0, MOST_ADDRESSES)
+      return own.length === 0 ? [] : [{ family, keys: new Uint8Array(Buffer.concat(own)) }]
+    })
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (this.#ended) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.after(ms, resolve)
+      this.#wake = () => {
+        cancel()
+        resolve()
+      }
+    })
+  }
+}
