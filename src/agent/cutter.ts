@@ -11,30 +11,23 @@
 import type { Conntrack } from '../kernel/conntrack.ts'
 import { flowAt, flowCount, type FlowKey, type Network } from '../kernel/conntrack-flows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
-import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Revision } from '../model/changes.ts'
 import { FAMILIES } from '../model/ip.ts'
 import type { PodUid } from '../model/objects.ts'
 import type { TableState } from '../nft/state.ts'
-import { Judge } from '../policy/judge.ts'
 import { lossesOf, type Losses } from '../policy/losses.ts'
 import type { PlanDelta } from '../policy/plan.ts'
 import { cutFlows } from '../ruleset/names.ts'
 import { addressNetwork, AddressTexts, cidrNetwork, flowOf, reversed } from './cut-flows.ts'
 import { CutSet, type Outcome } from './cut-set.ts'
+import { Judging, type JudgingOptions } from './judging.ts'
 import { Parts } from './parts.ts'
 import { Review } from './review.ts'
-import type { Turns } from './turn.ts'
 
-export interface CutterOptions {
+export interface CutterOptions extends JudgingOptions {
   readonly kernel: Kernel
   readonly conntrack: Conntrack
-  readonly clock: Clock
-  readonly turns: Turns
-  readonly nodeEgress: 'allow' | 'enforce'
-  /** Resolves at once, but while the committer tries other quarantines: what the plan says then is not meant. */
-  readonly planSettled: () => Promise<void>
   readonly onCut: (report: CutReport) => void
   /** What keeps it from cutting; empty when that is over. */
   readonly onProblems: (problems: readonly Problem[]) => void
@@ -55,8 +48,6 @@ interface Scope {
   again: boolean
 }
 
-/** Longest stretch of judging without giving way. Milliseconds. */
-const SLICE_MS = 4
 /** Up to so many cut connections are asked about before others are read, which takes some milliseconds. */
 const RESTORED_FIRST = 500
 /** After so many connections a round that has become due goes first. */
@@ -69,6 +60,7 @@ const SECOND_LOOK_MS = 1_000
 export class Cutter {
   readonly #options: CutterOptions
   readonly #set: CutSet
+  readonly #judging: Judging
   /** By revision: what the kernel does not hold yet. */
   #planned: { readonly revision: Revision; readonly pods: Losses['pods'] }[] = []
   /** What the kernel holds and nobody looked at yet; null: nothing. */
@@ -78,12 +70,12 @@ export class Cutter {
   #retryMs = FIRST_RETRY_MS
   /** The last round did not succeed: the next one waits. */
   #failed = false
-  #judge: { readonly judge: Judge; readonly revision: Revision } | null = null
   #closed = false
 
   constructor(options: CutterOptions) {
     this.#options = options
     this.#set = new CutSet(options.kernel)
+    this.#judging = new Judging(options)
   }
 
   /** At the end of a turn. */
@@ -113,6 +105,7 @@ export class Cutter {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#judging.close()
     for (const cancel of this.#timers) cancel()
     await this.#running
   }
@@ -138,7 +131,7 @@ export class Cutter {
       this.#due = null
       const { evicted } = this.#set
       const trouble = await this.#round(scope)
-      this.#judge = null
+      this.#judging.forget()
       if (this.#closed) return
       this.#failed = trouble !== null
       this.#options.onProblems([...(trouble === null ? [] : [notCut(trouble)]), ...(this.#set.evicted > evicted ? [noRoom(this.#set.evicted - evicted)] : [])])
@@ -228,7 +221,7 @@ export class Cutter {
   /** Takes out what is allowed again. Where they are many, cutting comes first: with a next round due, that one goes on with it. */
   async #restore(before: readonly FlowKey[], texts: AddressTexts, count: { restored: number; judged: number }): Promise<string | null> {
     const again: FlowKey[] = []
-    await this.#judgeAll(before.length, (i, judge) => {
+    await this.#judging.all(before.length, (i, judge) => {
       const key = before[i] as FlowKey
       const flow = flowOf(key, texts)
       count.judged++
@@ -245,7 +238,7 @@ export class Cutter {
   /** What stands in the way here stands in the way of the dump's connections, too, and is told there. */
   async #replied(keys: readonly FlowKey[], texts: AddressTexts, count: { cut: number }): Promise<void> {
     const denied: FlowKey[] = []
-    await this.#judgeAll(keys.length, (i, judge) => {
+    await this.#judging.all(keys.length, (i, judge) => {
       const flow = flowOf(keys[i] as FlowKey, texts)
       if (flow !== null && !judge.judge(flow).allowed) denied.push(keys[i] as FlowKey)
     })
@@ -259,7 +252,7 @@ export class Cutter {
   async #denied(part: Uint8Array, texts: AddressTexts, somethingWasLost: boolean, count: { judged: number }): Promise<FlowKey[]> {
     const denied: FlowKey[] = []
     const flows = Buffer.from(part.buffer, part.byteOffset, part.length)
-    await this.#judgeAll(flowCount(flows), (i, judge) => {
+    await this.#judging.all(flowCount(flows), (i, judge) => {
       const { key, origin } = flowAt(flows, i)
       const flow = flowOf(key, texts)
       if (flow === null) return
@@ -272,31 +265,6 @@ export class Cutter {
       }
     })
     return denied
-  }
-
-  /** In slices: between them everything else has its turn, and the plan may become another one. */
-  async #judgeAll(total: number, tell: (index: number, judge: Judge) => void): Promise<void> {
-    const { turns, clock, planSettled } = this.#options
-    for (let next = 0; next < total; ) {
-      await planSettled()
-      const judge = this.#judgeNow()
-      if (judge === null || this.#closed) return
-      const { revision } = turns
-      while (next < total && revision === turns.revision) {
-        const until = clock.now() + SLICE_MS
-        do tell(next++, judge)
-        while (next < total && ((next & 63) !== 0 || clock.now() < until))
-        if (next < total) await new Promise((resolve) => setImmediate(resolve))
-      }
-    }
-  }
-
-  /** One for all of a round, while the plan stays: it remembers the ends that it looked up. */
-  #judgeNow(): Judge | null {
-    const { plan, snapshot, revision } = this.#options.turns
-    if (snapshot === null) return null
-    if (this.#judge?.revision !== revision) this.#judge = { judge: new Judge(plan, snapshot, { nodeEgress: this.#options.nodeEgress }), revision }
-    return this.#judge.judge
   }
 }
 

@@ -3,8 +3,8 @@
 // The pure half of the worker that listens (notices-worker.ts): commits of other tables leave nothing behind, however
 // many there are, and neither does what packets change (port 0).
 // **Invariant:** a commit that named the table is posted once, at its end; a loss is posted as a doubt, never passed over.
-import { decodeMessages, type NetlinkMessage } from '../netlink/messages.ts'
-import { decodeNftables } from '../netlink/nftables.ts'
+import { messagesIn, type NetlinkMessage } from '../netlink/messages.ts'
+import { decodeNftables, isOfElements } from '../netlink/nftables.ts'
 
 export interface NoticePost {
   readonly kind: 'commit'
@@ -41,10 +41,8 @@ export class NoticeFold {
 
   /** `sinceMs`: for how long the socket may have held something that was not read yet. */
   datagram(bytes: Uint8Array, sinceMs: number): void {
-    let messages: readonly NetlinkMessage[]
     try {
-      messages = decodeMessages(bytes)
-      for (const message of messages) this.#message(message, sinceMs)
+      for (const message of messagesIn(bytes, (type, port) => this.#saysMore(type, port))) this.#message(message, sinceMs)
     } catch (error) {
       this.lost(error instanceof Error ? error.message : String(error), sinceMs)
     }
@@ -53,6 +51,11 @@ export class NoticeFold {
   lost(reason: string, sinceMs: number): void {
     this.#open.clear()
     this.#post({ kind: 'doubt', reason, sinceMs })
+  }
+
+  /** Elements name no chain, and there are many: behind the first thing of our table they say nothing new. */
+  #saysMore(type: number, port: number): boolean {
+    return !(isOfElements(type) && this.#open.has(port))
   }
 
   #message(message: NetlinkMessage, sinceMs: number): void {

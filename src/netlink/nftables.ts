@@ -49,6 +49,10 @@ export interface NftCommitEnd {
   readonly id: number
 }
 
+export function isOfElements(type: number): boolean {
+  return type >> 8 === NFNL_SUBSYS_NFTABLES && KIND_OF.get(type & 0xff) === 'element'
+}
+
 export function decodeNftables(message: NetlinkMessage): NftChange | NftCommitEnd | null {
   if (message.type >> 8 !== NFNL_SUBSYS_NFTABLES) return null
   const type = message.type & 0xff

@@ -18,7 +18,7 @@ const MAX_FILES = 30
 const MAX_LINES = 80
 
 const SOURCES = ['filter-prerouting-spoof', 'not-as-itself', 'link-local']
-const CONNECTIONS = /^cut-flows-/
+const CONNECTIONS = /^(cut-flows|under-review|replied)-/
 
 /** Dynamic names have a slash. What leads to profiles is shown with them, who is who on the node by itself. */
 function shown(state: TableState, shows: GoldenCase['shows']): TableState {
@@ -28,11 +28,11 @@ function shown(state: TableState, shows: GoldenCase['shows']): TableState {
     new Map([...state.chains].filter(([name]) => of.includes(name) === (names === 'these')))
   switch (shows) {
     case 'chains':
-      return { chains: chains('others', SOURCES), counters: new Map(), sets: new Map() }
+      return { chains: chains('others', [...SOURCES, 'replies']), counters: new Map(), sets: new Map() }
     case 'sources':
       return { chains: chains('these', SOURCES), counters: new Map(), sets: new Map() }
     case 'connections':
-      return { chains: new Map(), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => CONNECTIONS.test(name))) }
+      return { chains: chains('these', ['replies']), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => CONNECTIONS.test(name))) }
     case 'pods':
       return { chains: new Map(), counters: new Map(), sets: of(state.sets) }
     case 'profiles':
