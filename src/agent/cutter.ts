@@ -70,6 +70,8 @@ export class Cutter {
   #retryMs = FIRST_RETRY_MS
   /** The last round did not succeed: the next one waits. */
   #failed = false
+  /** How many connections made room for others at the last change. */
+  #forgotten = 0
   #closed = false
 
   constructor(options: CutterOptions) {
@@ -134,7 +136,8 @@ export class Cutter {
       this.#judging.forget()
       if (this.#closed) return
       this.#failed = trouble !== null
-      this.#options.onProblems([...(trouble === null ? [] : [notCut(trouble)]), ...(this.#set.evicted > evicted ? [noRoom(this.#set.evicted - evicted)] : [])])
+      if (scope.again || this.#set.evicted > evicted) this.#forgotten = this.#set.evicted - evicted
+      this.#options.onProblems([...(trouble === null ? [] : [notCut(trouble)]), ...(this.#forgotten > 0 ? [noRoom(this.#forgotten)] : [])])
       if (trouble !== null) {
         this.#want(scope.pods, scope.again)
         this.#later(this.#retryMs, () => this.#wake())

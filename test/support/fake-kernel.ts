@@ -19,6 +19,8 @@ export class FakeKernel implements Kernel {
   readonly checks: Transaction[] = []
   /** Times of read-backs. */
   readBacks = 0
+  /** Of a set that changeElements() fills, beside what the set itself says. */
+  mostElements = Infinity
   foreignFlowtables: readonly ForeignFlowtable[] = []
   readonly #tables = new Map<string, { table: Table; state: TableState }>()
   readonly #refused = new Map<Owner, string>()
@@ -160,7 +162,7 @@ export class FakeKernel implements Kernel {
         if (verb === 'remove') elements.delete(key)
         else elements.set(key, { key })
       }
-      if (elements.size > ((object.kind === 'set' ? object.size : undefined) ?? Infinity)) return { kind: 'full', message: 'the set is full' }
+      if (elements.size > Math.min(this.mostElements, object.size ?? Infinity)) return { kind: 'full', message: 'the set is full' }
       after.set(object.name, { object, elements })
     }
     for (const [name, set] of after) this.state(table)?.sets.set(name, set)

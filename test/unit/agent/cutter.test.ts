@@ -24,10 +24,13 @@ class MadeUpConntrack implements Conntrack {
   flows: Uint8Array[] = []
   ends: DumpEnd[] = []
   readonly asked: (readonly Network[])[] = []
+  /** A dump ends no sooner. */
+  told: Promise<void> = Promise.resolve()
 
   async dump(networks: readonly Network[], onFlows: (flows: Uint8Array) => void): Promise<DumpEnd> {
     this.asked.push(networks)
     for (const flows of this.flows) onFlows(flows)
+    await this.told
     return this.ends.shift() ?? { kind: 'done', seen: this.flows.length }
   }
 
@@ -97,7 +100,11 @@ class World {
   }
 
   get cut(): readonly string[] {
-    return [...(this.kernel.state(TABLE)?.sets.get('cut-flows-v4')?.elements.keys() ?? [])]
+    return this.elements('cut-flows-v4')
+  }
+
+  elements(set: string): readonly string[] {
+    return [...(this.kernel.state(TABLE)?.sets.get(set)?.elements.keys() ?? [])]
   }
 }
 
@@ -183,6 +190,50 @@ describe('cutter', () => {
     await until(() => world.cut.length === 1)
     await until(() => world.problems.length === 0)
     assert.deepEqual(world.cut, elements)
+    await world.cutter.close()
+  })
+  it('rule 79: who is answered while the dump goes on is cut before it ends, and nothing stays in those sets', async () => {
+    const world = await started()
+    const dump = Promise.withResolvers<void>()
+    world.conntrack.told = dump.promise
+    world.conntrack.flows = []
+    upsert(world.turns.inbox, 'policy', DENY)
+    await world.turn()
+    await until(() => world.elements('under-review-v4').length > 0)
+    assert.deepEqual(world.elements('under-review-v4'), [SERVER])
+    const others = [`${SERVER} . ${CLIENT} . udp . 5000 . 80`, `${CLIENT} . ${SERVER} . 99 . 0 . 0`]
+    world.kernel.foreign(TABLE, (state) => {
+      for (const key of [...elements, ...others]) state.sets.get('replied-v4')?.elements.set(key, { key })
+    })
+    await until(() => world.cut.length > 0)
+    assert.deepEqual(world.cut, elements)
+    assert.deepEqual(world.reports, [])
+    dump.resolve()
+    await until(() => world.reports.length > 0)
+    assert.deepEqual(world.reports.map(({ cut, judged }) => ({ cut, judged })), [{ cut: 1, judged: 0 }])
+    assert.deepEqual([...world.elements('under-review-v4'), ...world.elements('replied-v4')], [])
+    await world.cutter.close()
+  })
+  it('where the set is full, what was silent for longest makes room, and that is told until a change needs none', async () => {
+    const world = await denied()
+    world.kernel.mostElements = 2
+    const more = (port: number): string => `${CLIENT} . ${SERVER} . udp . ${port} . 53`
+    const cut = async (port: number): Promise<void> => {
+      world.conntrack.flows = [flow(CLIENT, SERVER, port, 53)]
+      upsert(world.turns.inbox, 'policy', policy({ namespace: 'shop', name: 'deny', pods: 'app=web', ingress: [{ ports: [{ kind: 'range', protocol: 'UDP', first: port, last: port }] }] }))
+      const { length } = world.conntrack.asked
+      await world.turn()
+      await until(() => world.conntrack.asked.length > length && world.cut.includes(more(port)))
+    }
+    await cut(4001)
+    assert.deepEqual(world.problems, [])
+    await cut(4002)
+    await until(() => world.problems.length > 0)
+    assert.deepEqual(world.cut, [more(4002)])
+    assert.match(world.problems.map(({ code, message }) => `${code} ${message}`).join(), /^CutForgotten .*full: 2 that were silent/)
+    assert.equal(world.cutter.size, 1)
+    await cut(4003)
+    await until(() => world.problems.length === 0)
     await world.cutter.close()
   })
   it('what comes during a round waits for the next, and changes of others dump nothing', async () => {
