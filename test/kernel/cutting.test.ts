@@ -24,7 +24,7 @@ const peer = (app: string) => ({ podSelector: { matchLabels: { app } } })
 const ONLY_NEAR = ingress('shop/in', { app: 'db' }, { from: [peer('near')] })
 
 /** Of those that take long, `npm test` runs one seldom. */
-const long = new Set(sampled(['whoever', 'restart']))
+const long = new Set(sampled(['whoever', 'restart', 'many']))
 
 describe('cutting, on real packets', function () {
   this.timeout(60_000)
@@ -110,6 +110,24 @@ describe('cutting, on real packets', function () {
         await areCut(made, policy)
         for (const one of open.splice(0)) one.close()
       }
+    }
+  })
+
+  if (long.has('many')) it('rules 78, 79: among 100,000 connections of the server, those that are answered end within 200 ms', async () => {
+    await lab.policies()
+    lab.run('n1', [process.execPath, new URL('../support/fill-conntrack.ts', import.meta.url).pathname, '100000', DB.addresses[0] as string, String(UDP), '10.77'])
+    const [cut, kept] = [await streams('shop/web'), await streams('shop/near')]
+    await areCut(cut, ONLY_NEAR)
+    await flow(kept)
+    const counted = async (count: (cut: number) => boolean): Promise<void> => {
+      for (const until = Date.now() + AGAIN_MS; !count((await status('n1')).counts['cutConnections'] ?? 0); await pause(200)) assert.ok(Date.now() < until, 'it did not come about in time')
+    }
+    await counted((count) => count > 100_000)
+    forget()
+    await lab.policies()
+    await counted((count) => count === 0)
+    for (const set of ['under-review-v4', 'under-review-v6', 'replied-v4', 'replied-v6']) {
+      assert.doesNotMatch(lab.run('n1', ['nft', 'list', 'set', 'inet', 'picket', set]), /elements/)
     }
   })
 
