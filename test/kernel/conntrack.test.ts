@@ -39,8 +39,9 @@ describe('conntrack, read from the kernel', function () {
     const found = new Set<string>()
     const texts = new AddressTexts()
     const end = await reader.dump(networks, (flows) => {
+      const bytes = Buffer.from(flows)
       for (let i = 0; i < flowCount(flows); i++) {
-        const flow = flowOf(flowAt(Buffer.from(flows), i).key, texts)
+        const flow = flowOf(flowAt(bytes, i).key, texts)
         assert.equal(flow?.port, 53)
         found.add(`${flow.source} ${flow.sourcePort}`)
       }
