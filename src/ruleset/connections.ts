@@ -12,8 +12,8 @@ import { cutFlows, NAMES, replied, underReview } from './names.ts'
 import { addressWord } from './words.ts'
 
 const DAY = 86_400
-/** Four times nf_conntrack's own default maximum of a large machine; takes memory only as they come. */
-const MOST_CUTS = 1_048_576
+/** nf_conntrack's own default maximum of a large machine. Who is silent goes where they are more (agent/cut-set.ts). */
+const MOST_CUTS = 262_144
 /** Looked at every few milliseconds. What finds no place is found by the dump. */
 const MOST_REPLIED = 65_536
 const MOST_UNDER_REVIEW = 1_024
