@@ -3,12 +3,14 @@
 // cut-flows is written by the agent, one element a connection, as its client sends; both directions are dropped, and keep
 // the element alive while there are packets (its timeout exceeds conntrack's longest, 5 days). So a server that goes on
 // after conntrack forgot the connection finds no way back in (rules 78, 79, 83; decisions/0006).
+// restored-flows lets connections of cut-flows go on: a packet that has met one there may put it in again, which it would
+// stay in for days. So packets stop meeting it first, and it goes once none can be on its way any more (agent/cut-set.ts).
 // replied is written by packets, and read by the agent while it judges the connections of the pods in under-review: who is
 // answered right now comes first. Both are empty but for that while.
 // **Invariant:** elements here are never in the wanted table: the difference leaves them alone (nft/diff.ts).
 import { FAMILIES, type Family } from '../model/ip.ts'
 import type { Chain, NftSet } from '../nft/objects.ts'
-import { cutFlows, NAMES, replied, underReview } from './names.ts'
+import { cutFlows, NAMES, replied, restoredFlows, underReview } from './names.ts'
 import { addressWord } from './words.ts'
 
 const DAY = 86_400
@@ -42,6 +44,15 @@ export function connectionSets(): NftSet[] {
     },
     {
       kind: 'set',
+      name: restoredFlows(family),
+      key: flow(family, false).split(' . '),
+      flags,
+      timeout: 6 * DAY,
+      size: MOST_CUTS,
+      comment: 'those of them that are about to go, as they have it again',
+    },
+    {
+      kind: 'set',
       name: underReview(family),
       key: [`${addressWord(family)} saddr`],
       flags,
@@ -66,7 +77,7 @@ export function cutRules(): string[] {
   return FAMILIES.flatMap((family) =>
     [false, true].map((reversed) => {
       const key = flow(family, reversed)
-      return `${key} @${cutFlows(family)} update @${cutFlows(family)} { ${key} } counter name "${NAMES.cut}" drop`
+      return `${key} @${cutFlows(family)} ${key} != @${restoredFlows(family)} update @${cutFlows(family)} { ${key} } counter name "${NAMES.cut}" drop`
     }),
   )
 }

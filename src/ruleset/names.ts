@@ -52,6 +52,11 @@ export function cutFlows(family: Family): string {
   return `cut-flows-v${family}`
 }
 
+/** Of those the ones that may go on: what the agent is about to take out of cut-flows. */
+export function restoredFlows(family: Family): string {
+  return `restored-flows-v${family}`
+}
+
 /** Addresses of pods whose connections are being judged. */
 export function underReview(family: Family): string {
   return `under-review-v${family}`
