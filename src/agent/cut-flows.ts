@@ -28,7 +28,8 @@ export class AddressTexts {
   of(bytes: string): Address {
     const known = this.#texts.get(bytes)
     if (known !== undefined) return known
-    const text = bytes.length === 4 ? [0, 1, 2, 3].map((i) => bytes.charCodeAt(i)).join('.') : fromBits(6, BigInt(`0x${Buffer.from(bytes, 'latin1').toString('hex')}`))
+    const at = (i: number): number => bytes.charCodeAt(i)
+    const text = bytes.length === 4 ? `${at(0)}.${at(1)}.${at(2)}.${at(3)}` : fromBits(6, BigInt(`0x${Buffer.from(bytes, 'latin1').toString('hex')}`))
     this.#texts.set(bytes, text)
     return text
   }

@@ -122,8 +122,8 @@ export class CutSet {
 
   /** Whether there is some now. */
   async #makeRoom(family: Family): Promise<boolean> {
-    const taken = await this.#kernel.takeElements(TABLE, { set: cutFlows(family), keyLength: KEY_LENGTH[family], quietest: ROOM })
-    const keys = taken === null ? [] : splitKeys(taken, family)
+    const taken = await this.#kernel.takeElements(TABLE, [{ set: cutFlows(family), keyLength: KEY_LENGTH[family], quietest: ROOM }])
+    const keys = (taken ?? []).flatMap((bytes) => splitKeys(bytes, family))
     for (const key of keys) if (this.#keys.delete(key)) this.#evicted++
     return keys.length > 0
   }

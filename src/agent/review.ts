@@ -8,7 +8,7 @@
 import { KEY_LENGTH, type FlowKey } from '../kernel/conntrack-flows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
-import { FAMILIES } from '../model/ip.ts'
+import { FAMILIES, type Family } from '../model/ip.ts'
 import { replied, underReview } from '../ruleset/names.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { splitKeys } from './cut-flows.ts'
@@ -40,7 +40,7 @@ export class Review {
   async run(): Promise<void> {
     const { kernel } = this.#options
     await this.#pause(BEGINS_AFTER_MS)
-    if (this.#ended) return
+    if (this.#ended || this.#options.addresses.length === 0) return
     const begun = await kernel.changeElements(TABLE, this.#families().map(({ family, keys }) => ({ verb: 'add' as const, set: underReview(family), keys, keyLength: family === 4 ? 4 : 16 })))
     while (begun.kind === 'acknowledged' && !this.#ended) {
       await this.#pause(PAUSE_MS)
@@ -56,14 +56,13 @@ export class Review {
   }
 
   async #look(): Promise<void> {
-    for (const { family } of this.#families()) {
-      if (this.#ended) return
-      const taken = await this.#options.kernel.takeElements(TABLE, { set: replied(family), keyLength: KEY_LENGTH[family], quietest: null })
-      if (taken !== null && taken.length > 0) await this.#options.onReplied(splitKeys(taken, family))
-    }
+    const families = this.#families().map(({ family }) => family)
+    const taken = await this.#options.kernel.takeElements(TABLE, families.map((family) => ({ set: replied(family), keyLength: KEY_LENGTH[family], quietest: null })))
+    const keys = (taken ?? []).flatMap((bytes, i) => splitKeys(bytes, families[i] as Family))
+    if (keys.length > 0) await this.#options.onReplied(keys)
   }
 
-  #families(): readonly { readonly family: (typeof FAMILIES)[number]; readonly keys: Uint8Array }[] {
+  #families(): readonly { readonly family: Family; readonly keys: Uint8Array }[] {
     return FAMILIES.flatMap((family) => {
       const own = this.#options.addresses.filter(({ length }) => length === (family === 4 ? 4 : 16)).slice(0, MOST_ADDRESSES)
       return own.length === 0 ? [] : [{ family, keys: new Uint8Array(Buffer.concat(own)) }]

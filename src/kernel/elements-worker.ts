@@ -20,10 +20,10 @@ export interface ElementsTake {
   readonly quietest: number | null
 }
 
-export type ElementsRequest = { readonly place: SetPlace } & ({ readonly kind: 'change'; readonly changes: readonly ElementsChange[] } | ({ readonly kind: 'take' } & ElementsTake))
+export type ElementsRequest = { readonly place: SetPlace } & ({ readonly kind: 'change'; readonly changes: readonly ElementsChange[] } | { readonly kind: 'take'; readonly takes: readonly ElementsTake[] })
 
 export type ElementsAnswer = { readonly id: number; readonly port: number } & (
-  | { readonly kind: 'done'; readonly keys: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[] }
   /** The kernel holds what it held before: `code` is the errno's name. */
   | { readonly kind: 'refused'; readonly code: string; readonly message: string }
 )
@@ -108,12 +108,12 @@ class Elements {
 
 function answer(port: MessagePort, elements: Elements, request: ElementsRequest & { readonly id: number }): void {
   const { id, place } = request
-  const tell = (rest: { readonly kind: 'done'; readonly keys: Uint8Array<ArrayBuffer> } | { readonly kind: 'refused'; readonly code: string; readonly message: string }): void =>
+  const tell = (rest: { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[] } | { readonly kind: 'refused'; readonly code: string; readonly message: string }): void =>
     port.postMessage({ id, port: elements.port, ...rest } satisfies ElementsAnswer)
   try {
-    if (request.kind === 'take') return tell({ kind: 'done', keys: elements.take(place, request) })
+    if (request.kind === 'take') return tell({ kind: 'done', keys: request.takes.map((one) => elements.take(place, one)) })
     elements.change(place, request.changes)
-    tell({ kind: 'done', keys: new Uint8Array() })
+    tell({ kind: 'done', keys: [] })
   } catch (error) {
     if (!(error instanceof Refused)) throw error
     tell({ kind: 'refused', code: error.failure.code, message: messageOf(error) })

@@ -59,8 +59,8 @@ export interface Kernel {
    * All of them or none; at most some 1,500 elements, for the socket to take it.
    */
   changeElements(table: Table, changes: readonly ElementsChange[]): Promise<ElementsOutcome>
-  /** Takes elements out of such a set; resolves to their keys, null where it could not. */
-  takeElements(table: Table, take: ElementsTake): Promise<Uint8Array | null>
+  /** Takes elements out of such sets; resolves to the keys of each, null where it could not. */
+  takeElements(table: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null>
   /** Flowtables of other tables (rule 89); empty where the kernel has none or does not know them. */
   flowtables(): Promise<readonly ForeignFlowtable[]>
   /**

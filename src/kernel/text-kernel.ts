@@ -94,8 +94,8 @@ export class TextKernel implements Kernel {
     return answer.code === 'ENFILE' ? { kind: 'full', message: 'the set is full' } : { kind: 'refused', message: answer.message }
   }
 
-  async takeElements({ family, name }: Table, take: ElementsTake): Promise<Uint8Array | null> {
-    const answer = await this.#inTurn(() => this.#askElements({ place: { family, table: name }, kind: 'take', ...take }))
+  async takeElements({ family, name }: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null> {
+    const answer = await this.#inTurn(() => this.#askElements({ place: { family, table: name }, kind: 'take', takes }))
     return typeof answer !== 'string' && answer.kind === 'done' ? answer.keys : null
   }
 

@@ -42,6 +42,8 @@ export interface Judgement {
 interface End extends PeerFacts {
   readonly address: Address
   readonly attachment: Attachment | null
+  /** Several pods are behind its interface. */
+  readonly isAmbiguous: boolean
   /** Found by an address of its own, not by a source prefix. */
   readonly isOwn: boolean
   readonly isNode: boolean
@@ -82,7 +84,7 @@ export class Judge {
   #side(direction: Direction, subject: End, peer: End, packet: Packet): Side {
     const pod = subject.attachment
     if (pod === null) return NOT_HERE
-    if (interfacesOf(pod).some((name) => this.#plan.behind(name).size > 1)) return { kind: 'ambiguous', pod }
+    if (subject.isAmbiguous) return { kind: 'ambiguous', pod }
     const id = pod[direction]
     if (id === 'open') return { kind: 'open', pod }
     const rule = this.#ruleFor(this.#plan.profiles.get(id), peer, packet)
@@ -110,7 +112,8 @@ export class Judge {
     const own = this.#attachedAs(pods, address)
     const attachment = own ?? this.#prefixes.find((a) => a.sourcePrefixes.some((p) => p.family === family && contains(p, bits))) ?? null
     const isNode = own === null && this.#plan.isOfNode(address, this.#snapshot)
-    const end: End = { address, family, bits, pods, attachment, isOwn: own !== null, isNode }
+    const isAmbiguous = interfacesOf(attachment ?? undefined).some((name) => this.#plan.behind(name).size > 1)
+    const end: End = { address, family, bits, pods, attachment, isAmbiguous, isOwn: own !== null, isNode }
     this.#ends.set(address, end)
     return end
   }

@@ -175,13 +175,13 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
           assert.deepEqual(await change('add', key(last)), ACKNOWLEDGED)
           await new Promise((resolve) => setTimeout(resolve, 20))
         }
-        const take = async (quietest: number | null): Promise<string> => Buffer.from((await kernel.takeElements(TABLE, { set: CUT.name, keyLength: 12, quietest })) ?? '?').toString('hex')
+        const take = async (quietest: number | null): Promise<string> => Buffer.from((await kernel.takeElements(TABLE, [{ set: CUT.name, keyLength: 12, quietest }]))?.[0] ?? '?').toString('hex')
         assert.equal(await take(2), Buffer.concat([key(1), key(2)]).toString('hex'))
         await has('10.0.0.3 . tcp . 80', '10.0.0.4 . tcp . 80')
         assert.equal((await take(null)).length, 2 * 2 * 12)
         assert.equal(await take(null), '')
         await has()
-        assert.equal(await kernel.takeElements(TABLE, { set: 'nowhere', keyLength: 12, quietest: null }), null)
+        assert.equal(await kernel.takeElements(TABLE, [{ set: 'nowhere', keyLength: 12, quietest: null }]), null)
       })
     })
 

@@ -170,12 +170,15 @@ export class FakeKernel implements Kernel {
   }
 
   /** Who was added first was quiet for longest: there are no packets here. */
-  async takeElements(table: Table, { set, quietest }: ElementsTake): Promise<Uint8Array | null> {
-    const found = this.state(table)?.sets.get(set)
-    if (found === undefined) return null
-    const taken = [...found.elements.keys()].slice(0, quietest ?? Infinity)
-    for (const key of taken) found.elements.delete(key)
-    return Buffer.concat(taken.map((key) => keyBytes(found.object.key, key)))
+  async takeElements(table: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null> {
+    const sets = takes.map(({ set }) => this.state(table)?.sets.get(set))
+    if (sets.some((set) => set === undefined)) return null
+    return takes.map(({ quietest }, i) => {
+      const { object, elements } = sets[i] as SetState
+      const taken = [...elements.keys()].slice(0, quietest ?? Infinity)
+      for (const key of taken) elements.delete(key)
+      return Buffer.concat(taken.map((key) => keyBytes(object.key, key)))
+    })
   }
 
   async deleteTable(table: Table): Promise<CommitOutcome> {
