@@ -2,10 +2,11 @@
 //
 // cut-flows is written by the agent, one element a connection, as its client sends; both directions are dropped, and keep
 // the element alive while there are packets (its timeout exceeds conntrack's longest, 5 days). So a server that goes on
-// after conntrack forgot the connection finds no way back in (rules 78, 79, 83; decisions/0006).
+// after conntrack forgot the connection finds no way back in (rules 78, 79, 83; decisions/0006). ICMP errors about it are
+// dropped with it, by conntrack's own record of whom they are about (rule 75).
 // **Invariant:** elements here are never in the wanted table: the difference leaves them alone (nft/diff.ts).
 import { FAMILIES, type Family } from '../model/ip.ts'
-import type { NftSet } from '../nft/objects.ts'
+import type { Chain, NftSet } from '../nft/objects.ts'
 import { cutFlows, NAMES } from './names.ts'
 import { addressWord } from './words.ts'
 
@@ -35,10 +36,31 @@ export function connectionSets(): NftSet[] {
 
 /** In front of everything that lets replies pass. */
 export function cutRules(): string[] {
-  return FAMILIES.flatMap((family) =>
+  const flows = FAMILIES.flatMap((family) =>
     [false, true].map((reversed) => {
       const key = flow(family, reversed)
       return `${key} @${cutFlows(family)} update @${cutFlows(family)} { ${key} } counter name "${NAMES.cut}" drop`
     }),
   )
+  return [...flows, `ct state related jump ${RELATED}`]
+}
+
+const RELATED = 'cut-related'
+
+/**
+ * The connection that an ICMP error is about, as an element: its entry's source, and who replies (behind DNAT, before SNAT);
+ * the other way round where a server's packet made the entry. Either end or any router may have sent the error.
+ */
+function relatedTo(family: Family, reversed: boolean): string {
+  const word = addressWord(family)
+  const [client, server] = reversed ? ['reply', 'original'] : ['original', 'reply']
+  return `ct ${client} ${word} saddr . ct ${server} ${word} saddr . ct protocol . ct ${client} proto-src . ct ${server} proto-src`
+}
+
+/** nft 1.0.6 takes `proto-src` into a key only behind a match of the packet's own protocol, whichever it is. */
+export function cutRelated(): Chain {
+  const rules = FAMILIES.flatMap((family) =>
+    [false, true].map((reversed) => `meta l4proto ${family === 4 ? 'icmp' : 'icmpv6'} ${relatedTo(family, reversed)} @${cutFlows(family)} counter name "${NAMES.cut}" drop`),
+  )
+  return { kind: 'chain', name: RELATED, comment: 'ICMP errors about connections that lost their permission', rules }
 }
