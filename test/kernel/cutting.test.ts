@@ -208,6 +208,26 @@ describe('cutting, on real packets', function () {
     })
   }
 
+  it('rules 75, 78: nor do they where the client called an address that its node translates', async () => {
+    const vip = { ...DB, addresses: ['10.99.0.1', 'fd00:99::1'] }
+    const [four = '', six = ''] = DB.addresses
+    lab.nft('n2', `table inet vip { chain to { type nat hook prerouting priority dstnat; ip daddr 10.99.0.1 dnat ip to ${four}; ip6 daddr fd00:99::1 dnat ip6 to ${six}; }; }\n`)
+    try {
+      const about = (server: typeof DB) => (['udp', 'tcp'] as const).map((kind): Connection => ({ client: WEB, server, kind, clientPort: 47_400, port: kind === 'udp' ? UDP : TCP }))
+      const expect = async (each: number): Promise<void> => {
+        await expectErrors(lab, about(vip), 'server', WEB, { four: each, six: each })
+        await expectErrors(lab, about(DB), 'client', DB, { four: each, six: each })
+      }
+      await lab.policies()
+      const made = await streams('shop/web', vip, 47_400)
+      await expect(4)
+      await areCut(made, egress('shop/out', { app: 'web' }, { to: [peer('near')] }))
+      await expect(0)
+    } finally {
+      lab.nft('n2', 'delete table inet vip\n')
+    }
+  })
+
   it('rules 75, 83: nor do they where the entry is one that the server\'s packet made anew', async () => {
     const about = (['udp', 'tcp'] as const).map((kind): Connection => ({ client: WEB, server: DB, kind, clientPort: 47_300, port: kind === 'udp' ? UDP : TCP }))
     await lab.policies()
