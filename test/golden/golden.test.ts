@@ -18,7 +18,7 @@ const MAX_FILES = 30
 const MAX_LINES = 80
 
 const SOURCES = ['filter-prerouting-spoof', 'not-as-itself', 'link-local']
-const CONNECTIONS = /^cut-/
+const CONNECTIONS = /^(cut-|settled-icmp$)/
 
 /** Dynamic names have a slash. What leads to profiles is shown with them, who is who on the node by itself. */
 function shown(state: TableState, shows: GoldenCase['shows']): TableState {
