@@ -65,7 +65,7 @@ export interface Kernel {
   flowtables(): Promise<readonly ForeignFlowtable[]>
   /**
    * From its resolution on tells every commit of anybody else that names the table, within some 100 ms, or tells a
-   * doubt; what is ours and what packets do is left out. Once for a table. Throws a PicketError where that is not possible.
+   * doubt, within 4 s where the kernel told nothing; what is ours and what packets do is left out. Once for a table. Throws a PicketError where that is not possible.
    */
   watch(table: Table, onChange: (change: ForeignChange) => void): Promise<void>
   close(): Promise<void>

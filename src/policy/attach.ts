@@ -49,16 +49,26 @@ export function looksLikePod(link: HostInterface, rules: PodInterfaces, wide = f
 
 export interface Found {
   readonly by: readonly HostKey[]
+  /** Indexes of the interfaces that are its own from now on. */
+  readonly links: ReadonlySet<number>
   /** Addresses of the pod that neither an interface of a pod's kind nor a bridge leads to. */
   readonly missing: readonly Address[]
 }
 
-/** Where the pod's addresses lead. Two interfaces with a route to one address both count: both carry its packets. */
-export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): Found {
+/**
+ * Where the pod's addresses lead. Two interfaces with a route to one address both count: both carry its packets. A pod that is
+ * terminating gets none that it did not have (`had`): what is behind a new one is its address's next owner (decisions/0011).
+ */
+export function findInterfaces(pod: Pod, had: ReadonlySet<number>, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): Found {
   const by: HostKey[] = []
+  const links = new Set<number>()
+  const keeps = pod.terminating && had.size > 0
   const missing: Address[] = []
   for (const address of pod.addresses) {
-    const found = rules.podAttachment === 'address' ? [] : withHostRoute(pod, address, interfaces, rules, work)
+    const routes = rules.podAttachment === 'address' ? [] : withHostRoute(pod, address, interfaces, rules, work)
+    const own = keeps ? routes.filter(({ index }) => had.has(index)) : routes
+    for (const { index } of own) links.add(index)
+    const found: HostKey[] = own.map(({ name }) => Object.freeze({ via: 'interface', interface: name, address }))
     if (found.length === 0 && rules.podAttachment !== 'interface') {
       const port = portOf(address, interfaces, rules, work)
       if (port !== null || rules.podAttachment === 'address' || isOnBridge(address, interfaces, rules, work)) found.push(Object.freeze({ via: 'address', address, port }))
@@ -66,15 +76,14 @@ export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodI
     by.push(...found)
     if (found.length === 0) missing.push(address)
   }
-  return { by, missing }
+  return { by, links: keeps || links.size === 0 ? had : links, missing }
 }
 
-function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): HostKey[] {
-  const found: HostKey[] = []
+function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): HostInterface[] {
+  const found: HostInterface[] = []
   for (const link of interfaces.where('hostRoute', address)) {
     work.rows++
-    if (!isWritable(link.name) || !looksLikePod(link, rules, pod.sourcePrefixes.length > 0)) continue
-    found.push(Object.freeze({ via: 'interface', interface: link.name, address }))
+    if (isWritable(link.name) && looksLikePod(link, rules, pod.sourcePrefixes.length > 0)) found.push(link)
   }
   return found
 }

@@ -2,8 +2,8 @@
 //
 // Only what the delta touches is visited: local pods that changed or that a changed policy selects, profiles of changed
 // policies, members of selectors. Compiling from nothing is a step from the empty plan.
-// **Invariant:** any split of the events ends in the same plan; nothing is let go before everything new is held, so
-// that a set that stays in use is never told as new.
+// **Invariant:** any split of the events ends in the same plan (interfaces of terminating pods aside: decisions/0011); nothing
+// is let go before everything new is held, so that a set that stays in use is never told as new.
 import type { Problem } from '../lib/problem.ts'
 import { problemKey } from '../lib/problem.ts'
 import type { Change } from '../model/changes.ts'
@@ -31,8 +31,12 @@ export interface StepOptions {
 interface Local {
   readonly pod: Pod
   readonly attachment: Attachment
+  /** Indexes of the interfaces that were its own last. */
+  readonly links: ReadonlySet<number>
   readonly problems: readonly Problem[]
 }
+
+const NO_LINKS: ReadonlySet<number> = new Set()
 
 const NOBODY: ReadonlySet<PodUid> = new Set()
 
@@ -155,7 +159,7 @@ export class PolicyPlan {
     }
     this.work.rows++
     const isolation = new Map(DIRECTIONS.map((direction) => [direction, isolationOf(pod, direction, snapshot.policies, this.work)]))
-    const { by, missing } = findInterfaces(pod, snapshot.interfaces, this.#podInterfaces(), this.work)
+    const { by, links, missing } = findInterfaces(pod, before?.links ?? NO_LINKS, snapshot.interfaces, this.#podInterfaces(), this.work)
     const attachment: Attachment = Object.freeze({
       pod: uid,
       namespace: pod.namespace,
@@ -168,7 +172,7 @@ export class PolicyPlan {
     })
     if (before !== undefined) this.#releaseProfiles(before.attachment)
     const problems = this.#options.nodeName === null || missing.length === 0 ? [] : [notEnforced(pod, missing)]
-    this.#remember(uid, before ?? null, { pod, attachment, problems })
+    this.#remember(uid, before ?? null, { pod, attachment, links, problems })
   }
 
   #profile(isolation: Isolation | null, snapshot: Snapshot): ProfileId | 'open' {

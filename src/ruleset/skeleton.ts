@@ -14,7 +14,7 @@ import { emptyTable, type TableState } from '../nft/state.ts'
 import type { Direction } from '../model/policy.ts'
 import type { PodAttachment } from '../policy/attach.ts'
 import { bridgedPods, byAddress, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
-import { connectionSets, cutRules, REPLIES } from './connections.ts'
+import { connectionSets, cutRelated, cutRules, REPLIES } from './connections.ts'
 import { addressWord } from './words.ts'
 
 export interface SkeletonOptions {
@@ -145,7 +145,7 @@ function chains(options: SkeletonOptions): Chain[] {
       comment: 'dropInvalid: what conntrack cannot place, from or to a pod',
       rules: [...['iifname', 'oifname'].map((side) => `${side} ${pods} counter name "${NAMES.invalid}" drop`), ...(bridged ? invalidOfBridged(['saddr', 'daddr']) : [])],
     },
-    ...(cuts ? [REPLIES] : []),
+    ...(cuts ? [cutRelated(), REPLIES] : []),
     ...FIXED_CHAINS,
     { kind: 'chain', name: 'settled', comment: 'what needs no judgement; in both stages, since accept ends one stage only', rules: settled(options) },
   ]

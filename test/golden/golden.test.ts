@@ -18,21 +18,21 @@ const MAX_FILES = 30
 const MAX_LINES = 80
 
 const SOURCES = ['filter-prerouting-spoof', 'not-as-itself', 'link-local']
-const CONNECTIONS = /^(cut-flows|restored-flows|under-review|replied)-/
+const CONNECTIONS = /^(cut-|restored-flows-|under-review-|replied-|(settled-icmp|replies)$)/
 
 /** Dynamic names have a slash. What leads to profiles is shown with them, who is who on the node by itself. */
 function shown(state: TableState, shows: GoldenCase['shows']): TableState {
   const isShown = (name: string): boolean => (shows === 'pods' ? !name.includes('/') && !CONNECTIONS.test(name) : name.includes('/') || name.endsWith('-by-interface'))
   const of = <T>(kind: ReadonlyMap<string, T>): Map<string, T> => new Map([...kind].filter(([name]) => isShown(name)))
   const chains = (names: 'these' | 'others', of: readonly string[]): TableState['chains'] =>
-    new Map([...state.chains].filter(([name]) => of.includes(name) === (names === 'these')))
+    new Map([...state.chains].filter(([name]) => of.includes(name) === (names === 'these') && !CONNECTIONS.test(name)))
   switch (shows) {
     case 'chains':
-      return { chains: chains('others', [...SOURCES, 'replies']), counters: new Map(), sets: new Map() }
+      return { chains: chains('others', SOURCES), counters: new Map(), sets: new Map() }
     case 'sources':
       return { chains: chains('these', SOURCES), counters: new Map(), sets: new Map() }
     case 'connections':
-      return { chains: chains('these', ['replies']), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => CONNECTIONS.test(name))) }
+      return { chains: new Map([...state.chains].filter(([name]) => CONNECTIONS.test(name))), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => CONNECTIONS.test(name))) }
     case 'pods':
       return { chains: new Map(), counters: new Map(), sets: of(state.sets) }
     case 'profiles':

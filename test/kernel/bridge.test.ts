@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { toBits } from '../../src/model/ip.ts'
 import { arpFrame, FrameWatch, ipFrame, sendFrames } from '../support/real-frames.ts'
 import { RealCluster } from '../support/real-cluster.ts'
+import { expectErrors, type Connection } from '../support/real-errors.ts'
 import { denyAll, egress, ingress, realPod } from '../support/real-objects.ts'
 import { neighbourAdvertisement, neighbourSolicitation, udpPacket } from '../support/real-packets.ts'
 import { streamServer, StreamClient } from '../support/real-stream.ts'
@@ -126,18 +127,27 @@ describe('pods on a bridge, on real packets', function () {
     assert.equal(spoofed(lab), before + 1)
   })
 
-  it('rules 78, 79: a connection that loses its permission is cut, on one node and on two, both families', async () => {
+  it('rules 75, 78, 79: a connection that loses its permission is cut, on one node and on two, both families, with ICMP errors about it', async () => {
     const servers = [await streamServer(lab, 'shop/db', 'udp', 6001), await streamServer(lab, 'shop/db', 'tcp', 6002)]
     const clients: StreamClient[] = []
     try {
-      for (const from of ['shop/near', 'shop/web']) {
+      for (const [from, clientPort] of [[NEAR, 47_100], [WEB, 47_200]] as const) {
         await lab.policies()
-        const made = DB.addresses.flatMap((address) => [new StreamClient(lab, from, 'udp', address, 6001), new StreamClient(lab, from, 'tcp', address, 6002)])
+        const made = DB.addresses.flatMap((address, index) => [
+          new StreamClient(lab, from.key, 'udp', address, 6001, clientPort + index), new StreamClient(lab, from.key, 'tcp', address, 6002, clientPort + index),
+        ])
         clients.push(...made)
         for (const one of made) await one.flows()
+        const about = ([['udp', 6001], ['tcp', 6002]] as const).map(([kind, port]): Connection => ({ client: from, server: DB, kind, clientPort, port }))
+        const errors = async (each: number): Promise<void> => {
+          await expectErrors(lab, about, 'server', from, { four: each, six: each })
+          await expectErrors(lab, about, 'client', DB, { four: each, six: each })
+        }
+        await errors(4)
         await lab.policies(ingress('shop/in', { app: 'db' }, { from: [{ podSelector: { matchLabels: { app: 'evil' } } }] }))
         await pause(500)
-        for (const one of made) assert.equal(await one.progress(200), 0, `${from} still receives`)
+        for (const one of made) assert.equal(await one.progress(200), 0, `${from.key} still receives`)
+        await errors(0)
       }
     } finally {
       for (const one of [...clients, ...servers]) one.close()

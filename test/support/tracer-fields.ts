@@ -27,6 +27,8 @@ export interface TracePacket {
   readonly destinationPort: number
   readonly ctState: 'new' | 'established' | 'related' | 'invalid' | 'untracked'
   readonly ctDirection: 'original' | 'reply'
+  /** Of an ICMP error that is `related`: the first packet of the connection that it is about. */
+  readonly about?: Pick<TracePacket, 'source' | 'destination' | 'protocol' | 'sourcePort' | 'destinationPort'>
   readonly icmpType?: number
   /** As it arrives. */
   readonly hopLimit?: number
@@ -76,6 +78,20 @@ function hasEntry(p: TracePacket, m: Moment): boolean {
   return m.tracked && p.ctState !== 'invalid' && p.ctState !== 'untracked'
 }
 
+/** Who sends in that direction of the packet's connection, by its entry, and from which port; nothing is translated. */
+function sender(direction: 'original' | 'reply', p: TracePacket): { readonly address: string; readonly port: number } {
+  const first = p.about ?? p
+  return direction === (p.about === undefined ? p.ctDirection : 'original') ? { address: first.source, port: first.sourcePort } : { address: first.destination, port: first.destinationPort }
+}
+
+function entrySender(direction: 'original' | 'reply', version: 4 | 6): Field['read'] {
+  return (p, m) => {
+    if (!hasEntry(p, m)) return null
+    const { address } = sender(direction, p)
+    return (address.includes(':') ? 6 : 4) === version ? addressValue(address) : null
+  }
+}
+
 const READERS: readonly (readonly [string, FieldType, Field['read']])[] = [
   ['ip saddr', 'ipv4_addr', address(4, 'source')],
   ['ip daddr', 'ipv4_addr', address(4, 'destination')],
@@ -101,6 +117,13 @@ const READERS: readonly (readonly [string, FieldType, Field['read']])[] = [
   ['icmpv6 type', 'icmpv6_type', (p) => (p.protocol === 58 && p.icmpType !== undefined ? BigInt(p.icmpType) : null)],
   ['ct state', 'ct_state', (p, m) => (m.tracked ? p.ctState : 'invalid')],
   ['ct direction', 'ct_dir', (p, m) => (hasEntry(p, m) ? p.ctDirection : null)],
+  ...(['original', 'reply'] as const).flatMap((direction): readonly (readonly [string, FieldType, Field['read']])[] => [
+    [`ct ${direction} ip saddr`, 'ipv4_addr', entrySender(direction, 4)],
+    [`ct ${direction} ip6 saddr`, 'ipv6_addr', entrySender(direction, 6)],
+    // Of what has no ports, conntrack has something else there.
+    [`ct ${direction} proto-src`, 'inet_service', (p, m) => (hasEntry(p, m) ? BigInt(sender(direction, p).port) : null)],
+  ]),
+  ['ct protocol', 'inet_proto', (p, m) => (hasEntry(p, m) ? BigInt((p.about ?? p).protocol) : null)],
   ['ct mark', 'mark', (p, m) => (hasEntry(p, m) ? BigInt(p.ctMark ?? 0) : null)],
 ]
 
