@@ -3,11 +3,9 @@
 // cut-flows is written by the agent, one element a connection, as its client sends; both directions are dropped, and keep
 // the element alive while there are packets (its timeout exceeds conntrack's longest, 5 days). So a server that goes on
 // after conntrack forgot the connection finds no way back in (rules 78, 79, 83; decisions/0006). ICMP errors about it are
-// dropped with it, by conntrack's own record of whom they are about (rule 75).
-// restored-flows lets connections of cut-flows go on: a packet that has met one there may put it in again, which it would
-// stay in for days. So packets stop meeting it first, and it goes once none can be on its way any more (agent/cut-set.ts).
-// replied is written by packets, and read by the agent while it judges the connections of the pods in under-review: who is
-// answered right now comes first. Both are empty but for that while.
+// dropped with it, by conntrack's own record of whom they are about (rule 75). restored-flows lets connections of cut-flows
+// go on: packets put back what they met, so they stop meeting it before it goes (agent/cut-set.ts). replied is written by
+// packets, and read while the agent judges connections of pods in under-review: who is answered right now comes first.
 // **Invariant:** elements here are never in the wanted table: the difference leaves them alone (nft/diff.ts).
 import { FAMILIES, type Family } from '../model/ip.ts'
 import type { Chain, NftSet } from '../nft/objects.ts'
