@@ -231,7 +231,7 @@ describe('pods that come and go, on real packets', function () {
       await end(pod)
       await lab.settle()
     },
-    'rules 90, 95: behind another interface a terminating pod\'s address is nobody\'s, until an object tells of the new pod': async () => {
+    'rule 90: newPods deny: behind another interface a terminating pod\'s address is nobody\'s, until an object tells of the new pod (rule 95)': async () => {
       await lab.policies(FROM_CLIENT)
       for (const [index, node] of (['n1', 'n2'] as const).entries()) {
         const old = realPod('shop/old', node, 38 + index, CLIENT)
@@ -257,7 +257,7 @@ describe('pods that come and go, on real packets', function () {
         await lab.settle()
       }
     },
-    'rules 90, 95: behind another interface the address of a pod that is not terminating stays its own: its sandbox may be a new one': async () => {
+    'rule 90: newPods deny: behind another interface the address of a pod that is not terminating stays its own: its sandbox may be new (rule 95)': async () => {
       await lab.policies(FROM_CLIENT)
       const pod = realPod('shop/crashed', 'n2', 48, CLIENT)
       await lab.addPods(pod)
