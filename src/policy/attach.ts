@@ -57,7 +57,7 @@ export interface Found {
 export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): Found {
   const by: HostKey[] = []
   const missing: Address[] = []
-  for (const address of pod.addresses) {
+  for (const address of pod.quarantined ?? pod.addresses) {
     const found = rules.podAttachment === 'address' ? [] : withHostRoute(pod, address, interfaces, rules, work)
     if (found.length === 0 && rules.podAttachment !== 'interface') {
       const port = portOf(address, interfaces, rules, work)
@@ -66,7 +66,8 @@ export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodI
     by.push(...found)
     if (found.length === 0) missing.push(address)
   }
-  return { by, missing }
+  // By interface, a pod in quarantine is an unknown one; by address it must be known to be closed.
+  return pod.quarantined === undefined ? { by, missing } : { by: by.filter((key) => key.via === 'address'), missing: [] }
 }
 
 function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): HostKey[] {
@@ -79,11 +80,12 @@ function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, r
   return found
 }
 
-/** The bridge's port behind which the address is. */
+/** The port behind which the address is, and its bridge. */
 function portOf(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): BridgePort | null {
   for (const { index, name, master, behind } of interfaces.where('behind', address)) {
     work.rows++
-    if (behind !== null && rules.bridges.has(master) && isWritable(name)) return Object.freeze({ index, name, mac: behind.mac })
+    const bridge = rules.bridges.get(master)?.name
+    if (behind !== null && bridge !== undefined && isWritable(bridge) && isWritable(name)) return Object.freeze({ index, name, mac: behind.mac, bridge })
   }
   return null
 }

@@ -24,9 +24,9 @@ export function lossesOf(delta: PlanDelta, plan: PolicyPlan): Losses {
     else before.add(direction)
   }
   for (const [uid, { before, after }] of delta.attachments) {
-    const moved = JSON.stringify(before?.by) !== JSON.stringify(after?.by)
+    const moved = JSON.stringify(before?.by) !== JSON.stringify(after?.by) || after?.closed === true
     for (const direction of DIRECTIONS) {
-      if (after !== null && after[direction] !== 'open' && (moved || after[direction] !== before?.[direction])) lose(uid, direction)
+      if (after !== null && (after[direction] !== 'open' || after.closed) && (moved || after[direction] !== before?.[direction])) lose(uid, direction)
       // Several pods behind one interface lose everything, also those that were there before.
       for (const name of interfacesOf(after ?? undefined)) if (plan.behind(name).size > 1) for (const other of plan.behind(name)) lose(other, direction)
     }

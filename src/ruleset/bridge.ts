@@ -7,14 +7,14 @@
 // asked: it would see each packet twice.
 // **Invariant:** a port is in `ports` exactly while a pod's address is pinned to it; what is no IP and no ARP is left alone.
 import type { Change } from '../model/changes.ts'
-import { FAMILIES, familyOf, toBits, type Address } from '../model/ip.ts'
+import { FAMILIES, familyOf, toBits, type Address, type Cidr, type Family } from '../model/ip.ts'
 import { podOwner, type Owner } from '../model/owner.ts'
 import { shortHash } from '../lib/hash.ts'
 import type { Chain, NftMap, NftSet, Table } from '../nft/objects.ts'
 import { emptyTable, type TableState } from '../nft/state.ts'
 import type { Attachment, BridgePort } from '../policy/plan.ts'
 import { TABLE_NAME } from './names.ts'
-import { quoted } from './pods.ts'
+import { prefixKeys, quoted } from './pods.ts'
 import { WantedTable } from './wanted.ts'
 import { addressWord } from './words.ts'
 
@@ -28,6 +28,8 @@ interface Pin {
   readonly port: BridgePort
   readonly address: Address
   readonly owner: Owner
+  /** Of its pod. */
+  readonly prefixes: readonly Cidr[]
 }
 
 /** The wanted table, kept by what attachments say. */
@@ -35,6 +37,8 @@ export class BridgePins {
   readonly wanted = new WantedTable(bridgeSkeleton())
   /** By name of the port, then by address. */
   readonly #pins = new Map<string, Map<Address, Pin>>()
+  /** By name of the port: the set and the key of each prefix. */
+  readonly #prefixes = new Map<string, readonly (readonly [set: string, key: string])[]>()
 
   /** How many ports are pinned. */
   get size(): number {
@@ -48,7 +52,10 @@ export class BridgePins {
     const touched = new Set<string>()
     for (const { before: pod } of all) for (const pin of pinsOf(pod)) this.#remove(pin, touched)
     for (const { after: pod } of all) for (const pin of pinsOf(pod)) this.#add(pin, touched)
-    for (const name of touched) this.#advertChain(name)
+    for (const name of touched) {
+      this.#advertChain(name)
+      this.#prefixElements(name)
+    }
     // Names are used again: the index tells a new port.
     return [...touched].flatMap((name) => {
       const port = portOf(this.#pins.get(name))
@@ -78,6 +85,17 @@ export class BridgePins {
     }
   }
 
+  /** Of all pods behind the port at once: the kernel takes no prefix inside of another. */
+  #prefixElements(name: string): void {
+    const pins = [...(this.#pins.get(name)?.values() ?? [])]
+    const elements = prefixKeys(name, pins.flatMap((pin) => pin.prefixes)).map(({ family, key }) => [`pin-prefixes-v${family}`, key] as const)
+    const keys = new Set(elements.map(([, key]) => key))
+    for (const [set, key] of this.#prefixes.get(name) ?? []) if (!keys.has(key)) this.wanted.removeElement(set, key)
+    for (const [set, key] of elements) this.wanted.addElement(set, { key }, pins.map((pin) => pin.owner))
+    if (elements.length === 0) this.#prefixes.delete(name)
+    else this.#prefixes.set(name, elements)
+  }
+
   /** Targets of advertisements as they stand in the packet: nft 1.0.6 has no word for them. */
   #advertChain(name: string): void {
     const chain = advertChain(name)
@@ -95,7 +113,7 @@ function portOf(behind: ReadonlyMap<Address, Pin> | undefined): BridgePort | und
 function pinsOf(pod: Attachment | null): Pin[] {
   if (pod === null) return []
   const owner = podOwner(pod.namespace, pod.name)
-  return pod.by.flatMap((key) => (key.via === 'address' && key.port !== null ? [{ port: key.port, address: key.address, owner }] : []))
+  return pod.by.flatMap((key) => (key.via === 'address' && key.port !== null ? [{ port: key.port, address: key.address, owner, prefixes: pod.closed ? [] : pod.sourcePrefixes }] : []))
 }
 
 function advertChain(port: string): string {
@@ -120,7 +138,7 @@ function bridgeSkeleton(): TableState {
 }
 
 function objects(): (NftSet | NftMap)[] {
-  const set = (name: string, key: readonly string[], comment: string): NftSet => ({ kind: 'set', name, key, flags: [], comment })
+  const set = (name: string, key: readonly string[], comment: string, flags: NftSet['flags'] = []): NftSet => ({ kind: 'set', name, key, flags, comment })
   return [
     set('ports', ['iifname'], 'bridge ports of local pods'),
     set('port-macs', ['iifname', 'ether saddr'], 'each port and the MAC behind it'),
@@ -130,6 +148,7 @@ function objects(): (NftSet | NftMap)[] {
       return [
         set(`pins-v${family}`, ['iifname', `${word} saddr`], 'each port and the addresses behind it'),
         set(`pinned-v${family}`, [`${word} saddr`], 'the same addresses'),
+        set(`pin-prefixes-v${family}`, ['iifname', `${word} saddr`], 'each port and what may be sent from there besides', ['interval']),
       ]
     }),
     { kind: 'map', name: 'adverts', key: ['iifname'], data: ['verdict'], flags: [], comment: 'port : whom it may advertise' },
@@ -137,6 +156,12 @@ function objects(): (NftSet | NftMap)[] {
 }
 
 const SPOOFED = 'counter name "spoofed" drop'
+
+/** A prefix covers no address of another pod here: those tell pods apart. */
+function prefixRules(family: Family): readonly string[] {
+  const source = `${addressWord(family)} saddr`
+  return [`${source} @pinned-v${family} ${SPOOFED}`, `iifname . ${source} @pin-prefixes-v${family} accept`, SPOOFED]
+}
 
 const CHAINS: readonly Chain[] = [
   {
@@ -166,7 +191,7 @@ const CHAINS: readonly Chain[] = [
   {
     kind: 'chain',
     name: 'from-pod-v4',
-    rules: ['iifname . ip saddr @pins-v4 accept', 'ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept', SPOOFED],
+    rules: ['iifname . ip saddr @pins-v4 accept', 'ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept', ...prefixRules(4)],
   },
   {
     kind: 'chain',
@@ -187,7 +212,7 @@ const CHAINS: readonly Chain[] = [
       'iifname . ip6 saddr @pins-v6 accept',
       'ip6 saddr fe80::/10 goto link-local',
       'ip6 saddr :: goto link-local',
-      SPOOFED,
+      ...prefixRules(6),
     ],
   },
   {

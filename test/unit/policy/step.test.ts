@@ -292,7 +292,7 @@ describe('policy/attach: interfaces', () => {
     upsert(h.inbox, 'pod', local('web', 1))
     upsert(h.inbox, 'interface', hostInterface({ index: 9, name: 'cni0', kind: 'bridge' }), hostInterface({ index: 7, name: 'p7', master: 9, behind: { mac: '02:00:00:00:00:07', addresses: ['10.0.0.1'] } }))
     const { by } = attachment(h.turn(), 'pod/shop/web')
-    assert.deepEqual(by, [{ via: 'address', address: '10.0.0.1', port: { index: 7, name: 'p7', mac: '02:00:00:00:00:07' } }])
+    assert.deepEqual(by, [{ via: 'address', address: '10.0.0.1', port: { index: 7, name: 'p7', mac: '02:00:00:00:00:07', bridge: 'cni0' } }])
     upsert(h.inbox, 'interface', hostInterface({ index: 7, name: 'p7', master: 8, behind: { mac: '02:00:00:00:00:07', addresses: ['10.0.0.1'] } }))
     assert.deepEqual(found(h.turn()), [])
   })
@@ -331,6 +331,7 @@ describe('policy/attach: interfaces', () => {
     for (const [namespaces, expected] of [[['shop'], 1], [[], 0]] as const) {
       const h = new Harness({ sourcePrefixNamespaces: namespaces })
       upsert(h.inbox, 'pod', local('web', 1, { sourcePrefixes: [parseCidr('10.9.0.0/24')!] }))
+      upsert(h.inbox, 'interface', link(7, 'veth7', '10.0.0.1'))
       assert.equal(attachment(h.turn(), 'pod/shop/web').sourcePrefixes.length, expected)
     }
   })
