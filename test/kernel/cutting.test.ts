@@ -26,13 +26,13 @@ const ONLY_NEAR = ingress('shop/in', { app: 'db' }, { from: [peer('near')] })
 /** Of those that take long, `npm test` runs one seldom. */
 const long = new Set(sampled(['whoever', 'restart']))
 
-describe('cutting, on real packets', function () {
+for (const attachment of ['veth', 'bridge'] as const) describe(`cutting, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
   const open: { close(): void }[] = []
 
   before(async () => {
-    lab = await RealCluster.open({ nodes: 3, agents: false, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, KEPT] })
+    lab = await RealCluster.open({ attachment, nodes: 3, agents: false, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, KEPT] })
     await lab.agents.start('n1')
     await lab.agents.start('n2')
     await lab.agents.start('n3', ['--established-connections', 'keep'])

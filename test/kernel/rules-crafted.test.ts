@@ -28,12 +28,12 @@ function ends(from: typeof DB, to: typeof DB): readonly Ends[] {
   return from.addresses.map((address, index) => ({ from: address, to: to.addresses[index] as string }))
 }
 
-describe('crafted packets, on real packets', function () {
+for (const attachment of ['veth', 'bridge'] as const) describe(`crafted packets, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: [DB, NEAR, WEB, FRIEND] })
+    lab = await RealCluster.open({ attachment, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, FRIEND] })
   })
   after(() => lab.close())
 

@@ -17,12 +17,12 @@ const [DB4, DB6] = DB.addresses as readonly [string, string]
 const OPEN = 8080
 const SHUT = 9090
 
-describe('fragments, on real packets', function () {
+for (const attachment of ['veth', 'bridge'] as const) describe(`fragments, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: [DB, NEAR, WEB] })
+    lab = await RealCluster.open({ attachment, namespaces: { shop: {} }, pods: [DB, NEAR, WEB] })
     await lab.policies(
       ingress('shop/in', { app: 'db' }, { from: [{ podSelector: {} }], ports: [{ port: OPEN, protocol: 'UDP' }, { port: OPEN }] }),
       egress('shop/web-out', { app: 'web' }, { to: [{ podSelector: { matchLabels: { app: 'db' } } }] }),

@@ -18,22 +18,16 @@ const [DB4, DB6] = DB.addresses as readonly [string, string]
 const [WEB4, WEB6] = WEB.addresses as readonly [string, string]
 const PREFIXES = { annotations: { 'picket.dev/source-prefixes': '10.99.0.0/24, fd00:99::/64' } }
 
-describe('other and dishonest packets, on real packets', function () {
+for (const attachment of ['veth', 'bridge'] as const) describe(`other and dishonest packets, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {}, router: {} }, pods: [DB, EVIL, WEB, FAR_EVIL, GATEWAY], flags: ['--source-prefix-namespaces', 'router'] })
+    lab = await RealCluster.open({ attachment, namespaces: { shop: {}, router: {} }, pods: [DB, EVIL, WEB, FAR_EVIL, GATEWAY], flags: ['--source-prefix-namespaces', 'router'] })
   })
   after(() => lab.close())
 
   const fromWeb = (more = {}): PlainObject => ingress('shop/in', { app: 'db' }, { from: [{ podSelector: { matchLabels: { app: 'web' } } }], ...more })
-
-  function spoofed(): number {
-    const match = /counter \S+ \{[^}]*?packets (\d+)/.exec(lab.run('n1', ['nft', 'list', 'counter', 'inet', 'picket', 'spoofed']))
-    assert.ok(match !== null)
-    return Number(match[1])
-  }
 
   /** Sends protocol `protocol` from web and from evil to the database; whether web's came (evil's never must). */
   async function passes(protocol: number, payload: Buffer): Promise<boolean> {
@@ -97,15 +91,15 @@ describe('other and dishonest packets, on real packets', function () {
     },
     'rule 77: neighbour discovery from link-local and unspecified addresses passes, and nothing else from there': async () => {
       await lab.policies(denyAll('shop'))
-      const before = spoofed()
+      const before = lab.spoofed('n1')
       const [solicited, target] = ['ff02::1:ffee:eeee', 'fe80::ecee:eeff:feee:eeee']
       const solicit = (from: string, hopLimit: number) => neighbourSolicitation({ from, to: solicited }, target, hopLimit)
       forge(lab, 'shop/evil', solicit('fe80::70:0:9', 255), solicit('::', 255), solicit('fe80::70:0:9', 255))
       await pause(60)
-      assert.equal(spoofed(), before)
+      assert.equal(lab.spoofed('n1'), before)
       forge(lab, 'shop/evil', solicit('fe80::70:0:9', 64), udpPacket({ from: 'fe80::70:0:9', to: 'fd00:88::1' }, { source: 5130, destination: 8080 }))
       await pause(60)
-      assert.equal(spoofed(), before + 2)
+      assert.equal(lab.spoofed('n1'), before + 2)
     },
     'rule 88: another protocol passes by a rule without ports only': async () => {
       const payloads = [[253, Buffer.from('anything')], [47, Buffer.from('0000080045000014', 'hex')]] as const
@@ -121,13 +115,13 @@ describe('other and dishonest packets, on real packets', function () {
     'rule 87: a spoofed source is dropped, of the same node and of another, and counted': async () => {
       await lab.policies(fromWeb())
       const watch = new WireWatch(lab, 'shop/db', { four: `ip saddr ${WEB4} udp dport 8080`, six: `ip6 saddr ${WEB6} udp dport 8080` })
-      const before = spoofed()
+      const before = lab.spoofed('n1')
       const ports = { source: 5100, destination: 8080 }
       const lies = [udpPacket({ from: WEB4, to: DB4 }, ports), udpPacket({ from: WEB6, to: DB6 }, ports)]
       forge(lab, 'shop/evil', ...lies)
       forge(lab, 'shop/far-evil', ...lies)
       await watch.expect({ four: 0, six: 0 })
-      assert.equal(spoofed() - before, 2)
+      assert.equal(lab.spoofed('n1') - before, 2)
       forge(lab, 'shop/web', ...lies)
       await watch.expect({ four: 1, six: 1 })
       watch.close()

@@ -16,12 +16,12 @@ const THIEF = { app: 'thief' }
 const FROM_CLIENT = ingress('shop/in', { app: 'db' }, { from: [{ podSelector: { matchLabels: CLIENT } }] })
 const NODES = ['n1', 'n2'] as const
 
-describe('what is used again, on real packets', function () {
+for (const attachment of ['veth', 'bridge'] as const) describe(`what is used again, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: [DB, WEB] })
+    lab = await RealCluster.open({ attachment, namespaces: { shop: {} }, pods: [DB, WEB] })
   })
   after(() => lab.close())
 
