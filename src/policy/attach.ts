@@ -7,7 +7,7 @@
 import { contains, familyOf, toBits, type Address } from '../model/ip.ts'
 import type { HostInterface, Pod } from '../model/objects.ts'
 import type { InterfaceTable, WorkCount } from '../store/snapshot.ts'
-import type { BridgePort, HostKey } from './plan.ts'
+import type { BridgePort, HostKey, PortBehind } from './plan.ts'
 
 export interface PodInterfaces {
   /** Addresses of this node's Node object. */
@@ -82,12 +82,19 @@ function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, r
 
 /** The port behind which the address is, and its bridge. */
 function portOf(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): BridgePort | null {
-  for (const { index, name, master, behind } of interfaces.where('behind', address)) {
+  for (const link of interfaces.where('behind', address)) {
     work.rows++
-    const bridge = rules.bridges.get(master)?.name
-    if (behind !== null && bridge !== undefined && isWritable(bridge) && isWritable(name)) return Object.freeze({ index, name, mac: behind.mac, bridge })
+    const port = portBehind(link, rules.bridges)
+    if (port !== null) return Object.freeze({ index: port.index, name: port.name, mac: port.mac, bridge: port.bridge })
   }
   return null
+}
+
+/** Null where the link is no port of a bridge of this node, or nothing is known to be behind it. */
+export function portBehind({ index, name, master, behind }: HostInterface, bridges: ReadonlyMap<number, HostInterface>): PortBehind | null {
+  const bridge = bridges.get(master)?.name
+  if (behind === null || bridge === undefined || !isWritable(bridge) || !isWritable(name)) return null
+  return Object.freeze({ index, name, mac: behind.mac, bridge, addresses: behind.addresses })
 }
 
 function isOnBridge(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): boolean {

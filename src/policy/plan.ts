@@ -123,6 +123,11 @@ export interface BridgePort {
   readonly bridge: string
 }
 
+/** A port of a bridge with what the kernel says is behind it, whether a pod is known there or not. */
+export interface PortBehind extends BridgePort {
+  readonly addresses: readonly Address[]
+}
+
 /** The interfaces that are the pod's alone: none for a pod on a bridge. */
 export function interfacesOf(attachment: Attachment | undefined): string[] {
   return (attachment?.by ?? []).flatMap((key) => (key.via === 'interface' ? [key.interface] : []))
@@ -150,5 +155,7 @@ export interface PlanDelta {
   readonly unions: ReadonlyMap<SetId, readonly UnionDelta[]>
   /** Names of interfaces of a pod's kind that are not an unknown pod: local pods' and the node's own. */
   readonly knownInterfaces: { readonly added: readonly string[]; readonly removed: readonly string[] }
+  /** By the port's index. */
+  readonly ports: Changes<string, PortBehind>
   readonly problems: Changes<string, Problem>
 }

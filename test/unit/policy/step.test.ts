@@ -296,6 +296,23 @@ describe('policy/attach: interfaces', () => {
     upsert(h.inbox, 'interface', hostInterface({ index: 7, name: 'p7', master: 8, behind: { mac: '02:00:00:00:00:07', addresses: ['10.0.0.1'] } }))
     assert.deepEqual(found(h.turn()), [])
   })
+  it('rule 90: a port is told with what is behind it, whether a pod is known there or not, once its bridge is', () => {
+    const h = new Harness()
+    const port = (addresses: readonly string[], master = 9) => hostInterface({ index: 7, name: 'p7', master, behind: { mac: '02:00:00:00:00:07', addresses } })
+    const told = () => [...h.turn().ports].map(([key, { before, after }]) => [key, before?.addresses, after && [after.bridge, ...after.addresses]])
+    upsert(h.inbox, 'interface', port(['10.0.0.1']))
+    assert.deepEqual(told(), [])
+    upsert(h.inbox, 'interface', hostInterface({ index: 9, name: 'cni0', kind: 'bridge' }))
+    assert.deepEqual(told(), [['7', undefined, ['cni0', '10.0.0.1']]])
+    upsert(h.inbox, 'pod', local('web', 1))
+    assert.deepEqual(told(), [])
+    upsert(h.inbox, 'interface', port(['10.0.0.1', 'fd00::1']))
+    assert.deepEqual(told(), [['7', ['10.0.0.1'], ['cni0', '10.0.0.1', 'fd00::1']]])
+    upsert(h.inbox, 'interface', hostInterface({ index: 9, name: 'cni1', kind: 'bridge' }))
+    assert.deepEqual(told(), [['7', ['10.0.0.1', 'fd00::1'], ['cni1', '10.0.0.1', 'fd00::1']]])
+    remove(h.inbox, 'interface', hostInterface({ index: 9 }))
+    assert.deepEqual(told(), [['7', ['10.0.0.1', 'fd00::1'], null]])
+  })
   it('a host route wins over a bridge; podAttachment says otherwise in both ways', () => {
     const by = { auto: ['veth7 10.0.0.1', 'by fd00::1'], interface: ['veth7 10.0.0.1'], address: ['by 10.0.0.1', 'by fd00::1'] } as const
     for (const podAttachment of ['auto', 'interface', 'address'] as const) {

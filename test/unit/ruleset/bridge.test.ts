@@ -52,6 +52,31 @@ describe('ruleset/bridge: what a pod on a bridge may send', () => {
     assert.equal(tableBlock(BRIDGE_TABLE, pins.wanted.state), nothing)
   })
 
+  it('rules 87, 90: a port of a bridge with pods is pinned to what is behind it before a pod is known there', () => {
+    const pins = new BridgePins()
+    const nothing = tableBlock(BRIDGE_TABLE, pins.wanted.state)
+    const stranger = { ...ODD, addresses: ['10.0.0.8', 'fd00::8'] }
+    const elsewhere = { index: 9, name: 'p9', mac: '02:00:00:00:00:09', bridge: 'docker0', addresses: ['10.5.0.9'] }
+    pins.change([], [{ before: null, after: stranger }, { before: null, after: elsewhere }])
+    assert.deepEqual([pins.size, tableBlock(BRIDGE_TABLE, pins.wanted.state)], [0, nothing], 'no pod is on a bridge')
+    const web = pod('web', P7, '10.0.0.7')
+    assert.deepEqual(pins.change([{ before: null, after: web }]), [P7])
+    assert.deepEqual(elements(pins)['pins-v4'], ['"p7" . 10.0.0.7', '"p@8" . 10.0.0.8'])
+    assert.deepEqual([elements(pins)['pins-v6'], elements(pins)['macs']], [['"p@8" . fd00::8'], [P7.mac, ODD.mac]])
+    // Once a pod is known there: its addresses only.
+    const late = pod('late', ODD, '10.0.0.8')
+    assert.deepEqual(pins.change([{ before: null, after: late }]), [ODD])
+    assert.deepEqual([elements(pins)['pins-v6'], pins.wanted.ownersOf('pins-v4', [{ key: '"p@8" . 10.0.0.8' }])], [[], ['Pod shop/late']])
+    pins.change([{ before: late, after: null }])
+    assert.deepEqual(elements(pins)['pins-v6'], ['"p@8" . fd00::8'])
+    // Another port under its name.
+    const again = { ...stranger, index: 10, mac: '02:00:00:00:00:10', addresses: ['10.0.0.7'] }
+    pins.change([{ before: web, after: pod('web', P7, '10.0.0.6') }], [{ before: stranger, after: null }, { before: null, after: again }])
+    assert.deepEqual([elements(pins)['pins-v4'], elements(pins)['port-macs']], [['"p7" . 10.0.0.6', '"p@8" . 10.0.0.7'], [`"p7" . ${P7.mac}`, '"p@8" . 02:00:00:00:00:10']])
+    pins.change([{ before: pod('web', P7, '10.0.0.6'), after: null }])
+    assert.equal(tableBlock(BRIDGE_TABLE, pins.wanted.state), nothing)
+  })
+
   it('rule 87: source prefixes are sent from their port; of two pods behind one port the wider prefix is enough', () => {
     const pins = new BridgePins()
     const nothing = tableBlock(BRIDGE_TABLE, pins.wanted.state)
