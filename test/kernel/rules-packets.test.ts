@@ -149,7 +149,7 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`other and dishon
       await watch.expect({ truth: 2, lies: 0 })
       watch.close()
     },
-    'rule 87: source prefixes hold for the listed namespaces only, and for these prefixes only': async () => {
+    'rule 87: source prefixes hold for the listed namespaces only, for these prefixes only, and under their pod\'s egress': async () => {
       lab.put(podObject(GATEWAY, { metadata: PREFIXES }), podObject(EVIL, { metadata: PREFIXES }))
       await lab.policies()
       if (attachment === 'bridge') await lab.until('n1', (listing) => listing.includes('. 10.99.0.0/24'), 'bridge picket')
@@ -158,6 +158,9 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`other and dishon
       const send = (source: number, ...froms: readonly string[]) => froms.map((from) => udpPacket({ from, to: from.includes(':') ? to6 : to4 }, { source, destination: 7061 }))
       forge(lab, 'router/gw', ...send(5110, '10.99.0.0', '10.99.0.255', 'fd00:99::7', '10.88.0.5'), ...send(5111, '10.99.1.0', '10.98.255.255', 'fd00:99:0:1::7', WEB4))
       forge(lab, 'shop/evil', ...send(5111, '10.99.0.5', 'fd00:99::7'))
+      await watch.expect({ good: 4, bad: 0 })
+      await lab.policies(egress('router/out', {}))
+      forge(lab, 'router/gw', ...send(5110, '10.99.0.5', 'fd00:99::7'))
       await watch.expect({ good: 4, bad: 0 })
       watch.close()
     },
