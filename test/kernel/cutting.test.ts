@@ -7,7 +7,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, realPod, type PlainObject } from '../support/real-objects.ts'
 import { streamServer, StreamClient } from '../support/real-stream.ts'
 import { pause } from '../support/real-wire.ts'
-import { sampled } from '../support/sample.ts'
+import { attachments, sampled } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
@@ -26,7 +26,7 @@ const ONLY_NEAR = ingress('shop/in', { app: 'db' }, { from: [peer('near')] })
 /** Of those that take long, `npm test` runs one seldom. */
 const long = new Set(sampled(['whoever', 'restart']))
 
-for (const attachment of ['veth', 'bridge'] as const) describe(`cutting, on real packets, pods on ${attachment}`, function () {
+for (const attachment of attachments()) describe(`cutting, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
   const open: { close(): void }[] = []

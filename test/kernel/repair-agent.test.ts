@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { RealCluster } from '../support/real-cluster.ts'
 import { egress, ingress, podObject, realPod } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 import { withoutTraces } from '../support/table-text.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
@@ -24,7 +25,7 @@ interface Status {
   readonly problems: readonly { readonly code: string; readonly object: string; readonly message: string }[]
 }
 
-for (const attachment of ['veth', 'bridge'] as const) describe(`rule 108: a real agent, under real packets, pods on ${attachment}`, function () {
+for (const attachment of attachments()) describe(`rule 108: a real agent, under real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 

@@ -9,6 +9,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, realPod, type PlainObject } from '../support/real-objects.ts'
 import { echoRequest, tcpPacket, tooBig, udpPacket, unreachable, type Ends, type Packet } from '../support/real-packets.ts'
 import { forge, pause, WireWatch } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
@@ -28,7 +29,7 @@ function ends(from: typeof DB, to: typeof DB): readonly Ends[] {
   return from.addresses.map((address, index) => ({ from: address, to: to.addresses[index] as string }))
 }
 
-for (const attachment of ['veth', 'bridge'] as const) describe(`crafted packets, on real packets, pods on ${attachment}`, function () {
+for (const attachment of attachments()) describe(`crafted packets, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 

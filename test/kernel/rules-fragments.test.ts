@@ -9,6 +9,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { egress, ingress, realPod } from '../support/real-objects.ts'
 import { fragments, ipPacket, udpPacket, withHeaders, type ExtensionHeader, type Packet } from '../support/real-packets.ts'
 import { forge, WireWatch } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
@@ -17,7 +18,7 @@ const [DB4, DB6] = DB.addresses as readonly [string, string]
 const OPEN = 8080
 const SHUT = 9090
 
-for (const attachment of ['veth', 'bridge'] as const) describe(`fragments, on real packets, pods on ${attachment}`, function () {
+for (const attachment of attachments()) describe(`fragments, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 

@@ -7,7 +7,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, podObject, realPod, type PlainObject } from '../support/real-objects.ts'
 import { echoRequest, ipPacket, neighbourSolicitation, udpPacket } from '../support/real-packets.ts'
 import { forge, pause, WireWatch } from '../support/real-wire.ts'
-import { sampled } from '../support/sample.ts'
+import { attachments, sampled } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const EVIL = realPod('shop/evil', 'n1', 2, { app: 'evil' })
@@ -20,7 +20,7 @@ const [WEB4, WEB6] = WEB.addresses as readonly [string, string]
 const FRIENDS = [WEB, NEAR] as const
 const PREFIXES = { annotations: { 'picket.dev/source-prefixes': '10.99.0.0/24, fd00:99::/64' } }
 
-for (const attachment of ['veth', 'bridge'] as const) describe(`other and dishonest packets, on real packets, pods on ${attachment}`, function () {
+for (const attachment of attachments()) describe(`other and dishonest packets, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 

@@ -7,6 +7,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, ingress, namespaceObject, podObject, realPod, type RealPod } from '../support/real-objects.ts'
 import { udpPacket, type Packet } from '../support/real-packets.ts'
 import { forge, pause, WireWatch } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 import { withoutTraces } from '../support/table-text.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
@@ -16,7 +17,7 @@ const THIEF = { app: 'thief' }
 const FROM_CLIENT = ingress('shop/in', { app: 'db' }, { from: [{ podSelector: { matchLabels: CLIENT } }] })
 const NODES = ['n1', 'n2'] as const
 
-for (const attachment of ['veth', 'bridge'] as const) describe(`what is used again, on real packets, pods on ${attachment}`, function () {
+for (const attachment of attachments()) describe(`what is used again, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 

@@ -7,6 +7,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { ingress, realPod } from '../support/real-objects.ts'
 import { arpReply, neighbourAdvertisement, tcpPacket, udpPacket, type Packet } from '../support/real-packets.ts'
 import { forge, pause, WireWatch } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const EVIL = realPod('shop/evil', 'n1', 2, { app: 'evil' })
@@ -14,7 +15,7 @@ const NEAR = realPod('shop/near', 'n1', 3, { app: 'near' })
 const WEB = realPod('shop/web', 'n2', 4, { app: 'web' })
 const [DB4, DB6] = DB.addresses as readonly [string, string]
 
-for (const attachment of ['veth', 'bridge'] as const) describe(`spoofed sources, on real packets, pods on ${attachment}`, function () {
+for (const attachment of attachments()) describe(`spoofed sources, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
