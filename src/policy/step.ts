@@ -10,11 +10,11 @@ import type { Change } from '../model/changes.ts'
 import type { Address } from '../model/ip.ts'
 import type { HostInterface, Pod, PodUid } from '../model/objects.ts'
 import { DIRECTIONS, isPeer, type Policy } from '../model/policy.ts'
-import { sameRow } from '../store/equality.ts'
 import type { Snapshot, SnapshotDelta, WorkCount } from '../store/snapshot.ts'
-import { findInterfaces, isPodKind, isWritable, looksLikePod, portBehind, type PodAttachment, type PodInterfaces } from './attach.ts'
+import { findInterfaces, isPodKind, isWritable, looksLikePod, type PodAttachment, type PodInterfaces } from './attach.ts'
+import { BridgeEnds } from './bridge-ends.ts'
 import { isolationOf, selects, type Isolation } from './isolation.ts'
-import { interfacesOf, type Attachment, type HostKey, type PlanDelta, type PortBehind, type ProfileId } from './plan.ts'
+import { interfacesOf, type Attachment, type HostKey, type PlanDelta, type ProfileId } from './plan.ts'
 import { Profiles } from './profiles.ts'
 import { PeerSets } from './sets.ts'
 
@@ -49,9 +49,7 @@ export class PolicyPlan {
   /** Names of the interfaces of a pod's kind. */
   readonly #podKind = new Set<string>()
   readonly #bridges = new Map<number, HostInterface>()
-  /** Links with something behind them, and what was told of them as ports; by the kernel's index. */
-  readonly #ends = new Map<string, HostInterface>()
-  readonly #toldPorts = new Map<string, PortBehind>()
+  readonly #ends = new BridgeEnds(this.work)
   #nodeAddresses: ReadonlySet<Address> = new Set()
   readonly #options: StepOptions
   #attachments = new Map<PodUid, Change<Attachment>>()
@@ -74,7 +72,7 @@ export class PolicyPlan {
     this.profiles.rebuild(delta.policies, snapshot)
     this.profiles.letGo(snapshot.selectors)
     const knownInterfaces = this.#knownInterfaces(snapshot, names)
-    const ports = this.#changedPorts(delta)
+    const ports = this.#ends.changed(delta.interfaces, this.#bridges)
     const attachments = this.#attachments
     const problems = this.#problems
     this.#attachments = new Map()
@@ -149,29 +147,6 @@ export class PolicyPlan {
     if (before?.kind === 'bridge') this.#bridges.delete(before.index)
     if (after?.kind === 'bridge') this.#bridges.set(after.index, after)
     return before?.kind !== after?.kind || before?.name !== after?.name || JSON.stringify(before?.networks, plain) !== JSON.stringify(after?.networks, plain)
-  }
-
-  /** A bridge that comes, goes or gets another name concerns all ports. */
-  #changedPorts({ interfaces }: SnapshotDelta): PlanDelta['ports'] {
-    const changes = new Map<string, Change<PortBehind>>()
-    const keys = new Set<string>()
-    for (const [key, { before, after }] of interfaces) {
-      if (after === null || after.behind === null) this.#ends.delete(key)
-      else this.#ends.set(key, after)
-      if (before?.behind != null || after?.behind != null) keys.add(key)
-      if (before?.kind === 'bridge' || after?.kind === 'bridge') for (const other of this.#ends.keys()) keys.add(other)
-    }
-    for (const key of keys) {
-      this.work.rows++
-      const link = this.#ends.get(key)
-      const before = this.#toldPorts.get(key) ?? null
-      const after = link === undefined ? null : portBehind(link, this.#bridges)
-      if (sameRow(before, after)) continue
-      if (after === null) this.#toldPorts.delete(key)
-      else this.#toldPorts.set(key, after)
-      changes.set(key, { before, after })
-    }
-    return changes
   }
 
   #judge(uid: PodUid, snapshot: Snapshot): void {

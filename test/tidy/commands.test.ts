@@ -27,7 +27,8 @@ describe('samples', () => {
     assert.equal(seen.size, ids.length)
   })
   it('take one attachment for as many seeds as cover everything, then the other one', () => {
-    const { PICKET_TEST_SEED, PICKET_TEST_WHOLE, ...rest } = process.env
+    const env = process.env
+    const { PICKET_TEST_SEED: _, PICKET_TEST_WHOLE: __, PICKET_TEST_LEFT_OUT: ___, ...rest } = env
     try {
       process.env = { ...rest, PICKET_TEST_SEED: '7' }
       assert.deepEqual(attachments(), ['veth'])
@@ -36,7 +37,7 @@ describe('samples', () => {
       process.env['PICKET_TEST_WHOLE'] = '1'
       assert.deepEqual(attachments(), ['veth', 'bridge'])
     } finally {
-      process.env = { ...rest, ...(PICKET_TEST_SEED === undefined ? {} : { PICKET_TEST_SEED }), ...(PICKET_TEST_WHOLE === undefined ? {} : { PICKET_TEST_WHOLE }) }
+      process.env = env
     }
   })
   it('refuse an id that does not exist', () => assert.throws(() => sampled(ids, { every: ['case-99'] }), /no such ids: case-99/))
