@@ -109,7 +109,7 @@ function bridgedChain(direction: Direction): Chain {
 /** Source prefixes of pods in quarantine, as rules: overlapping ones are what the kernel refuses in a set. */
 export function closedPrefixes(matches: readonly string[]): Chain {
   const rules = matches.map((match) => `${match} counter name "${NAMES.unknownInterface}" drop`)
-  return { kind: 'chain', name: NAMES.closedPrefixes, comment: 'what pods on a bridge that are in quarantine may not send as', rules }
+  return { kind: 'chain', name: NAMES.closedPrefixes, comment: 'prefixes of pods on a bridge that are in quarantine', rules }
 }
 
 /** What matches packets from (`iifname`) or to (`oifname`) a pod on a bridge. */
