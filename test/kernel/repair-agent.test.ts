@@ -63,9 +63,8 @@ for (const attachment of attachments()) describe(`rule 108: a real agent, under 
       const denied = await lab.flow('shop/near', 'shop/db', 'UDP', 4)
       await pause(300)
       lab.run('n1', ['nft', command])
-      const ms = await until('repaired', async () => (await status()).repairs > repairs)
-      assert.equal(spaces(table()), before)
-      assert.ok(ms < 5_000, `${ms} ms`)
+      // On a bridge a flushed ruleset is two repairs, one for each table.
+      await until('repaired', async () => (await status()).repairs > repairs && spaces(table()) === before)
       await pause(300)
       const leaked = (await denied.stats()).answered
       await pause(300)

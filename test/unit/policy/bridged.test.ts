@@ -17,6 +17,8 @@ function local(name: string, last: number, fields: Partial<Pod> = {}): Pod {
 }
 
 class World {
+  /** Whose connections have been judged again. */
+  readonly losers = new Set<string>()
   readonly pipeline = new Pipeline({ nodeName: 'n1', sourcePrefixNamespaces: ['default'] })
 
   constructor(...pods: readonly Pod[]) {
@@ -29,8 +31,14 @@ class World {
 
   /** A UDP datagram over the bridge, by the judge and by the table alike. */
   allowed(source: string, destination: string): boolean {
-    this.pipeline.turn()
+    this.#turn()
     return this.asked(source, destination)
+  }
+
+  #turn(): void {
+    this.pipeline.turn()
+    assert.ok(this.pipeline.planned !== null)
+    for (const uid of lossesOf(this.pipeline.planned, this.pipeline.turns.plan).pods.keys()) this.losers.add(uid.replace(/.*\//, ''))
   }
 
   asked(source: string, destination: string): boolean {
@@ -72,8 +80,10 @@ describe('policy: pods on a bridge', () => {
     const world = new World(local('gw', 1, PREFIXES), local('db', 2), local('web', 3), twin)
     upsert(world.pipeline.turns.inbox, 'policy', OUT)
     assert.deepEqual([world.allowed('10.9.0.5', '10.0.0.2'), world.allowed('10.9.0.5', '10.0.0.3')], [true, false])
+    world.losers.clear()
     upsert(world.pipeline.turns.inbox, 'pod', { ...twin, labels: new Map() })
     assert.deepEqual([world.allowed('10.9.0.5', '10.0.0.2'), world.allowed('10.0.0.3', '10.9.0.5')], [false, true])
+    assert.deepEqual([...world.losers], ['gw'])
     upsert(world.pipeline.turns.inbox, 'pod', { ...twin, labels: new Map(), sourcePrefixes: [] })
     assert.equal(world.allowed('10.9.0.5', '10.0.0.2'), true)
   })
