@@ -153,7 +153,7 @@ function problemOf(owner: Owner, said: string): Problem {
   const again = `everything else is applied; it is tried again after growing pauses (${LAST_PAUSE_MS / 1000} s at most) and at once when it is edited`
   const base = { code: 'Quarantined', severity: 'error' } as const
   if (owned?.kind !== 'policy') {
-    return { ...base, object: owner, message: `the kernel refused it: ${said}; its interface now counts as an unknown pod's (setting newPods); ${again}` }
+    return { ...base, object: owner, message: `the kernel refused it: ${said}; its interface now counts as an unknown pod's (setting newPods), and on a bridge nothing passes to or from its addresses; ${again}` }
   }
   const { namespace, name, direction } = owned
   const now = `now it allows nothing for ${direction} to the pods that it selects`

@@ -7,7 +7,7 @@
 import { contains, familyOf, toBits, type Address } from '../model/ip.ts'
 import type { HostInterface, Pod } from '../model/objects.ts'
 import type { InterfaceTable, WorkCount } from '../store/snapshot.ts'
-import type { BridgePort, HostKey } from './plan.ts'
+import type { BridgePort, HostKey, PortBehind } from './plan.ts'
 
 export interface PodInterfaces {
   /** Addresses of this node's Node object. */
@@ -64,7 +64,7 @@ export function findInterfaces(pod: Pod, had: ReadonlySet<number>, interfaces: I
   const links = new Set<number>()
   const keeps = pod.terminating && had.size > 0
   const missing: Address[] = []
-  for (const address of pod.addresses) {
+  for (const address of pod.quarantined ?? pod.addresses) {
     const routes = rules.podAttachment === 'address' ? [] : withHostRoute(pod, address, interfaces, rules, work)
     const own = keeps ? routes.filter(({ index }) => had.has(index)) : routes
     for (const { index } of own) links.add(index)
@@ -76,7 +76,9 @@ export function findInterfaces(pod: Pod, had: ReadonlySet<number>, interfaces: I
     by.push(...found)
     if (found.length === 0) missing.push(address)
   }
-  return { by, links: keeps || links.size === 0 ? had : links, missing }
+  const left = keeps || links.size === 0 ? had : links
+  // By interface, a pod in quarantine is an unknown one; by address it must be known to be closed.
+  return pod.quarantined === undefined ? { by, links: left, missing } : { by: by.filter((key) => key.via === 'address'), links: left, missing: [] }
 }
 
 function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): HostInterface[] {
@@ -88,13 +90,21 @@ function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, r
   return found
 }
 
-/** The bridge's port behind which the address is. */
+/** The port behind which the address is, and its bridge. */
 function portOf(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): BridgePort | null {
-  for (const { index, name, master, behind } of interfaces.where('behind', address)) {
+  for (const link of interfaces.where('behind', address)) {
     work.rows++
-    if (behind !== null && rules.bridges.has(master) && isWritable(name)) return Object.freeze({ index, name, mac: behind.mac })
+    const port = portBehind(link, rules.bridges)
+    if (port !== null) return Object.freeze({ index: port.index, name: port.name, mac: port.mac, bridge: port.bridge })
   }
   return null
+}
+
+/** Null where the link is no port of a bridge of this node, or nothing is known to be behind it. */
+export function portBehind({ index, name, master, behind }: HostInterface, bridges: ReadonlyMap<number, HostInterface>): PortBehind | null {
+  const bridge = bridges.get(master)?.name
+  if (behind === null || bridge === undefined || !isWritable(bridge) || !isWritable(name)) return null
+  return Object.freeze({ index, name, mac: behind.mac, bridge, addresses: behind.addresses })
 }
 
 function isOnBridge(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): boolean {

@@ -24,6 +24,7 @@ export const NAMES = {
   unknownInterface: 'unknown-interface',
   unknownAddress: 'unknown-address',
   cut: 'cut',
+  closedPrefixes: 'closed-prefixes',
 } as const
 
 export function podAddresses(family: Family): string {
@@ -37,6 +38,15 @@ export function bridgedPods(family: Family): string {
 
 export function byAddress(direction: Direction, family: Family): string {
   return `${direction}-by-address-v${family}`
+}
+
+/** What local pods on a bridge may send as besides, with the bridge. */
+export function bridgedPrefixes(family: Family): string {
+  return `bridged-prefixes-v${family}`
+}
+
+export function byPrefix(direction: Direction, family: Family): string {
+  return `${direction}-by-prefix-v${family}`
 }
 
 export function podPrefixes(family: Family): string {

@@ -8,7 +8,7 @@ import { expectErrors, type Connection } from '../support/real-errors.ts'
 import { denyAll, egress, ingress, realPod, type PlainObject } from '../support/real-objects.ts'
 import { streamServer, StreamClient } from '../support/real-stream.ts'
 import { pause } from '../support/real-wire.ts'
-import { sampled } from '../support/sample.ts'
+import { attachments, sampled } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
@@ -27,13 +27,13 @@ const ONLY_NEAR = ingress('shop/in', { app: 'db' }, { from: [peer('near')] })
 /** Of those that take long, `npm test` runs one seldom. */
 const long = new Set(sampled(['whoever', 'restart', 'many']))
 
-describe('cutting, on real packets', function () {
+for (const attachment of attachments()) describe(`cutting, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
   const open: { close(): void }[] = []
 
   before(async () => {
-    lab = await RealCluster.open({ nodes: 3, agents: false, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, KEPT] })
+    lab = await RealCluster.open({ attachment, nodes: 3, agents: false, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, KEPT] })
     await lab.agents.start('n1')
     await lab.agents.start('n2')
     await lab.agents.start('n3', ['--established-connections', 'keep'])

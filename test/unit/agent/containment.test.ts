@@ -4,7 +4,7 @@ import type { Policy } from '../../../src/model/policy.ts'
 import type { Transaction } from '../../../src/nft/objects.ts'
 import { TABLE } from '../../../src/ruleset/skeleton.ts'
 import { AgentWorld } from '../../support/agent-world.ts'
-import { hostInterface, ipBlock, namespace, pod, policy, port } from '../../support/builders.ts'
+import { cidr, hostInterface, ipBlock, namespace, pod, policy, port } from '../../support/builders.ts'
 import { remove, upsert } from '../../support/cluster-feed.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 import { FaultyKernel } from '../../support/faulty-kernel.ts'
@@ -120,6 +120,33 @@ describe('containment', () => {
     const state = kernel.state(TABLE)
     for (const set of ['pod-interfaces', 'known-interfaces', 'ingress-by-interface']) assert.equal(state?.sets.get(set)?.elements.has('"veth15"'), false, set)
     assert.equal(state?.sets.get('pod-interfaces')?.elements.size, COUNT - 1)
+    await world.close()
+  })
+
+  it('rule 105: a pod on a bridge that is at fault is closed by its address, stays pinned, and is open again afterwards', async () => {
+    const [kernel, clock] = [new FakeKernel(), new FakeClock()]
+    kernel.refuseText('10.0.0.2 . 10.0.0.2')
+    const world = new AgentWorld(kernel, clock)
+    const pods = [1, 2].map((i) => pod({ name: `pod${i}`, node: 'n1', addresses: [`10.0.0.${i}`], labels: { app: `a${i}` }, ...(i === 2 ? { sourcePrefixes: [cidr('10.9.0.0/16')] } : {}) }))
+    upsert(world.turns.inbox, 'namespace', namespace())
+    upsert(world.turns.inbox, 'pod', ...pods)
+    upsert(world.turns.inbox, 'interface', hostInterface({ index: 9, name: 'cni0', kind: 'bridge' }))
+    upsert(world.turns.inbox, 'interface', ...pods.map((p, i) => hostInterface({ index: 10 + i, master: 9, behind: { mac: `02:00:00:00:00:0${i}`, addresses: p.addresses } })))
+    upsert(world.turns.inbox, 'policy', one(1))
+    world.turn()
+    await settled()
+    assert.deepEqual(quarantined(world), ['Pod default/pod2'])
+    const value = (map: string, key: string): string | undefined => kernel.state(TABLE)?.sets.get(map)?.elements.get(key)?.value
+    const verdicts = (i: number): readonly (string | undefined)[] => ['ingress', 'egress'].map((direction) => value(`${direction}-by-address-v4`, `10.0.0.${i}`)?.split('/')[0])
+    assert.deepEqual([verdicts(1), verdicts(2)], [['goto ingress', 'accept'], ['drop', 'drop']])
+    assert.equal(kernel.state(TABLE)?.sets.get('bridged-prefixes-v4')?.elements.size, 0)
+    assert.match(kernel.text(TABLE), /iifname "cni0" ip saddr 10\.9\.0\.0-10\.9\.255\.255 .*drop/)
+    const attached = world.turns.plan.locals.get('pod/default/pod2')?.attachment
+    assert.deepEqual(attached?.by.map((key) => key.via === 'address' && key.port?.name), ['veth11'])
+    kernel.acceptText('10.0.0.2 . 10.0.0.2')
+    await clock.advance(60_000)
+    assert.deepEqual([quarantined(world), verdicts(2)], [[], ['accept', 'accept']])
+    assert.equal(value('egress-by-prefix-v4', '"cni0" . 10.9.0.0-10.9.255.255'), 'accept')
     await world.close()
   })
 

@@ -292,9 +292,26 @@ describe('policy/attach: interfaces', () => {
     upsert(h.inbox, 'pod', local('web', 1))
     upsert(h.inbox, 'interface', hostInterface({ index: 9, name: 'cni0', kind: 'bridge' }), hostInterface({ index: 7, name: 'p7', master: 9, behind: { mac: '02:00:00:00:00:07', addresses: ['10.0.0.1'] } }))
     const { by } = attachment(h.turn(), 'pod/shop/web')
-    assert.deepEqual(by, [{ via: 'address', address: '10.0.0.1', port: { index: 7, name: 'p7', mac: '02:00:00:00:00:07' } }])
+    assert.deepEqual(by, [{ via: 'address', address: '10.0.0.1', port: { index: 7, name: 'p7', mac: '02:00:00:00:00:07', bridge: 'cni0' } }])
     upsert(h.inbox, 'interface', hostInterface({ index: 7, name: 'p7', master: 8, behind: { mac: '02:00:00:00:00:07', addresses: ['10.0.0.1'] } }))
     assert.deepEqual(found(h.turn()), [])
+  })
+  it('rule 90: a port is told with what is behind it, whether a pod is known there or not, once its bridge is', () => {
+    const h = new Harness()
+    const port = (addresses: readonly string[], master = 9) => hostInterface({ index: 7, name: 'p7', master, behind: { mac: '02:00:00:00:00:07', addresses } })
+    const told = () => [...h.turn().ports].map(([key, { before, after }]) => [key, before?.addresses, after && [after.bridge, ...after.addresses]])
+    upsert(h.inbox, 'interface', port(['10.0.0.1']))
+    assert.deepEqual(told(), [])
+    upsert(h.inbox, 'interface', hostInterface({ index: 9, name: 'cni0', kind: 'bridge' }))
+    assert.deepEqual(told(), [['7', undefined, ['cni0', '10.0.0.1']]])
+    upsert(h.inbox, 'pod', local('web', 1))
+    assert.deepEqual(told(), [])
+    upsert(h.inbox, 'interface', port(['10.0.0.1', 'fd00::1']))
+    assert.deepEqual(told(), [['7', ['10.0.0.1'], ['cni0', '10.0.0.1', 'fd00::1']]])
+    upsert(h.inbox, 'interface', hostInterface({ index: 9, name: 'cni1', kind: 'bridge' }))
+    assert.deepEqual(told(), [['7', ['10.0.0.1', 'fd00::1'], ['cni1', '10.0.0.1', 'fd00::1']]])
+    remove(h.inbox, 'interface', hostInterface({ index: 9 }))
+    assert.deepEqual(told(), [['7', ['10.0.0.1', 'fd00::1'], null]])
   })
   it('a host route wins over a bridge; podAttachment says otherwise in both ways', () => {
     const by = { auto: ['veth7 10.0.0.1', 'by fd00::1'], interface: ['veth7 10.0.0.1'], address: ['by 10.0.0.1', 'by fd00::1'] } as const
@@ -362,6 +379,7 @@ describe('policy/attach: interfaces', () => {
     for (const [namespaces, expected] of [[['shop'], 1], [[], 0]] as const) {
       const h = new Harness({ sourcePrefixNamespaces: namespaces })
       upsert(h.inbox, 'pod', local('web', 1, { sourcePrefixes: [parseCidr('10.9.0.0/24')!] }))
+      upsert(h.inbox, 'interface', link(7, 'veth7', '10.0.0.1'))
       assert.equal(attachment(h.turn(), 'pod/shop/web').sourcePrefixes.length, expected)
     }
   })
