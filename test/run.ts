@@ -67,7 +67,7 @@ async function kernel(env: Record<string, string>, only: string | null, leftOut:
 }
 
 /** Files of which `npm test` runs each third one: they take long, and their rules are tested in others too. */
-const ROTATING = ['demo', 'lab', 'repair', 'rules-crafted', 'rules-fragments', 'rules-reuse'].map((name) => `test/kernel/${name}.test.ts`)
+const ROTATING = ['demo', 'lab', 'repair', 'rules-crafted', 'rules-fragments', 'rules-reuse', 'crash', 'refusals', 'rules-nat', 'rules-resets'].map((name) => `test/kernel/${name}.test.ts`)
 
 function resting(seed: number): readonly string[] {
   return ROTATING.filter((_, index) => (index + seed) % 3 !== 0)
