@@ -60,15 +60,17 @@ export const LOOP_MUTANTS: readonly Mutant[] = [
   { title: 'rule 87: ARP may speak for another address', file: 'ruleset/bridge.ts', search: "'iifname . arp saddr ip @pins-v4 accept',", replace: "'arp operation reply accept', 'iifname . arp saddr ip @pins-v4 accept',", caughtBy: 'bridge' },
   { title: 'rule 87: any pod may be advertised', file: 'ruleset/bridge.ts', search: "'icmpv6 type nd-neighbor-advert goto advert',", replace: '', caughtBy: 'bridge' },
   { title: 'rule 87: from a link-local address everything passes', file: 'ruleset/bridge.ts', search: "'ip6 saddr fe80::/10 goto link-local',", replace: "'ip6 saddr fe80::/10 accept',", caughtBy: 'bridge' },
-  { title: 'rule 87: who is no pod may use a pod\'s addresses', file: 'ruleset/bridge.ts', search: '...FAMILIES.map((f) => `${addressWord(f)} saddr @pinned-v${f} ${SPOOFED}`),', replace: '', caughtBy: 'bridge' },
+  { title: 'rule 87: who is no pod may use a pod\'s addresses', file: 'ruleset/bridge.ts', search: '...FAMILIES.map((f) => `${addressWord(f)} saddr @pinned-v${f} ${SPOOFED}`),', replace: '', caughtBy: 'strays' },
+  { title: 'rule 87: who is no pod may use a pod\'s MAC', file: 'ruleset/bridge.ts', search: '`ether saddr @macs ${SPOOFED}`,', replace: '', caughtBy: 'strays' },
+  { title: 'rule 87: who is no pod may say that it has a pod\'s address', file: 'ruleset/bridge.ts', search: '`arp saddr ip @pinned-v4 ${SPOOFED}`,', replace: '', caughtBy: 'strays' },
 
   // Cutting.
-  { title: 'rule 79: the reply direction of a cut connection passes', file: 'ruleset/connections.ts', search: '[false, true].map((reversed) => {', replace: '[false].map((reversed) => {', caughtBy: 'cutting' },
+  { title: 'rule 79: the reply direction of a cut connection passes', file: 'ruleset/connections.ts', search: '[false, true].map((reversed) => {', replace: '[false].map((reversed) => {', caughtBy: 'golden' },
   { title: 'rule 83: an entry that a server made is never turned round', file: 'agent/cutter.ts', search: 'if (!judge.judge(asItsClient).allowed) denied.push(asItsClient)', replace: '', caughtBy: 'cutter' },
   { title: 'rule 81: what is allowed again stays cut', file: 'agent/cutter.ts', search: 'if (judge.judge(flow).allowed) again.push(flow)', replace: '', caughtBy: 'cutter' },
   { title: 'rule 101: what was in the cut sets at a start is forgotten', file: 'agent/cut-set.ts', search: 'this.#flows = new Map(keys.flatMap', replace: 'this.#flows = new Map([].flatMap', caughtBy: 'cutter' },
   { title: 'rule 78: a dump that failed is not tried again', file: 'agent/cutter.ts', search: 'this.#want(scope.pods, scope.again)', replace: '', caughtBy: 'cutter' },
   { title: 'rule 79: only connections that a pod opened are looked at', file: 'agent/cutter.ts', search: "const SIDES: readonly Side[] = ['server', 'client']", replace: "const SIDES: readonly Side[] = ['client']", caughtBy: 'cutter' },
-  { title: 'rule 79: a member that goes takes nothing away', file: 'policy/losses.ts', search: 'for (const [id, { removed }] of delta.members) if (removed.length > 0) sets.add(id)', replace: '', caughtBy: 'cutting' },
-  { title: 'rule 79: an edited profile takes nothing away', file: 'policy/losses.ts', search: 'if (before !== null && after !== null) profiles.add(id)', replace: '', caughtBy: 'cutting' },
+  { title: 'rule 79: a member that goes takes nothing away', file: 'policy/losses.ts', search: 'for (const id of plan.profiles.reading(sets)) profiles.add(id)', replace: '', caughtBy: 'cutter' },
+  { title: 'rule 79: an edited profile takes nothing away', file: 'policy/losses.ts', search: 'for (const [id, { before, after }] of delta.profiles) if (before !== null && after !== null) profiles.add(id)', replace: '', caughtBy: 'cutter' },
 ]

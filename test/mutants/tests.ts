@@ -21,9 +21,10 @@ export const TESTS = {
   quarantine: { file: 'test/unit/store/quarantine.test.ts' },
   pins: { file: 'test/unit/ruleset/bridge.test.ts' },
   cutter: { file: 'test/unit/agent/cutter.test.ts' },
-  // These two want root.
+  golden: { file: 'test/golden/golden.test.ts' },
+  // These want root.
   bridge: { file: 'test/kernel/bridge.test.ts', grep: 'rule 87' },
-  cutting: { file: 'test/kernel/cutting.test.ts', grep: 'rules? (78|79|83)' },
+  strays: { file: 'test/kernel/bridge-strays.test.ts' },
 } as const satisfies Readonly<Record<string, MutantTest>>
 
 export type TestName = keyof typeof TESTS
