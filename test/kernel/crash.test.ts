@@ -78,7 +78,7 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`killed in mid-co
     for (const flow of denied) assert.equal((await flow.stop()).answered, 0)
   }
 
-  it(`rule 103: ${KILLS} times the spawned nft is killed in mid-commit: nothing opens or drops, the agent goes on to the same table`, async () => {
+  it(`rules 91, 101: ${KILLS} times the spawned nft is killed in mid-commit: nothing opens or drops, the agent goes on to the same table`, async () => {
     const random = randomFrom(SEED)
     const before = text()
     const pid = await restart('SIGTERM', ['--kernel-access', 'nft'])
@@ -144,6 +144,20 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`killed in mid-co
     await lab.policies(BASE)
     await unharmed(allowed, denied)
     assert.equal(text(), before)
+    await lab.check(ANSWERS)
+  })
+
+  it('rule 103: at a start without a table no packet meets one that is not whole', async () => {
+    await lab.policies(BASE, ...Array.from({ length: 1_500 }, (_, i) => ingress(`shop/many-${i}`, { app: i % 500 === 0 ? 'db' : `x${i}` }, { from: [{ ipBlock: { cidr: `172.${16 + (i >> 8)}.${i & 255}.0/24` } }] })))
+    const inet = (): string => withoutTraces(lab.listing('n1', 'inet picket')).split(/[\n,]\s*/).sort().join('\n')
+    const whole = inet()
+    await lab.agents.stop('n1')
+    lab.nft('n1', TABLES.map((table) => `delete table ${table}\n`).join(''))
+    await lab.agents.start('n1')
+    let met = ''
+    for (const until = Date.now() + 20_000; !/ hook forward /.test(met) && Date.now() < until; ) met = inet()
+    assert.equal(met, whole)
+    await lab.policies(BASE)
     await lab.check(ANSWERS)
   })
 
