@@ -174,7 +174,8 @@ function settled(options: SkeletonOptions): string[] {
   return [
     // Replies pass whatever the other direction says (rules 72-74, 80).
     'ct direction reply accept',
-    ...(options.establishedConnections === 'keep' ? ['ct state established accept'] : []),
+    // A bare SYN begins a connection: conntrack takes it for part of the last one at its ports, if a server's reset ended that (rule 82).
+    ...(options.establishedConnections === 'keep' ? ['ct state established meta l4proto != tcp accept', 'ct state established tcp flags & 0x17 != 0x2 accept'] : []),
     'meta l4proto { icmp, icmpv6 } jump settled-icmp',
     // "A pod cannot block access to itself" (rule 62). nft 1.0.6 has no `ip saddr == ip daddr`.
     ...FAMILIES.map((f) => `${addressWord(f)} saddr . ${addressWord(f)} daddr @${self(f)} accept`),
