@@ -14,11 +14,12 @@ import { ensureSystem, withSystemPath } from './system.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 
-/** What a program needs of the system, by its first argument. Asking for help needs nothing. */
+/** What a program needs of the system, whatever its arguments or by the first of them. Asking for help needs nothing. */
 const NEEDS = {
   'src/main.ts': { agent: ['nft'], cleanup: ['nft'], lab: ['nft', 'ip'], demo: ['nft', 'ip'] },
   'test/run.ts': { test: ['nft', 'ip'], kernel: ['nft', 'ip'] },
-  'test/bench/main.ts': { packets: ['nft', 'ip'] },
+  'test/bench/main.ts': { packets: ['nft', 'ip'], cut: ['nft', 'ip'], repair: ['nft', 'ip'] },
+  'test/soak/main.ts': ['nft', 'ip'],
 }
 
 async function main() {
@@ -26,7 +27,8 @@ async function main() {
   if (file === undefined) throw new InstallError('run.mjs wants a file to run, for example src/main.ts')
   await ensurePackages(root)
   const helpWanted = args.includes('--help') || args.includes('-h')
-  if (!helpWanted) await ensureSystem(NEEDS[file]?.[args[0]] ?? [])
+  const needs = NEEDS[file] ?? []
+  if (!helpWanted) await ensureSystem(Array.isArray(needs) ? needs : (needs[args[0]] ?? []))
   await become(nodeBinary(root), [path.join(root, file), ...args])
 }
 

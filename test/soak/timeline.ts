@@ -24,6 +24,7 @@ export class Timeline {
   /** Node -> what it said that it holds, in that order. */
   readonly #held = new Map<string, { readonly state: number; readonly at: number }[]>()
   readonly #foreign = new Map<string, Foreign[]>()
+  readonly #ended = new Map<string, number[]>()
 
   /** To be called before the state can be read by an agent; its number. */
   wrote(at: number): number {
@@ -33,6 +34,11 @@ export class Timeline {
   /** The node's agent answered at that moment that the kernel holds the state. */
   held(node: string, state: number, at: number): void {
     push(this.#held, node, { state, at })
+  }
+
+  /** The node's agent is about to be ended. */
+  ended(node: string, at: number): void {
+    push(this.#ended, node, at)
   }
 
   /** Somebody is about to change the node's table. */
@@ -47,9 +53,14 @@ export class Timeline {
     return open[0] === undefined ? null : at - open[0].at
   }
 
-  /** What may be in force on the node at some moment from `from` to `to`. */
-  window(node: string, from: number, to: number): Window {
-    const first = Math.max(0, ...(this.#held.get(node) ?? []).filter((one) => one.at <= from).map((one) => one.state))
+  /**
+   * What may be in force on the node at some moment from `from` to `to`. `afterMs`: of what the agent does so long after it
+   * holds a state, if nobody ends it before (the next one does it then).
+   */
+  window(node: string, from: number, to: number, afterMs = 0): Window {
+    const ended = this.#ended.get(node) ?? []
+    const isDone = (at: number): boolean => at + afterMs <= from && !ended.some((end) => at <= end && end < at + afterMs)
+    const first = Math.max(0, ...(this.#held.get(node) ?? []).filter((one) => isDone(one.at)).map((one) => one.state))
     return { first, last: Math.max(first, this.#written.findLastIndex((at) => at <= to)) }
   }
 

@@ -193,6 +193,11 @@ export class RealCluster {
     return this.testbed.openFlow(this.source(from), this.addressOf(to, family), protocol, port, { packetsPerSecond: 100 })
   }
 
+  /** Whether the command ends with status 0, in the network namespace of a pod, a node or outside. */
+  succeeds(where: string, command: readonly string[]): boolean {
+    return spawnSync('nsenter', [`--net=${this.testbed.netnsOf(this.source(where))}`, '--', ...command], { stdio: 'ignore' }).status === 0
+  }
+
   /** Runs a command in the network namespace of a pod, a node, outside, or of a path; its output. Fails where it does, unless told. */
   run(where: string, command: readonly string[], { input = '', mayFail = false } = {}): string {
     const netns = where.startsWith('/') ? where : this.testbed.netnsOf(this.source(where))
