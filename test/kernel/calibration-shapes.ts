@@ -45,6 +45,7 @@ export const SHAPES: readonly string[] = [
   'ip6 daddr . meta l4proto . th dport @pairs-v6', 'ip daddr . meta l4proto . th dport != @pairs-v4',
   'meta l4proto { tcp, udp, sctp }', 'meta l4proto udp', 'meta l4proto != tcp', 'meta l4proto 47', 'meta l4proto { icmp, icmpv6 }', 'meta nfproto ipv4', 'meta nfproto ipv6', 'ip protocol tcp',
   'tcp dport 80', 'tcp dport 80-90', 'tcp dport != 80', 'tcp dport { 80, 85 }', 'udp dport 53', 'udp sport 68 udp dport 67', 'sctp dport 80', 'tcp sport 4001-4003', 'tcp flags & 0x17 != 0x2', 'tcp flags & 0x17 == 0x2', 'ct state new tcp flags & 0x17 != 0x2',
+  'meta l4proto sctp @th,96,8 1', 'meta l4proto sctp @th,96,8 != 1', 'meta l4proto != { tcp, sctp }',
   'th dport 80', 'th dport { 53, 80 }', 'th dport != 80', 'th sport 53', 'meta l4proto tcp th dport 80', 'meta l4proto . th dport { tcp . 80, udp . 53 }',
   'ct state new', 'ct state != new', 'ct state established', 'ct state established,related', 'ct state { new, related }', 'ct state invalid', 'ct state untracked',
   'ct direction original', 'ct direction reply', 'ct direction != reply', 'ct mark 0', 'ct mark and 0xff == 0', 'meta l4proto { icmp, icmpv6 } ct state related',

@@ -6,9 +6,11 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { initPacket, IPPROTO_SCTP } from '../../src/lab/sctp.ts'
 import { RealCluster } from '../support/real-cluster.ts'
 import { egress, ingress, realPod } from '../support/real-objects.ts'
-import { pause } from '../support/real-wire.ts'
+import { ipPacket } from '../support/real-packets.ts'
+import { forge, pause, WireWatch } from '../support/real-wire.ts'
 
 const CUT = realPod('shop/cut', 'n1', 1, { app: 'cut' })
 const KEPT = realPod('shop/kept', 'n2', 2, { app: 'kept' })
@@ -53,6 +55,25 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`ports used again
     lab.run(node, ['cat', '/proc/net/nf_conntrack']).split('\n').flatMap((line) => (new RegExp(` sport=${port} dport=${PORT} `).test(line) ? [/ (TIME_WAIT|CLOSE|ESTABLISHED|LAST_ACK|CLOSE_WAIT|SYN_SENT|FIN_WAIT) /.exec(line)?.[1] ?? line] : []))
 
   for (const [server, mode] of [[CUT, 'cut'], [KEPT, 'kept']] as const) {
+    it(`rule 82: SCTP, established connections ${mode}: an INIT at the ports of an association is judged`, async () => {
+      const watch = new WireWatch(lab, server.key, { came: 'sctp sport 5900 sctp dport 8080' })
+      const answers = new WireWatch(lab, 'shop/client', { came: 'sctp dport 5900 sctp sport 8080' })
+      const init = (): void => forge(lab, 'shop/client', ...server.addresses.map((to, i) => ipPacket({ from: CLIENT.addresses[i] as string, to }, IPPROTO_SCTP, initPacket({ source: 5900, destination: 8080 }, 7, 'token'))))
+      await lab.policies()
+      init()
+      await watch.expect({ came: 2 })
+      await answers.expect({ came: 2 })
+      await lab.policies(ingress('shop/in', { app: mode === 'cut' ? 'cut' : 'kept' }))
+      init()
+      await watch.expect({ came: 2 })
+      await lab.policies()
+      await pause(300)
+      init()
+      await watch.expect({ came: 4 })
+      watch.close()
+      answers.close()
+    })
+
     for (const [how, ended, state] of [['fin', 'end', 'TIME_WAIT'], ['rst', 'ECONNRESET', 'CLOSE']] as const) {
       it(`rule 82: in ${state}, established connections ${mode}: denied where it now is, by either end, and a connection again where it is allowed`, async () => {
         const deny = { 'server\'s ingress': ingress('shop/in', { app: mode === 'cut' ? 'cut' : 'kept' }), 'client\'s egress': egress('shop/out', { app: 'client' }) }

@@ -66,6 +66,7 @@ export const LOOP_MUTANTS: readonly Mutant[] = [
 
   // Cutting.
   { title: 'rule 79: the reply direction of a cut connection passes', file: 'ruleset/connections.ts', search: '[false, true].map((reversed) => {', replace: '[false].map((reversed) => {', caughtBy: 'golden' },
+  { title: 'rule 82: with keep, a SYN at the ports of an ended connection belongs to it', file: 'ruleset/skeleton.ts', search: 'ct state established tcp flags & 0x17 != 0x2 accept', replace: 'ct state established meta l4proto tcp accept', caughtBy: 'golden' },
   { title: 'rule 83: an entry that a server made is never turned round', file: 'agent/cutter.ts', search: 'if (!judge.judge(asItsClient).allowed) denied.push(asItsClient)', replace: '', caughtBy: 'cutter' },
   { title: 'rule 81: what is allowed again stays cut', file: 'agent/cutter.ts', search: 'if (judge.judge(flow).allowed) again.push(flow)', replace: '', caughtBy: 'cutter' },
   { title: 'rule 101: what was in the cut sets at a start is forgotten', file: 'agent/cut-set.ts', search: 'this.#flows = new Map(keys.flatMap', replace: 'this.#flows = new Map([].flatMap', caughtBy: 'cutter' },

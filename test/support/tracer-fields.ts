@@ -30,6 +30,8 @@ export interface TracePacket {
   readonly icmpType?: number
   /** A SYN where the connection is new, else an ACK, unless told. */
   readonly tcpFlags?: number
+  /** Type of the first chunk: an INIT where the association is new, else DATA, unless told. */
+  readonly sctpChunk?: number
   /** As it arrives. */
   readonly hopLimit?: number
   readonly ctMark?: number
@@ -101,6 +103,8 @@ const READERS: readonly (readonly [string, FieldType, Field['read']])[] = [
     [`${protocol} dport`, 'inet_service', port('destinationPort', protocol)],
   ]),
   ['tcp flags', 'tcp_flags', (p) => (p.protocol === 6 ? BigInt(p.tcpFlags ?? (p.ctState === 'new' ? 2 : 16)) : null)],
+  // Of SCTP, whose header is as long as that.
+  ['@th , 96 , 8', 'number', (p) => (p.protocol === 132 ? BigInt(p.sctpChunk ?? (p.ctState === 'new' ? 1 : 0)) : null)],
   ['icmp type', 'icmp_type', (p) => (p.protocol === 1 && p.icmpType !== undefined ? BigInt(p.icmpType) : null)],
   ['icmpv6 type', 'icmpv6_type', (p) => (p.protocol === 58 && p.icmpType !== undefined ? BigInt(p.icmpType) : null)],
   ['ct state', 'ct_state', (p, m) => (m.tracked ? p.ctState : 'invalid')],
