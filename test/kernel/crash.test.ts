@@ -89,8 +89,9 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`killed in mid-co
       const logged = lab.agents.log('n1').length
       for (const policy of around(random, 2_500)) lab.put(policy)
       await lab.write()
-      // The first or the second of its commits: stage, switch.
-      for (let which = round % 2; which >= 0; which--) await killChild(pid, which > 0 ? null : random() * 40)
+      // The first or the second of its commits: stage, switch; and then, of each fourth, the reading back that follows.
+      for (let which = round % 2; which >= 0; which--) await killChild(pid, 'nft -f -', which > 0 ? null : random() * 40)
+      if (round % 4 > 1) await killChild(pid, 'nft -j -n list table inet picket', 0, 300)
       await lab.settle()
       if (lab.agents.log('n1').slice(logged).includes('ended by SIGKILL')) killed++
     }
@@ -103,19 +104,19 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`killed in mid-co
     await lab.check(ANSWERS)
   })
 
-  /** Waits for the agent's next nft that commits, and kills it after so long; null: waits for its end. */
-  async function killChild(agent: number, afterMs: number | null): Promise<void> {
+  /** Waits for the agent's next nft of that command, and kills it after so long; null: waits for its end. */
+  async function killChild(agent: number, command: string, afterMs: number | null, waitMs = 5_000): Promise<void> {
     const children = (): readonly number[] => readFileSync(`/proc/${agent}/task/${agent}/children`, 'utf8').split(' ').filter((one) => one !== '').map(Number)
-    const commits = (): number | undefined => children().find((child) => commandOf(child) === 'nft -f -')
-    for (const until = Date.now() + 5_000; Date.now() < until; await pause(1)) {
-      const child = commits()
+    const found = (): number | undefined => children().find((child) => commandOf(child) === command)
+    for (const until = Date.now() + waitMs; Date.now() < until; await pause(1)) {
+      const child = found()
       if (child === undefined) continue
       if (afterMs === null) {
-        while (commits() === child && Date.now() < until) await pause(1)
+        while (found() === child && Date.now() < until) await pause(1)
         return
       }
       await pause(afterMs)
-      if (commits() === child) process.kill(child, 'SIGKILL')
+      if (found() === child) process.kill(child, 'SIGKILL')
       return
     }
   }

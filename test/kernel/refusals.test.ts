@@ -39,10 +39,12 @@ interface Status {
 for (const attachment of ['veth', 'bridge'] as const) describe(`what the kernel refuses, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-refusals-'))
-  const [log, faults] = [path.join(folder, 'log'), path.join(folder, 'faults.sed')]
+  let folder = ''
+  const log = (): string => path.join(folder, 'log')
+  const faults = (): string => path.join(folder, 'faults.sed')
 
   before(async () => {
+    folder = mkdtempSync(path.join(os.tmpdir(), 'picket-refusals-'))
     plant()
     writeFileSync(path.join(folder, 'nft'), wrapper(), { mode: 0o755 })
     lab = await RealCluster.open({ nodes: 1, namespaces: { shop: {}, edge: {} }, pods: [DB, API, WEB, NEAR, SOLO, WIDE, NARROW, WIDER, NARROWER, FREE, FREER], attachment, agents: false })
@@ -62,10 +64,10 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`what the kernel 
     return `#!/bin/sh
 case "$*" in *"-f -") ;; *) exec ${real} "$@" ;; esac
 text=${folder}/text.$$
-sed -f ${faults} > "$text"
+sed -f ${faults()} > "$text"
 kind=commit; [ "$1" = -c ] && kind=check
 said=whole; grep -q nowhere "$text" && said=faulty
-echo "$kind $said" >> ${log}
+echo "$kind $said" >> ${log()}
 [ "$kind" = check ] && exec ${real} -c -f "$text"
 exec ${real} -f "$text"
 `
@@ -73,11 +75,11 @@ exec ${real} -f "$text"
 
   /** Elements for these ports lead to a chain that is not there, from now on. */
   function plant(...ports: readonly number[]): void {
-    writeFileSync(faults, ports.map((port) => `s/\\(tcp \\. ${port} : [a-z]* \\)[^ ,]*/\\1nowhere/g\n`).join(''))
-    writeFileSync(log, '')
+    writeFileSync(faults(), ports.map((port) => `s/\\(tcp \\. ${port} : [a-z]* \\)[^ ,]*/\\1nowhere/g\n`).join(''))
+    writeFileSync(log(), '')
   }
 
-  const lines = (): readonly string[] => readFileSync(log, 'utf8').split('\n').slice(0, -1)
+  const lines = (): readonly string[] => readFileSync(log(), 'utf8').split('\n').slice(0, -1)
   const tries = (): number => lines().filter((line) => line.startsWith('check ')).length
 
   async function start(): Promise<void> {
