@@ -47,11 +47,10 @@ export const LOOP_MUTANTS: readonly Mutant[] = [
   { title: 'rule 105: an edit does not end the quarantine', file: 'store/quarantine.ts', search: 'if (this.isEmpty) return []', replace: 'return []', caughtBy: 'containment' },
   { title: 'rule 57: quarantine closes both directions', file: 'store/quarantine.ts', search: 'owner.endsWith(` ${direction}`)', replace: "owner.endsWith(' ingress') || owner.endsWith(' egress') || direction === ''", caughtBy: 'containment' },
   { title: 'rule 57: quarantine opens what the policy isolated', file: 'store/quarantine.ts', search: "closes('ingress') ? { ingress: [] }", replace: "closes('ingress') ? { isolates: { ...row.isolates, ingress: false } }", caughtBy: 'containment' },
-  { title: 'rule 57: a pod in quarantine keeps its addresses', file: 'store/quarantine.ts', search: 'Object.freeze({ ...row, addresses: [] })', replace: 'row', caughtBy: 'containment' },
+  { title: 'rule 57: a pod in quarantine keeps its addresses', file: 'store/quarantine.ts', search: '...row, addresses: []', replace: '...row', caughtBy: 'containment' },
 
   // Pods on a bridge.
-  { title: 'rule 87: a port\'s pins stay behind', file: 'ruleset/bridge.ts', search: 'for (const [set, key] of portElements(pin)) this.wanted.removeElement(set, key)', replace: '', caughtBy: 'pins' },
-  { title: 'rule 87: an address\'s pins stay behind', file: 'ruleset/bridge.ts', search: 'for (const [set, key] of addressElements(pin)) this.wanted.removeElement(set, key)', replace: '', caughtBy: 'pins' },
+  { title: 'rule 87: whom a port may advertise stays behind', file: 'ruleset/bridge.ts', search: 'if (pins.length === 0) return this.wanted.removeChain(chain)', replace: '', caughtBy: 'pins' },
   { title: 'rule 87: a port is told as new by its name', file: 'ruleset/bridge.ts', search: 'before.get(name) === port.index', replace: 'before.get(name) !== undefined', caughtBy: 'pins' },
   { title: 'rule 87: a bridge port may send with any MAC', file: 'ruleset/bridge.ts', search: '`iifname . ether saddr != @port-macs ${SPOOFED}`,', replace: '', caughtBy: 'bridge' },
   { title: 'rule 87: tagged frames pass', file: 'ruleset/bridge.ts', search: '`ether type { 8021q, 8021ad } ${SPOOFED}`,', replace: '', caughtBy: 'bridge' },
