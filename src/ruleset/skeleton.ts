@@ -196,12 +196,22 @@ function settled(options: SkeletonOptions): string[] {
   return [
     // Replies pass whatever the other direction says (rules 72-74, 80).
     'ct direction reply accept',
-    ...(options.establishedConnections === 'keep' ? ['ct state established accept'] : []),
+    ...(options.establishedConnections === 'keep' ? KEPT : []),
     'meta l4proto { icmp, icmpv6 } jump settled-icmp',
     // "A pod cannot block access to itself" (rule 62). nft 1.0.6 has no `ip saddr == ip daddr`.
     ...FAMILIES.map((f) => `${addressWord(f)} saddr . ${addressWord(f)} daddr @${self(f)} accept`),
   ]
 }
+
+/**
+ * Established connections, but not what begins one: conntrack takes a SYN, or an INIT, for part of what it remembers of the last
+ * connection at these ports (rule 82), and a client that is denied now would use its port again. An INIT is its packet's only chunk.
+ */
+const KEPT: readonly string[] = [
+  'ct state established meta l4proto != { tcp, sctp } accept',
+  'ct state established tcp flags & 0x17 != 0x2 accept',
+  'ct state established meta l4proto sctp @th,96,8 != 1 accept',
+]
 
 const FIXED_CHAINS: readonly Chain[] = [
   {

@@ -120,6 +120,10 @@ export class RealCluster {
     for (const id of ids) assert.ok(this.#objects.delete(id), `there is no ${id}`)
   }
 
+  has(id: string): boolean {
+    return this.#objects.has(id)
+  }
+
   /** Replaces all policies by these, and settles. Anything may stand here, as in a file. */
   async policies(...policies: readonly (PlainObject | Readonly<Record<string, unknown>>)[]): Promise<void> {
     for (const id of [...this.#objects.keys()]) if (id.startsWith('NetworkPolicy ')) this.#objects.delete(id)

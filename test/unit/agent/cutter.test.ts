@@ -10,7 +10,7 @@ import { diff } from '../../../src/nft/diff.ts'
 import { emptyTable, everything, type TableState } from '../../../src/nft/state.ts'
 import { TABLE } from '../../../src/ruleset/skeleton.ts'
 import { Turns } from '../../../src/agent/turn.ts'
-import { hostInterface, namespace, pod, policy } from '../../support/builders.ts'
+import { hostInterface, namespace, pod, podPeer, podsOf, policy, port } from '../../support/builders.ts'
 import { remove, syncAll, upsert } from '../../support/cluster-feed.ts'
 import { keyBytes } from '../../support/element-keys.ts'
 import { FakeKernel } from '../../support/fake-kernel.ts'
@@ -154,6 +154,25 @@ describe('cutter', function () {
     await until(() => world.cut.length > 1)
     assert.deepEqual(world.cut, [40_001, 40_002].map((port) => `${CLIENT} . ${SERVER} . udp . ${port} . 53`))
     await world.cutter.close()
+  })
+  it('rule 79: cuts where a peer leaves its selector, and where a rule is edited, as where a policy comes', async () => {
+    const friends = (...ports: number[]) => policy({ namespace: 'shop', name: 'deny', pods: 'app=web', ingress: [{ peers: [podPeer(podsOf('shop', 'friend=yes'))], ports: ports.map((one) => port(one, 'UDP')) }] })
+    const client = (labels: Readonly<Record<string, string>>) => pod({ namespace: 'shop', name: 'client', labels, node: 'n2', addresses: [CLIENT] })
+    for (const loses of ['label', 'port'] as const) {
+      const world = await started()
+      upsert(world.turns.inbox, 'pod', client({ friend: 'yes' }))
+      upsert(world.turns.inbox, 'policy', friends(53, 54))
+      await world.turn()
+      // The second looks, too: what is seen later is seen because of what was lost.
+      await new Promise((resolve) => setTimeout(resolve, 1_300))
+      assert.deepEqual(world.cut, [])
+      if (loses === 'label') upsert(world.turns.inbox, 'pod', client({}))
+      else upsert(world.turns.inbox, 'policy', friends(54))
+      await world.turn()
+      await until(() => world.cut.length === 1)
+      assert.deepEqual(world.cut, elements)
+      await world.cutter.close()
+    }
   })
   it('rule 81: takes it out when it is allowed again, without a dump', async () => {
     const world = await denied()
