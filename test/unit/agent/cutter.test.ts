@@ -24,11 +24,12 @@ class MadeUpConntrack implements Conntrack {
   flows: Uint8Array[] = []
   ends: DumpEnd[] = []
   readonly asked: (readonly Network[])[] = []
-  /** A dump ends no sooner. */
-  told: Promise<void> = Promise.resolve()
+  /** Of a long table: a dump ends no sooner. */
+  told: Promise<void> | null = null
 
-  async dump(networks: readonly Network[], onFlows: (flows: Uint8Array) => void): Promise<DumpEnd> {
+  async dump(networks: readonly Network[], onFlows: (flows: Uint8Array) => void, onLong?: () => void): Promise<DumpEnd> {
     this.asked.push(networks)
+    if (this.told !== null) onLong?.()
     for (const flows of this.flows) onFlows(flows)
     await this.told
     return this.ends.shift() ?? { kind: 'done', seen: this.flows.length }
