@@ -39,7 +39,7 @@ export class Review {
     if (this.#options.addresses.length > 0) this.#running = this.#run()
   }
 
-  /** Resolves with nothing left in the sets. */
+  /** Resolves with nothing left in the sets, but for what a packet that is on its way puts in: that expires. */
   async end(): Promise<void> {
     this.#ended = true
     this.#wake()
