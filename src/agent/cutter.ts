@@ -188,10 +188,9 @@ export class Cutter {
     const texts = new AddressTexts()
     const networks = networksOf(this.#options.turns.plan, scope.pods)
     const parts = new Parts()
-    const dumped = this.#dump(networks, parts)
     const addresses = networks.filter(({ bytes, prefix }) => prefix === bytes.length * 8).map(({ bytes }) => bytes)
     const review = new Review({ kernel, clock, addresses, onReplied: (keys) => this.#replied(keys, texts, count) })
-    const reviewed = networks.length === 0 ? null : review.run()
+    const dumped = this.#dump(networks, parts, () => review.begin())
     // Few are judged in no time, and a new connection that has the ports of a cut one waits for it.
     const fewFirst = before.length <= RESTORED_FIRST
     let trouble: string | null = fewFirst ? await this.#restore(before, texts, count) : null
@@ -207,18 +206,17 @@ export class Cutter {
     const last = await adding
     count.cut += last?.done ?? 0
     trouble ??= last?.trouble ?? (await dumped)
-    review.end()
-    await reviewed
+    await review.end()
     if (!fewFirst) trouble ??= await this.#restore(before, texts, count)
     if (count.cut + count.restored > 0) this.#options.onCut({ ...count, ms: clock.now() - start })
     return trouble
   }
 
   /** Fills `parts` as they come; why it is not complete, null where it is. */
-  async #dump(networks: readonly Network[], parts: Parts): Promise<string | null> {
+  async #dump(networks: readonly Network[], parts: Parts, onLong: () => void): Promise<string | null> {
     try {
       if (networks.length === 0) return null
-      const end = await this.#options.conntrack.dump(networks, (flows) => parts.push(flows))
+      const end = await this.#options.conntrack.dump(networks, (flows) => parts.push(flows), onLong)
       return end.kind === 'failed' ? `the connections could not be read: ${end.message}` : null
     } finally {
       parts.end()
@@ -249,7 +247,8 @@ export class Cutter {
       const flow = flowOf(keys[i] as FlowKey, texts)
       if (flow !== null && !judge.judge(flow).allowed) denied.push(keys[i] as FlowKey)
     })
-    count.cut += (await this.#set.add(denied)).done
+    const { done } = await this.#set.add(denied)
+    count.cut += done
   }
 
   /**

@@ -22,25 +22,32 @@ export interface ReviewOptions {
   readonly onReplied: (keys: readonly FlowKey[]) => Promise<void>
 }
 
-/** Most rounds are over by then. */
-const BEGINS_AFTER_MS = 8
 const PAUSE_MS = 8
 const MOST_ADDRESSES = 1_024
 
 export class Review {
   readonly #options: ReviewOptions
   #ended = false
+  #running: Promise<void> = Promise.resolve()
   #wake: () => void = () => undefined
 
   constructor(options: ReviewOptions) {
     this.#options = options
   }
 
-  /** Resolves after end(), with nothing left in the sets. */
-  async run(): Promise<void> {
+  begin(): void {
+    if (this.#options.addresses.length > 0) this.#running = this.#run()
+  }
+
+  /** Resolves with nothing left in the sets, but for what a packet that is on its way puts in: that expires. */
+  async end(): Promise<void> {
+    this.#ended = true
+    this.#wake()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
     const { kernel } = this.#options
-    await this.#pause(BEGINS_AFTER_MS)
-    if (this.#ended || this.#options.addresses.length === 0) return
     const begun = await kernel.changeElements(TABLE, this.#families().map(({ family, keys }) => ({ verb: 'add' as const, set: underReview(family), keys, keyLength: family === 4 ? 4 : 16 })))
     while (begun.kind === 'acknowledged' && !this.#ended) {
       await this.#pause(PAUSE_MS)
@@ -48,11 +55,6 @@ export class Review {
     }
     const emptied = FAMILIES.flatMap((family) => [underReview(family), replied(family)])
     await kernel.changeElements(TABLE, emptied.map((set) => ({ verb: 'flush' as const, set, keys: new Uint8Array(), keyLength: 0 })))
-  }
-
-  end(): void {
-    this.#ended = true
-    this.#wake()
   }
 
   async #look(): Promise<void> {

@@ -18,6 +18,8 @@ export interface DumpRequest {
 }
 
 export type DumpAnswer =
+  /** First, where it will take some time. */
+  | { readonly kind: 'long'; readonly id: number }
   | { readonly kind: 'flows'; readonly id: number; readonly flows: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'done'; readonly id: number; readonly seen: number }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
@@ -35,10 +37,10 @@ const LONG_TABLE = 5_000
 const DATAGRAMS_A_PART = 32
 
 /** The passes for these networks. Servers come first: it is replies that flow on where originals are judged. */
-function passesFor(networks: Uint8Array): readonly DumpScope[] {
+function passesFor(networks: Uint8Array, isLong: boolean): readonly DumpScope[] {
   const addresses = singleAddresses(networks)
   const four = addresses?.filter((address) => address.length === 4) ?? []
-  if (addresses === null || four.length > FEW_ADDRESSES || entryCount() < LONG_TABLE) return [{ kind: 'all' }]
+  if (addresses === null || four.length > FEW_ADDRESSES || !isLong) return [{ kind: 'all' }]
   const from = (direction: 'reply' | 'original'): DumpScope[] => four.map((source) => ({ kind: 'source', direction, source }))
   const six: readonly DumpScope[] = four.length < addresses.length ? [{ kind: 'family', family: 6 }] : []
   return [...from('reply'), ...six, ...from('original')]
@@ -53,9 +55,9 @@ function entryCount(): number {
   }
 }
 
-function dump(networks: Uint8Array, tell: (collector: FlowCollector) => void): number {
+function dump(networks: Uint8Array, isLong: boolean, tell: (collector: FlowCollector) => void): number {
   const collector = new FlowCollector(new NetworkFilter(networks))
-  for (const scope of passesFor(networks)) {
+  for (const scope of passesFor(networks, isLong)) {
     for (let attempt = 1; ; attempt++) {
       const flaw = pass(scope, attempt, collector, tell)
       tell(collector)
@@ -101,7 +103,9 @@ function answer(port: MessagePort, { id, networks }: DumpRequest & { readonly id
     port.postMessage({ kind: 'flows', id, flows } satisfies DumpAnswer, [flows.buffer])
   }
   try {
-    port.postMessage({ kind: 'done', id, seen: dump(networks, tell) } satisfies DumpAnswer)
+    const isLong = entryCount() >= LONG_TABLE
+    if (isLong) port.postMessage({ kind: 'long', id } satisfies DumpAnswer)
+    port.postMessage({ kind: 'done', id, seen: dump(networks, isLong, tell) } satisfies DumpAnswer)
   } catch (error) {
     port.postMessage({ kind: 'failed', id, message: messageOf(error) } satisfies DumpAnswer)
   }

@@ -15,9 +15,9 @@ export type DumpEnd =
 export interface Conntrack {
   /**
    * Tells the connections with ports (TCP, UDP, SCTP) of which an end is in `networks`: records for flowAt(), part by
-   * part, some of them twice. One dump at a time.
+   * part, some of them twice; says at the beginning where the table is long. One dump at a time.
    */
-  dump(networks: readonly Network[], onFlows: (flows: Uint8Array) => void): Promise<DumpEnd>
+  dump(networks: readonly Network[], onFlows: (flows: Uint8Array) => void, onLong?: () => void): Promise<DumpEnd>
   close(): Promise<void>
 }
 
@@ -34,13 +34,14 @@ export class ConntrackReader implements Conntrack {
     this.#deadline = deadline
   }
 
-  async dump(networks: readonly Network[], onFlows: (flows: Uint8Array) => void): Promise<DumpEnd> {
+  async dump(networks: readonly Network[], onFlows: (flows: Uint8Array) => void, onLong?: () => void): Promise<DumpEnd> {
     const encoded = encodeNetworks(networks)
     let end: DumpEnd | null = null
     const onAnswer = (answer: DumpAnswer): boolean => {
-      if (answer.kind === 'flows') onFlows(answer.flows)
+      if (answer.kind === 'long') onLong?.()
+      else if (answer.kind === 'flows') onFlows(answer.flows)
       else end = answer
-      return answer.kind !== 'flows'
+      return end !== null
     }
     const lost = await this.#asked.ask({ networks: encoded }, { deadline: this.#deadline, transfer: [encoded.buffer], onAnswer })
     return lost === null && end !== null ? end : { kind: 'failed', message: lost ?? 'no answer' }

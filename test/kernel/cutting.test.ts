@@ -128,7 +128,7 @@ for (const attachment of attachments()) describe(`cutting, on real packets, pods
     forget()
     await lab.policies()
     await counted((count) => count === 0)
-    for (const set of ['under-review-v4', 'under-review-v6', 'replied-v4', 'replied-v6']) {
+    for (const set of ['under-review-v4', 'under-review-v6']) {
       assert.doesNotMatch(lab.run('n1', ['nft', 'list', 'set', 'inet', 'picket', set]), /elements/)
     }
   })

@@ -13,7 +13,7 @@ function change(verb: ElementsChange['verb'], count: number, keyLength = 4): Ele
 }
 
 const decoded = (keyLength: number, message: NetlinkMessage): readonly string[] =>
-  (decodeElements({ ...message, type: NEW }, keyLength) ?? []).map(({ key, expiresIn }) => `${Buffer.from(key).toString('hex')} ${expiresIn}`)
+  (decodeElements({ ...message, type: NEW }, keyLength) ?? []).map(({ key, expiresIn }) => `${Buffer.from(key).toString('hex')} ${String(expiresIn)}`)
 
 describe('elements of sets', () => {
   it('a batch says what is added, is there before it is removed, and asks for one answer behind all others', () => {
