@@ -49,6 +49,8 @@ const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 30_000
 /** Between two read-backs that somebody else's commits cause. */
 const CHECK_PAUSE_MS = 500
+/** Read-backs on the timer take no more than one part in so many of the time. */
+const TIMER_SHARE = 20
 
 export class Committer {
   readonly #options: CommitterOptions
@@ -64,6 +66,7 @@ export class Committer {
   #checkDue = false
   #cancelCheck: (() => void) | null = null
   #lastCheck = -Infinity
+  #lastCheckMs = 0
   #repair: { readonly by: string; readonly differences: readonly string[]; readonly since: number } | null = null
   #searching = false
   #searchAt = -Infinity
@@ -101,6 +104,7 @@ export class Committer {
   check(change: ForeignChange | null): void {
     if (this.#closed) return
     if (change !== null) this.#table.suspect(change)
+    else if (this.#clock.now() < this.#lastCheck + TIMER_SHARE * this.#lastCheckMs) return
     const wait = change === null ? 0 : this.#lastCheck + CHECK_PAUSE_MS - this.#clock.now()
     if (wait <= 0) return this.#checkNow()
     this.#cancelCheck ??= this.#clock.after(wait, () => this.#checkNow())
@@ -187,7 +191,7 @@ export class Committer {
     }
   }
 
-  /** Null where one owner more is in quarantine, so that it is worth going on. */
+  /** Null where more is in quarantine, so that it is worth going on. */
   async #contain(said: string): Promise<Problem | null> {
     const suspects = this.#table.suspects()
     // Closing everybody did not help a moment ago: it will not help now.
@@ -221,6 +225,7 @@ export class Committer {
     this.#checkDue = false
     const reading = await this.#table.read()
     this.#lastCheck = this.#clock.now()
+    this.#lastCheckMs = this.#lastCheck - since
     if (reading.kind === 'failed') {
       this.#checkDue = true
       return kernelUnknown(reading.message)

@@ -1,73 +1,104 @@
-// Connections between their forms: conntrack's bytes, the judge's packet, the elements of the cut sets and back.
+// Connections between their forms: keys of the cut sets' elements (kernel/conntrack-flows.ts), the judge's packet, nft's text.
 //
-// **Invariant:** an element's key is the connection as its client sends it, behind DNAT; key and connection are one to one.
-import { flowAt, type Origin } from '../kernel/conntrack-flows.ts'
-import type { Network, Side } from '../kernel/conntrack-flows.ts'
+// **Invariant:** a key is the connection as its client sends it, behind DNAT; key and connection are one to one.
+import { KEY_LENGTH, type FlowKey, type Network } from '../kernel/conntrack-flows.ts'
 import { bitsOf, familyOf, fromBits, toBits, type Address, type Cidr, type Family } from '../model/ip.ts'
 import { PROTOCOLS, type Protocol } from '../model/objects.ts'
+import type { PodUid } from '../model/objects.ts'
 import type { Packet } from '../policy/judge.ts'
+import type { PolicyPlan } from '../policy/step.ts'
 
 export interface CutFlow extends Packet {
-  readonly family: Family
   readonly protocol: Protocol
   readonly sourcePort: number
 }
 
-/** As conntrack tells it: its direction may be that of a server's packet. */
-export interface TrackedFlow extends CutFlow {
-  readonly origin: Origin
-}
+const NUMBER_OF: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 }
+const PROTOCOL_OF = new Map(PROTOCOLS.map((protocol) => [NUMBER_OF[protocol], protocol]))
 
-const PROTOCOL_OF: Readonly<Record<number, Protocol>> = { 6: 'TCP', 17: 'UDP', 132: 'SCTP' }
-
-export function flowKey(flow: CutFlow): string {
-  return `${flow.source} . ${flow.destination} . ${flow.protocol.toLowerCase()} . ${flow.sourcePort} . ${flow.port}`
-}
-
-/** Null where somebody else put in what no connection has. */
-export function flowOfKey(key: string): CutFlow | null {
-  const [source = '', destination = '', word = '', from, to] = key.split(' . ')
-  const protocol = PROTOCOLS.find((p) => p.toLowerCase() === word)
-  if (protocol === undefined) return null
-  return { family: familyOf(source), source, destination, protocol, sourcePort: Number(from), port: Number(to) }
+export function familyOfKey(key: FlowKey): Family {
+  return key.length === KEY_LENGTH[4] ? 4 : 6
 }
 
 /** Bytes of addresses -> their text, each made once: connections share their ends. */
 export class AddressTexts {
   readonly #texts = new Map<string, Address>()
 
-  of(bytes: Uint8Array): Address {
-    const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
-    const known = this.#texts.get(key)
+  /** `bytes` as latin1: 4 or 16. */
+  of(bytes: string): Address {
+    const known = this.#texts.get(bytes)
     if (known !== undefined) return known
-    let bits = 0n
-    for (const byte of bytes) bits = (bits << 8n) | BigInt(byte)
-    const text = fromBits(bytes.length === 4 ? 4 : 6, bits)
-    this.#texts.set(key, text)
+    const at = (i: number): number => bytes.charCodeAt(i)
+    const text = bytes.length === 4 ? `${at(0)}.${at(1)}.${at(2)}.${at(3)}` : fromBits(6, BigInt(`0x${Buffer.from(bytes, 'latin1').toString('hex')}`))
+    this.#texts.set(bytes, text)
     return text
   }
 }
 
-/** The connection of one record; null for a protocol that has none. */
-export function readFlow(flows: Uint8Array, index: number, texts: AddressTexts): TrackedFlow | null {
-  const { family, protocol: number, source, destination, sourcePort, destinationPort, origin } = flowAt(flows, index)
-  const protocol = PROTOCOL_OF[number]
+/** Null where it is of a protocol that has no connections: somebody else put it in. */
+export function flowOf(key: FlowKey, texts: AddressTexts): CutFlow | null {
+  const width = familyOfKey(key) === 4 ? 4 : 16
+  const behind = 2 * width
+  const protocol = PROTOCOL_OF.get(key.charCodeAt(behind))
   if (protocol === undefined) return null
-  return { family, protocol, source: texts.of(source), destination: texts.of(destination), sourcePort, port: destinationPort, origin }
+  return { source: texts.of(key.slice(0, width)), destination: texts.of(key.slice(width, behind)), protocol, sourcePort: portAt(key, behind + 4), port: portAt(key, behind + 8) }
+}
+
+function portAt(key: FlowKey, at: number): number {
+  return (key.charCodeAt(at) << 8) | key.charCodeAt(at + 1)
 }
 
 /** The same connection, had the other end opened it. */
-export function reversed({ family, protocol, source, destination, sourcePort, port }: CutFlow): CutFlow {
-  return { family, protocol, source: destination, destination: source, sourcePort: port, port: sourcePort }
+export function reversed(key: FlowKey): FlowKey {
+  const width = familyOfKey(key) === 4 ? 4 : 16
+  const behind = 2 * width
+  return key.slice(width, behind) + key.slice(0, width) + key.slice(behind, behind + 4) + key.slice(behind + 8) + key.slice(behind + 4, behind + 8)
 }
 
-export function addressNetwork(address: Address, sides: readonly Side[]): Network {
+/** An element as nft lists it; null where no connection has such a key. */
+export function keyOfElement(text: string): FlowKey | null {
+  const [source = '', destination = '', word = '', from, to] = text.split(' . ')
+  const protocol = PROTOCOLS.find((p) => p.toLowerCase() === word)
+  if (protocol === undefined) return null
+  const port = (value: string | undefined): string => String.fromCharCode(Number(value) >> 8, Number(value) & 0xff, 0, 0)
+  return `${addressBytes(source)}${addressBytes(destination)}${String.fromCharCode(NUMBER_OF[protocol], 0, 0, 0)}${port(from)}${port(to)}`
+}
+
+function addressBytes(address: Address): string {
+  return Buffer.from(bytesOf(familyOf(address), toBits(address))).toString('latin1')
+}
+
+/** One after another, as they are handed to the kernel. */
+export function joinedKeys(keys: readonly FlowKey[]): Uint8Array<ArrayBuffer> {
+  const bytes = Buffer.alloc(keys.reduce((sum, key) => sum + key.length, 0))
+  let at = 0
+  for (const key of keys) at += bytes.write(key, at, 'latin1')
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+/** And back: those of one family. */
+export function splitKeys(bytes: Uint8Array, family: Family): FlowKey[] {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+  const length = KEY_LENGTH[family]
+  return Array.from({ length: text.length / length }, (_, i) => text.slice(i * length, (i + 1) * length))
+}
+
+/** Where the pods are. Either end: a server's packet may have made the entry of a connection that its client opened. */
+export function networksOf(plan: PolicyPlan, pods: Iterable<PodUid> | 'all'): Network[] {
+  return [...(pods === 'all' ? plan.locals.keys() : pods)].flatMap((uid) => {
+    const attachment = plan.locals.get(uid)?.attachment
+    if (attachment === undefined) return []
+    return [...[...new Set(attachment.by.map((key) => key.address))].map(addressNetwork), ...attachment.sourcePrefixes.map(cidrNetwork)]
+  })
+}
+
+function addressNetwork(address: Address): Network {
   const family = familyOf(address)
-  return { bytes: bytesOf(family, toBits(address)), prefix: bitsOf(family), sides }
+  return { bytes: bytesOf(family, toBits(address)), prefix: bitsOf(family) }
 }
 
-export function cidrNetwork(cidr: Cidr, sides: readonly Side[]): Network {
-  return { bytes: bytesOf(cidr.family, cidr.first), prefix: cidr.prefix, sides }
+function cidrNetwork(cidr: Cidr): Network {
+  return { bytes: bytesOf(cidr.family, cidr.first), prefix: cidr.prefix }
 }
 
 function bytesOf(family: Family, bits: bigint): Uint8Array {

@@ -1,39 +1,33 @@
 // Cuts connections that lost their permission, and lets them go on where they have it again (rules 78, 79, 81).
 //
-//   turn: who may have lost something, by revision -> the kernel holds that revision -> dump their connections -> judge
-//   each -> those no longer allowed into cut-flows; and each change asks again about the connections that are in it.
+//   turn: who may have lost something, by revision -> the kernel holds that revision -> dump their connections, and ask
+//   meanwhile who is answered right now (review.ts) -> judge each -> those no longer allowed into cut-flows; and each
+//   change asks again about the connections that are in it.
 //
 // One round at a time: what comes meanwhile waits for the next. Judging gives way every few milliseconds; it reads the
 // newest plan, which at worst is ahead of the kernel by changes that will be held next.
 // **Invariant:** after the kernel held a revision, a round that began later has judged every connection of whoever lost
 // something up to it. No entry of conntrack is ever deleted.
 import type { Conntrack } from '../kernel/conntrack.ts'
-import { flowCount, type Network, type Side } from '../kernel/conntrack-flows.ts'
+import { flowAt, flowCount, type FlowKey, type Network } from '../kernel/conntrack-flows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
-import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Revision } from '../model/changes.ts'
 import { FAMILIES } from '../model/ip.ts'
 import type { PodUid } from '../model/objects.ts'
-import type { Direction } from '../model/policy.ts'
 import type { TableState } from '../nft/state.ts'
-import { Judge } from '../policy/judge.ts'
 import { lossesOf, type Losses } from '../policy/losses.ts'
 import type { PlanDelta } from '../policy/plan.ts'
-import { cutFlows } from '../ruleset/names.ts'
-import { addressNetwork, AddressTexts, cidrNetwork, readFlow, reversed, type CutFlow, type TrackedFlow } from './cut-flows.ts'
+import { cutFlows, restoredFlows } from '../ruleset/names.ts'
+import { AddressTexts, flowOf, networksOf, reversed } from './cut-flows.ts'
 import { CutSet, type Outcome } from './cut-set.ts'
+import { Judging, type JudgingOptions } from './judging.ts'
 import { Parts } from './parts.ts'
-import type { Turns } from './turn.ts'
+import { Review } from './review.ts'
 
-export interface CutterOptions {
+export interface CutterOptions extends JudgingOptions {
   readonly kernel: Kernel
   readonly conntrack: Conntrack
-  readonly clock: Clock
-  readonly turns: Turns
-  readonly nodeEgress: 'allow' | 'enforce'
-  /** Resolves at once, but while the committer tries other quarantines: what the plan says then is not meant. */
-  readonly planSettled: () => Promise<void>
   readonly onCut: (report: CutReport) => void
   /** What keeps it from cutting; empty when that is over. */
   readonly onProblems: (problems: readonly Problem[]) => void
@@ -50,12 +44,10 @@ export interface CutReport {
 
 /** What is to be looked at: `all` local pods, or these; with `again`, once more after a while. */
 interface Scope {
-  pods: Map<PodUid, Set<Direction>> | 'all'
+  pods: Set<PodUid> | 'all'
   again: boolean
 }
 
-/** Longest stretch of judging without giving way. Milliseconds. */
-const SLICE_MS = 4
 /** Up to so many cut connections are asked about before others are read, which takes some milliseconds. */
 const RESTORED_FIRST = 500
 /** After so many connections a round that has become due goes first. */
@@ -64,11 +56,11 @@ const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 30_000
 /** A packet that was on its way at the commit may make its entry behind the dump: a second one finds it. */
 const SECOND_LOOK_MS = 1_000
-const SIDES: readonly Side[] = ['server', 'client']
 
 export class Cutter {
   readonly #options: CutterOptions
   readonly #set: CutSet
+  readonly #judging: Judging
   /** By revision: what the kernel does not hold yet. */
   #planned: { readonly revision: Revision; readonly pods: Losses['pods'] }[] = []
   /** What the kernel holds and nobody looked at yet; null: nothing. */
@@ -78,11 +70,15 @@ export class Cutter {
   #retryMs = FIRST_RETRY_MS
   /** The last round did not succeed: the next one waits. */
   #failed = false
+  /** How many connections made room for others at the last change. */
+  #forgotten = 0
+  #clearing: 'idle' | 'timed' | 'due' = 'idle'
   #closed = false
 
   constructor(options: CutterOptions) {
     this.#options = options
     this.#set = new CutSet(options.kernel)
+    this.#judging = new Judging(options)
   }
 
   /** At the end of a turn. */
@@ -93,7 +89,8 @@ export class Cutter {
 
   /** The table was read from the kernel: what is in the sets is known, and everything is to be judged anew. */
   read(applied: TableState | null): void {
-    this.#set.load(FAMILIES.flatMap((family) => [...(applied?.sets.get(cutFlows(family))?.elements.keys() ?? [])]))
+    const elements = (name: typeof cutFlows): readonly string[] => FAMILIES.flatMap((family) => [...(applied?.sets.get(name(family))?.elements.keys() ?? [])])
+    this.#set.load(elements(cutFlows), elements(restoredFlows))
     this.#want('all', true)
   }
 
@@ -112,19 +109,20 @@ export class Cutter {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#judging.close()
     for (const cancel of this.#timers) cancel()
     await this.#running
   }
 
   #want(pods: Losses['pods'] | 'all', again: boolean): void {
-    const due = (this.#due ??= { pods: new Map(), again: false })
+    const due = (this.#due ??= { pods: new Set(), again: false })
     due.again ||= again
     if (pods === 'all') due.pods = 'all'
-    else if (due.pods !== 'all') for (const [uid, directions] of pods) due.pods.set(uid, new Set([...(due.pods.get(uid) ?? []), ...directions]))
+    else if (due.pods !== 'all') for (const uid of pods) due.pods.add(uid)
   }
 
   #wake(): void {
-    if (this.#closed || this.#running !== null || this.#due === null) return
+    if (this.#closed || this.#running !== null || (this.#due === null && this.#clearing !== 'due')) return
     this.#running = this.#rounds().finally(() => {
       this.#running = null
       if (!this.#failed) this.#wake()
@@ -132,27 +130,45 @@ export class Cutter {
   }
 
   async #rounds(): Promise<void> {
-    while (this.#due !== null && !this.#closed) {
+    while ((this.#due !== null || this.#clearing === 'due') && !this.#closed) {
       const scope = this.#due
       this.#due = null
-      const trouble = await this.#round(scope)
+      const { evicted } = this.#set
+      const trouble = (scope === null ? null : await this.#round(scope)) ?? (await this.#clear())
+      this.#judging.forget()
       if (this.#closed) return
       this.#failed = trouble !== null
-      this.#options.onProblems(trouble === null ? [] : [problem(trouble)])
+      if (scope?.again === true || this.#set.evicted > evicted) this.#forgotten = this.#set.evicted - evicted
+      this.#options.onProblems([...(trouble === null ? [] : [notCut(trouble)]), ...(this.#forgotten > 0 ? [noRoom(this.#forgotten)] : [])])
       if (trouble !== null) {
-        this.#want(scope.pods, scope.again)
+        if (scope !== null) this.#want(scope.pods, scope.again)
         this.#later(this.#retryMs, () => this.#wake())
         this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
         return
       }
       this.#retryMs = FIRST_RETRY_MS
-      if (scope.again) {
+      if (scope?.again === true) {
         this.#later(SECOND_LOOK_MS, () => {
           this.#want(scope.pods, false)
           this.#wake()
         })
       }
     }
+  }
+
+  /** What was restored goes out of the sets step by step, for as long as that takes. */
+  async #clear(): Promise<string | null> {
+    const isDue = this.#clearing === 'due'
+    const outcome = isDue ? await this.#set.clear() : null
+    if (isDue) this.#clearing = 'idle'
+    if (this.#clearing === 'idle' && this.#set.clears) {
+      this.#clearing = 'timed'
+      this.#later(SECOND_LOOK_MS, () => {
+        this.#clearing = 'due'
+        this.#wake()
+      })
+    }
+    return outcome?.trouble ?? null
   }
 
   #later(ms: number, action: () => void): void {
@@ -165,16 +181,19 @@ export class Cutter {
 
   /** Returns what stood in the way; null where everything was judged and the kernel holds the answer. */
   async #round(scope: Scope): Promise<string | null> {
-    const { clock } = this.#options
+    const { kernel, clock } = this.#options
     const start = clock.now()
     const count = { cut: 0, restored: 0, judged: 0 }
-    const before = [...this.#set.flows()]
+    const before = [...this.#set.keys()]
+    const texts = new AddressTexts()
+    const networks = networksOf(this.#options.turns.plan, scope.pods)
     const parts = new Parts()
-    const dumped = this.#dump(this.#networks(scope.pods), parts)
+    const addresses = networks.filter(({ bytes, prefix }) => prefix === bytes.length * 8).map(({ bytes }) => bytes)
+    const review = new Review({ kernel, clock, addresses, onReplied: (keys) => this.#replied(keys, texts, count) })
+    const dumped = this.#dump(networks, parts, () => review.begin())
     // Few are judged in no time, and a new connection that has the ports of a cut one waits for it.
     const fewFirst = before.length <= RESTORED_FIRST
-    let trouble: string | null = fewFirst ? await this.#restore(before, count) : null
-    const texts = new AddressTexts()
+    let trouble: string | null = fewFirst ? await this.#restore(before, texts, count) : null
     // While the kernel takes one part, the next is judged.
     let adding: Promise<Outcome> | null = null
     for (let flows = await parts.next(); flows !== null; flows = await parts.next()) {
@@ -187,99 +206,88 @@ export class Cutter {
     const last = await adding
     count.cut += last?.done ?? 0
     trouble ??= last?.trouble ?? (await dumped)
-    if (!fewFirst) trouble ??= await this.#restore(before, count)
+    await review.end()
+    if (!fewFirst) trouble ??= await this.#restore(before, texts, count)
     if (count.cut + count.restored > 0) this.#options.onCut({ ...count, ms: clock.now() - start })
     return trouble
   }
 
   /** Fills `parts` as they come; why it is not complete, null where it is. */
-  async #dump(networks: readonly Network[], parts: Parts): Promise<string | null> {
+  async #dump(networks: readonly Network[], parts: Parts, onLong: () => void): Promise<string | null> {
     try {
       if (networks.length === 0) return null
-      const end = await this.#options.conntrack.dump(networks, (flows) => parts.push(flows))
+      const end = await this.#options.conntrack.dump(networks, (flows) => parts.push(flows), onLong)
       return end.kind === 'failed' ? `the connections could not be read: ${end.message}` : null
     } finally {
       parts.end()
     }
   }
 
-  /** Where the pods are. Either end: a server's packet may have made the entry of a connection that its client opened. */
-  #networks(pods: Scope['pods']): Network[] {
-    const { plan } = this.#options.turns
-    const networks: Network[] = []
-    for (const uid of pods === 'all' ? plan.locals.keys() : pods.keys()) {
-      const attachment = plan.locals.get(uid)?.attachment
-      if (attachment === undefined) continue
-      for (const address of new Set(attachment.by.map((key) => key.address))) networks.push(addressNetwork(address, SIDES))
-      for (const prefix of attachment.sourcePrefixes) networks.push(cidrNetwork(prefix, SIDES))
-    }
-    return networks
-  }
-
   /** Takes out what is allowed again. Where they are many, cutting comes first: with a next round due, that one goes on with it. */
-  async #restore(before: readonly CutFlow[], count: { restored: number; judged: number }): Promise<string | null> {
-    const again: CutFlow[] = []
-    await this.#judgeAll(before.length, before.values(), (flow, judge) => {
+  async #restore(before: readonly FlowKey[], texts: AddressTexts, count: { restored: number; judged: number }): Promise<string | null> {
+    const again: FlowKey[] = []
+    await this.#judging.all(before.length, (i, judge) => {
+      const key = before[i] as FlowKey
+      const flow = flowOf(key, texts)
       count.judged++
-      if (judge.judge(flow).allowed) again.push(flow)
+      if (flow === null || judge.judge(flow).allowed) again.push(key)
     })
     for (let at = 0; at < again.length && this.#due === null; at += RESTORED_AT_ONCE) {
-      const { done, trouble } = await this.#set.remove(again.slice(at, at + RESTORED_AT_ONCE))
+      const { done, trouble } = await this.#set.restore(again.slice(at, at + RESTORED_AT_ONCE))
       count.restored += done
       if (trouble !== null) return trouble
     }
     return null
   }
 
+  /** What stands in the way here stands in the way of the dump's connections, too, and is told there. */
+  async #replied(keys: readonly FlowKey[], texts: AddressTexts, count: { cut: number }): Promise<void> {
+    const denied: FlowKey[] = []
+    await this.#judging.all(keys.length, (i, judge) => {
+      const flow = flowOf(keys[i] as FlowKey, texts)
+      if (flow !== null && !judge.judge(flow).allowed) denied.push(keys[i] as FlowKey)
+    })
+    const { done } = await this.#set.add(denied)
+    count.cut += done
+  }
+
   /**
    * An entry that a server's packet made (decisions/0006) is of its client: it must be allowed as that one sends, too. Of UDP
    * only the ports hint at it, so only where something was just lost.
    */
-  async #denied(flows: Uint8Array, texts: AddressTexts, somethingWasLost: boolean, count: { judged: number }): Promise<CutFlow[]> {
-    const denied: CutFlow[] = []
-    const total = flowCount(flows)
-    await this.#judgeAll(total, records(flows, total, texts), (flow, judge) => {
+  async #denied(part: Uint8Array, texts: AddressTexts, somethingWasLost: boolean, count: { judged: number }): Promise<FlowKey[]> {
+    const denied: FlowKey[] = []
+    const flows = Buffer.from(part.buffer, part.byteOffset, part.length)
+    await this.#judging.all(flowCount(flows), (i, judge) => {
+      const { key, origin } = flowAt(flows, i)
+      const flow = flowOf(key, texts)
+      if (flow === null) return
       count.judged++
-      if (!judge.judge(flow).allowed) denied.push(flow)
-      else if (flow.origin === 'picked-up' || (flow.origin === 'untold' && somethingWasLost)) {
-        const asItsClient = reversed(flow)
-        if (!judge.judge(asItsClient).allowed) denied.push(asItsClient)
+      if (!judge.judge(flow).allowed) denied.push(key)
+      else if (origin === 'picked-up' || (origin === 'untold' && somethingWasLost)) {
+        const asItsClient = reversed(key)
+        const other = flowOf(asItsClient, texts)
+        if (other !== null && !judge.judge(other).allowed) denied.push(asItsClient)
       }
     })
     return denied
   }
-
-  /** In slices: between them everything else has its turn, and the plan may become another one. */
-  async #judgeAll<F extends CutFlow>(total: number, flows: Iterator<F | null>, tell: (flow: F, judge: Judge) => void): Promise<void> {
-    const { turns, clock, nodeEgress, planSettled } = this.#options
-    for (let judged = 0; judged < total; ) {
-      await planSettled()
-      const { snapshot } = turns
-      if (snapshot === null || this.#closed) return
-      const judge = new Judge(turns.plan, snapshot, { nodeEgress })
-      const { revision } = turns
-      while (judged < total && revision === turns.revision) {
-        const until = clock.now() + SLICE_MS
-        while (judged < total && ((judged & 63) !== 0 || clock.now() < until)) {
-          judged++
-          const { value, done } = flows.next() as IteratorResult<F | null, null>
-          if (done !== true && value !== null) tell(value, judge)
-        }
-        if (judged < total) await new Promise((resolve) => setImmediate(resolve))
-      }
-    }
-  }
 }
 
-function* records(flows: Uint8Array, total: number, texts: AddressTexts): Generator<TrackedFlow | null> {
-  for (let i = 0; i < total; i++) yield readFlow(flows, i, texts)
-}
-
-function problem(message: string): Problem {
+function notCut(message: string): Problem {
   return {
     code: 'NotCut',
     severity: 'error',
     object: 'established connections',
     message: `${message}; connections that lost their permission may go on receiving until it succeeds, and it is tried again`,
+  }
+}
+
+function noRoom(count: number): Problem {
+  return {
+    code: 'CutForgotten',
+    severity: 'warning',
+    object: 'established connections',
+    message: `the set of cut connections is full: ${count} that were silent for longest were taken out of it, and may go on should they speak again`,
   }
 }

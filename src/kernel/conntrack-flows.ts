@@ -5,12 +5,12 @@
 // **Invariant:** only bytes cross; records and networks are written and read here and nowhere else.
 import type { Entry, Tuple } from '../netlink/conntrack.ts'
 
-/** family, protocol, source port (2), destination port (2), origin, 1 unused, source (16), destination (16). */
-export const FLOW_LENGTH = 40
-/** family, prefix length, sides, address (16). */
-const NETWORK_LENGTH = 19
-const ADDRESS_AT = 3
-const SIDES = ['client', 'server'] as const
+/** family, origin, 2 unused, key (44; of IPv4 the first 20 count). */
+export const FLOW_LENGTH = 48
+const KEY_AT = 4
+/** family, prefix length, address (16). */
+const NETWORK_LENGTH = 18
+const ADDRESS_AT = 2
 /** Of which "th sport" and "th dport" mean ports: SCTP, TCP, UDP. */
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 132])
 
@@ -27,59 +27,43 @@ const UDP = 17
 export type Origin = 'source' | 'picked-up' | 'untold'
 const ORIGINS: readonly Origin[] = ['source', 'picked-up', 'untold']
 
-/** Which end of a connection: who opened it, or who was called. */
-export type Side = (typeof SIDES)[number]
-
-/** An address or network: 4 or 16 bytes in network order. */
+/** An address or network: 4 or 16 bytes in network order. Either end of a connection may be there. */
 export interface Network {
   readonly bytes: Uint8Array
   readonly prefix: number
-  /** The ends that matter; connections with the other end there may be told too. */
-  readonly sides: readonly Side[]
 }
 
+/**
+ * A connection as the elements of the cut sets name it: the bytes, as latin1, of source, destination, protocol, source port
+ * and destination port, each in network order and padded to 4. Its length says the family.
+ */
+export type FlowKey = string
+
+export const KEY_LENGTH = { 4: 20, 6: 44 } as const
+
 export interface Flow {
-  readonly family: 4 | 6
-  /** Number of the IP protocol: 6, 17 or 132. */
-  readonly protocol: number
-  readonly sourcePort: number
-  readonly destinationPort: number
+  readonly key: FlowKey
   readonly origin: Origin
-  /** 4 or 16 bytes, valid as long as the buffer. */
-  readonly source: Uint8Array
-  readonly destination: Uint8Array
 }
 
 export function flowCount(flows: Uint8Array): number {
   return Math.floor(flows.length / FLOW_LENGTH)
 }
 
-export function flowAt(flows: Uint8Array, index: number): Flow {
+/** `flows` of whole records; the index is below flowCount(). */
+export function flowAt(flows: Buffer, index: number): Flow {
   const at = index * FLOW_LENGTH
-  const family = flows[at] === 4 ? 4 : 6
-  const width = family === 4 ? 4 : 16
-  const port = (offset: number): number => ((flows[at + offset] as number) << 8) | (flows[at + offset + 1] as number)
-  return {
-    family,
-    protocol: flows[at + 1] as number,
-    sourcePort: port(2),
-    destinationPort: port(4),
-    origin: ORIGINS[flows[at + 6] as number] ?? 'source',
-    source: flows.subarray(at + 8, at + 8 + width),
-    destination: flows.subarray(at + 24, at + 24 + width),
-  }
+  const length = flows[at] === 4 ? KEY_LENGTH[4] : KEY_LENGTH[6]
+  return { key: flows.toString('latin1', at + KEY_AT, at + KEY_AT + length), origin: ORIGINS[flows[at + 1] as number] ?? 'source' }
 }
 
-/** The single addresses of encoded networks, once for each end that matters; null where a wider network is among them. */
-export function singleEnds(encoded: Uint8Array): readonly { readonly side: Side; readonly address: Uint8Array }[] | null {
-  const found: { readonly side: Side; readonly address: Uint8Array }[] = []
+/** The addresses of encoded networks; null where a wider network is among them. */
+export function singleAddresses(encoded: Uint8Array): readonly Uint8Array[] | null {
+  const found: Uint8Array[] = []
   for (let at = 0; at + NETWORK_LENGTH <= encoded.length; at += NETWORK_LENGTH) {
     const width = encoded[at] === 4 ? 4 : 16
     if ((encoded[at + 1] as number) < width * 8) return null
-    const address = encoded.slice(at + ADDRESS_AT, at + ADDRESS_AT + width)
-    SIDES.forEach((side, bit) => {
-      if (((encoded[at + 2] as number) & (1 << bit)) !== 0) found.push({ side, address })
-    })
+    found.push(encoded.slice(at + ADDRESS_AT, at + ADDRESS_AT + width))
   }
   return found
 }
@@ -90,7 +74,6 @@ export function encodeNetworks(networks: readonly Network[]): Uint8Array<ArrayBu
     const at = i * NETWORK_LENGTH
     bytes[at] = network.bytes.length === 4 ? 4 : 6
     bytes[at + 1] = network.prefix
-    bytes[at + 2] = SIDES.reduce((bits, side, bit) => bits | (network.sides.includes(side) ? 1 << bit : 0), 0)
     bytes.set(network.bytes, at + ADDRESS_AT)
   })
   return bytes
@@ -181,7 +164,7 @@ export class FlowCollector {
       this.#bytes = grown
     }
     this.#write(bytes, original, reply, width)
-    this.#bytes[this.#length + 6] = ORIGINS.indexOf(originOf(bytes, original, reply, pickedUp, width))
+    this.#bytes[this.#length + 1] = ORIGINS.indexOf(originOf(bytes, original, reply, pickedUp, width))
     this.#length += FLOW_LENGTH
   }
 
@@ -197,17 +180,19 @@ export class FlowCollector {
   }
 
   #write(bytes: Uint8Array, original: Tuple, reply: Tuple, width: number): void {
-    const at = this.#length
     const out = this.#bytes
-    out[at] = original.family
-    out[at + 1] = original.protocol
-    out[at + 2] = original.sourcePort >> 8
-    out[at + 3] = original.sourcePort & 0xff
-    out[at + 4] = reply.sourcePort >> 8
-    out[at + 5] = reply.sourcePort & 0xff
+    out.fill(0, this.#length, this.#length + FLOW_LENGTH)
+    out[this.#length] = original.family
+    const at = this.#length + KEY_AT
     for (let i = 0; i < width; i++) {
-      out[at + 8 + i] = bytes[original.source + i] as number
-      out[at + 24 + i] = bytes[reply.source + i] as number
+      out[at + i] = bytes[original.source + i] as number
+      out[at + width + i] = bytes[reply.source + i] as number
     }
+    const behind = at + 2 * width
+    out[behind] = original.protocol
+    out[behind + 4] = original.sourcePort >> 8
+    out[behind + 5] = original.sourcePort & 0xff
+    out[behind + 8] = reply.sourcePort >> 8
+    out[behind + 9] = reply.sourcePort & 0xff
   }
 }

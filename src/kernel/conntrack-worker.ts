@@ -11,14 +11,15 @@ import { tellLoaded } from '../lib/workers.ts'
 import { conntrackDumpRequest, NETLINK_NETFILTER, visitEntries, type DumpScope } from '../netlink/conntrack.ts'
 import { enterNetns, loadLibc } from '../netlink/libc.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
-import { FlowCollector, NetworkFilter, singleEnds } from './conntrack-flows.ts'
+import { FlowCollector, NetworkFilter, singleAddresses } from './conntrack-flows.ts'
 
 export interface DumpRequest {
-  readonly id: number
   readonly networks: Uint8Array<ArrayBuffer>
 }
 
 export type DumpAnswer =
+  /** First, where it will take some time. */
+  | { readonly kind: 'long'; readonly id: number }
   | { readonly kind: 'flows'; readonly id: number; readonly flows: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'done'; readonly id: number; readonly seen: number }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
@@ -29,21 +30,20 @@ const MOST_SILENCE = 20
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 /** A pass during which the table changed its size may have left entries out. */
 const ATTEMPTS = 3
-/** With so many passes at most, and so many entries at least, filtering is quicker than reading everything. */
-const FEW_PASSES = 3
+/** With so many IPv4 addresses at most, and so many entries at least, filtering is quicker than reading everything. */
+const FEW_ADDRESSES = 1
 const LONG_TABLE = 5_000
 /** What was found is told after so many datagrams of 32 KB: some 5,000 entries. */
 const DATAGRAMS_A_PART = 32
 
 /** The passes for these networks. Servers come first: it is replies that flow on where originals are judged. */
-function passesFor(networks: Uint8Array): readonly DumpScope[] {
-  const ends = singleEnds(networks)
-  const four = ends?.filter(({ address }) => address.length === 4) ?? []
-  if (ends === null || four.length > FEW_PASSES || entryCount() < LONG_TABLE) return [{ kind: 'all' }]
-  const of = (side: 'server' | 'client', direction: 'reply' | 'original'): DumpScope[] =>
-    four.filter((end) => end.side === side).map(({ address }) => ({ kind: 'source', direction, source: address }))
-  const six: readonly DumpScope[] = four.length < ends.length ? [{ kind: 'family', family: 6 }] : []
-  return [...of('server', 'reply'), ...six, ...of('client', 'original')]
+function passesFor(networks: Uint8Array, isLong: boolean): readonly DumpScope[] {
+  const addresses = singleAddresses(networks)
+  const four = addresses?.filter((address) => address.length === 4) ?? []
+  if (addresses === null || four.length > FEW_ADDRESSES || !isLong) return [{ kind: 'all' }]
+  const from = (direction: 'reply' | 'original'): DumpScope[] => four.map((source) => ({ kind: 'source', direction, source }))
+  const six: readonly DumpScope[] = four.length < addresses.length ? [{ kind: 'family', family: 6 }] : []
+  return [...from('reply'), ...six, ...from('original')]
 }
 
 /** Of this thread's network namespace; 0 where the kernel does not say. */
@@ -55,9 +55,9 @@ function entryCount(): number {
   }
 }
 
-function dump(networks: Uint8Array, tell: (collector: FlowCollector) => void): number {
+function dump(networks: Uint8Array, isLong: boolean, tell: (collector: FlowCollector) => void): number {
   const collector = new FlowCollector(new NetworkFilter(networks))
-  for (const scope of passesFor(networks)) {
+  for (const scope of passesFor(networks, isLong)) {
     for (let attempt = 1; ; attempt++) {
       const flaw = pass(scope, attempt, collector, tell)
       tell(collector)
@@ -96,14 +96,16 @@ function pass(scope: DumpScope, sequence: number, collector: FlowCollector, tell
   }
 }
 
-function answer(port: MessagePort, { id, networks }: DumpRequest): void {
+function answer(port: MessagePort, { id, networks }: DumpRequest & { readonly id: number }): void {
   const tell = (collector: FlowCollector): void => {
     if (collector.isEmpty) return
     const flows = collector.take()
     port.postMessage({ kind: 'flows', id, flows } satisfies DumpAnswer, [flows.buffer])
   }
   try {
-    port.postMessage({ kind: 'done', id, seen: dump(networks, tell) } satisfies DumpAnswer)
+    const isLong = entryCount() >= LONG_TABLE
+    if (isLong) port.postMessage({ kind: 'long', id } satisfies DumpAnswer)
+    port.postMessage({ kind: 'done', id, seen: dump(networks, isLong, tell) } satisfies DumpAnswer)
   } catch (error) {
     port.postMessage({ kind: 'failed', id, message: messageOf(error) } satisfies DumpAnswer)
   }
@@ -115,4 +117,4 @@ const port = parentPort
 if (port === null) throw new Error('conntrack-worker is a worker thread')
 const { netns } = workerData as { readonly netns?: string }
 if (netns !== undefined) enterNetns(netns)
-port.on('message', (request: DumpRequest) => answer(port, request))
+port.on('message', (request: DumpRequest & { readonly id: number }) => answer(port, request))

@@ -4,7 +4,9 @@
 // **Invariant:** one request at a time, in order; every request ends, within its deadline, with an answer that says
 // whether the kernel's state is known.
 import type { Listing } from '../nft/listing.ts'
+import type { ElementsChange } from '../netlink/set-elements.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
+import type { ElementsTake } from './elements-worker.ts'
 
 export type CommitOutcome =
   /** The kernel holds it. */
@@ -13,6 +15,11 @@ export type CommitOutcome =
   | { readonly kind: 'refused'; readonly message: string }
   /** Nobody knows (worker lost, deadline over): read back before anything else. */
   | { readonly kind: 'unknown'; readonly message: string }
+
+/** `full`: refused since a set has no room left. */
+export type ElementsOutcome = CommitOutcome | { readonly kind: 'full'; readonly message: string }
+
+export type { ElementsChange, ElementsTake }
 
 export type ReadBack =
   | ({ readonly kind: 'table' } & Listing)
@@ -47,11 +54,18 @@ export interface Kernel {
   readBack(table: Table): Promise<ReadBack>
   /** Removes the table; no error where it is not there. */
   deleteTable(table: Table): Promise<CommitOutcome>
+  /**
+   * Changes elements of sets that packets fill too, keys byte for byte: by netlink, past nft and its cache of the table.
+   * All of them or none; at most some 1,500 elements, for the socket to take it.
+   */
+  changeElements(table: Table, changes: readonly ElementsChange[]): Promise<ElementsOutcome>
+  /** Takes elements out of such sets; resolves to the keys of each, null where it could not. */
+  takeElements(table: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null>
   /** Flowtables of other tables (rule 89); empty where the kernel has none or does not know them. */
   flowtables(): Promise<readonly ForeignFlowtable[]>
   /**
    * From its resolution on tells every commit of anybody else that names the table, within some 100 ms, or tells a
-   * doubt; what is ours and what packets do is left out. Once for a table. Throws a PicketError where that is not possible.
+   * doubt, within 4 s where the kernel told nothing; what is ours and what packets do is left out. Once for a table. Throws a PicketError where that is not possible.
    */
   watch(table: Table, onChange: (change: ForeignChange) => void): Promise<void>
   close(): Promise<void>

@@ -1,17 +1,20 @@
 // Kernel by way of nft text: renders transactions, parses listings, and tells what an answer means.
 //
-// The same for libnftables and for spawned nft: only the Runner below differs.
+// The same for libnftables and for spawned nft: only the Runner below differs. Elements of sets that packets fill go past
+// both, by netlink (elements-worker.ts), in the same order of calls.
 // **Invariant:** one run at a time, in the order of the calls; a run without an answer is `unknown`, never `refused`.
 import { systemClock } from '../lib/clock.ts'
 import { PicketError } from '../lib/errors.ts'
 import { parseListing, UnreadableListing } from '../nft/listing.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
 import { render } from '../nft/render.ts'
+import { AskedWorker } from './asked-worker.ts'
+import type { ElementsAnswer, ElementsRequest } from './elements-worker.ts'
 import { decodeFlowtables } from './flowtables.ts'
-import type { CommitOutcome, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from './kernel.ts'
+import type { CommitOutcome, ElementsChange, ElementsOutcome, ElementsTake, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from './kernel.ts'
 import { Notices } from './notices.ts'
 import type { DoubtPost, NoticePost } from './notice-fold.ts'
-import { firstError, type Run, type RunResult, type Runner } from './runner.ts'
+import { firstError, OwnPorts, type Run, type RunResult, type Runner } from './runner.ts'
 
 /** Milliseconds. 45,000 services take 3 s to load, 100,000 intervals about one. */
 export interface Deadlines {
@@ -31,6 +34,8 @@ export class TextKernel implements Kernel {
   readonly #netns: string | undefined
   #last: Promise<unknown> = Promise.resolve()
   readonly #notices: Notices[] = []
+  readonly #elements: AskedWorker<ElementsRequest, ElementsAnswer>
+  readonly #elementsPorts = new OwnPorts()
 
   /** `netns`: path of the network namespace that the runner works in, where it is not the process's own. */
   constructor(description: string, runner: Runner, deadlines: Deadlines = DEADLINES, netns?: string) {
@@ -38,6 +43,7 @@ export class TextKernel implements Kernel {
     this.description = description
     this.#runner = runner
     this.#deadlines = deadlines
+    this.#elements = new AskedWorker('elements-worker', netns)
   }
 
   commit(transaction: Transaction): Promise<CommitOutcome> {
@@ -80,6 +86,31 @@ export class TextKernel implements Kernel {
     return result.kind === 'failed' && isAbsent(result.output) ? { kind: 'acknowledged' } : outcome(result, text)
   }
 
+  async changeElements({ family, name }: Table, changes: readonly ElementsChange[]): Promise<ElementsOutcome> {
+    if (changes.every(({ verb, keys }) => verb !== 'flush' && keys.length === 0)) return { kind: 'acknowledged' }
+    const answer = await this.#inTurn(() => this.#askElements({ place: { family, table: name }, kind: 'change', changes }))
+    if (typeof answer === 'string') return { kind: 'unknown', message: answer }
+    if (answer.kind === 'done') return { kind: 'acknowledged' }
+    return answer.code === 'ENFILE' ? { kind: 'full', message: 'the set is full' } : { kind: 'refused', message: answer.message }
+  }
+
+  async takeElements({ family, name }: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null> {
+    const answer = await this.#inTurn(() => this.#askElements({ place: { family, table: name }, kind: 'take', takes }))
+    return typeof answer !== 'string' && answer.kind === 'done' ? answer.keys : null
+  }
+
+  /** The answer, or why there is none. */
+  async #askElements(request: ElementsRequest): Promise<ElementsAnswer | string> {
+    let answer: ElementsAnswer | null = null
+    const onAnswer = (one: ElementsAnswer): boolean => {
+      this.#elementsPorts.add([one.port])
+      answer = one
+      return true
+    }
+    const lost = await this.#elements.ask(request, { deadline: this.#deadlines.commit, onAnswer })
+    return answer ?? lost ?? 'no answer'
+  }
+
   async flowtables(): Promise<readonly ForeignFlowtable[]> {
     const result = await this.#run({ text: 'list flowtables', mode: 'json', deadline: this.#deadlines.list })
     return result.kind === 'done' ? decodeFlowtables(result.output, OURS) : []
@@ -95,21 +126,29 @@ export class TextKernel implements Kernel {
   /** The answer to a run tells its port, and may come after the notification of what it did: so that is waited for. */
   #told(post: NoticePost | DoubtPost, onChange: (change: ForeignChange) => void): void {
     if (post.kind === 'doubt') return onChange({ by: `nobody knows (${post.reason})`, chains: 'all', sinceMs: post.sinceMs })
-    if (this.#runner.isOwnPort(post.port)) return
+    if (this.#isOwn(post.port)) return
     const { by, chains, sinceMs } = post
     const from = systemClock.now()
     void this.#last.then(() => {
-      if (!this.#runner.isOwnPort(post.port)) onChange({ by, chains, sinceMs: sinceMs + systemClock.now() - from })
+      if (!this.#isOwn(post.port)) onChange({ by, chains, sinceMs: sinceMs + systemClock.now() - from })
     })
   }
 
+  #isOwn(port: number): boolean {
+    return this.#runner.isOwnPort(port) || this.#elementsPorts.has(port)
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.#notices.map((notices) => notices.close()))
+    await Promise.all([...this.#notices.map((notices) => notices.close()), this.#elements.close()])
     await this.#runner.close()
   }
 
   #run(run: Run): Promise<RunResult> {
-    const result = this.#last.then(() => this.#runner.run(run))
+    return this.#inTurn(() => this.#runner.run(run))
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(action)
     this.#last = result.catch(() => undefined)
     return result
   }

@@ -3,24 +3,19 @@
 // Each message is `TOKEN:NUMBER`; the server's reply repeats it. **Invariant:** an answer counts once, however often it
 // comes; what is neither answered nor young is lost.
 import { randomBytes } from 'node:crypto'
-import type dgram from 'node:dgram'
-import net from 'node:net'
-import { familyOf } from '../model/ip.ts'
+import { FlowSocket } from './flow-socket.ts'
 import type { FlowSpec } from './messages.ts'
-import { freshUdpSocket } from './sockets.ts'
 import type { FlowSilence, FlowStats } from './testbed.ts'
 import { parseReply } from './wire.ts'
 
 /** A message that is not answered after this time is lost. Milliseconds. */
 const PATIENCE = 500
 const LAST_ANSWERS = 250
-const CONNECT_TIMEOUT = 3000
 
 export class FlowClient {
   readonly #spec: FlowSpec
   readonly #prefix = `f${randomBytes(6).toString('hex')}:`
-  readonly #socket: net.Socket | dgram.Socket
-  readonly #connected = Promise.withResolvers<void>()
+  readonly #socket: FlowSocket
   /** Number -> when it was sent; oldest first. */
   readonly #pending = new Map<number, number>()
   /** Number of a message that the next one overtook -> when that next one was sent. */
@@ -34,63 +29,24 @@ export class FlowClient {
   #lastAnswerAt: number | null = null
   #lastAnswer = 0
   #longestGap = 0
-  #broken: string | null = null
   /** When it was asked to end: what comes or does not come later makes no gap. */
   #endedAt: number | null = null
-  #stopped = false
 
   /** In the namespace of the host that sends. */
   constructor(spec: FlowSpec) {
     this.#spec = spec
-    this.#socket = spec.protocol === 'TCP' ? this.#connect() : this.#open()
+    this.#socket = new FlowSocket(spec, { onOpen: () => this.#socket.begin(), onLine: (line) => this.#receive(line), onBroken: () => this.#pause() })
   }
 
   /** Begins to send. Rejects with an error that says why where a TCP connection is not there within 3 seconds. */
   async start(): Promise<void> {
-    const timeout = setTimeout(() => this.#connected.reject(new Error('no connection within 3 seconds')), CONNECT_TIMEOUT)
-    try {
-      await this.#connected.promise
-    } catch (error) {
-      this.#close()
-      throw error
-    } finally {
-      clearTimeout(timeout)
-    }
+    await this.#socket.begun('connection')
     this.#startedAt = this.#lastAnswer = performance.now()
     this.#timer = setInterval(() => this.#sendDue(), Math.max(1, Math.floor(1000 / this.#spec.packetsPerSecond)))
     this.#sendDue()
   }
 
-  #connect(): net.Socket {
-    const { address, port } = this.#spec
-    const socket = net.connect({ host: address, port, family: familyOf(address), noDelay: true })
-    let rest = ''
-    socket.on('connect', () => this.#connected.resolve())
-    socket.on('data', (bytes) => {
-      const lines = (rest + bytes.toString('latin1')).split('\n')
-      rest = lines.pop() as string
-      for (const line of lines) this.#receive(line)
-    })
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#break(error.code ?? error.message))
-    socket.on('close', () => this.#break('closed by the other side'))
-    return socket
-  }
-
-  #open(): dgram.Socket {
-    const { address, port } = this.#spec
-    const socket = freshUdpSocket(familyOf(address))
-    socket.on('error', () => undefined)
-    socket.on('message', (bytes, from) => {
-      if (from.address === address && from.port === port) this.#receive(bytes.toString('latin1'))
-    })
-    this.#connected.resolve()
-    return socket
-  }
-
-  #break(why: string): void {
-    this.#connected.reject(new Error(why))
-    if (this.#stopped) return
-    this.#broken ??= why
+  #pause(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
   }
 
@@ -100,9 +56,7 @@ export class FlowClient {
     while (this.#sent < due) {
       const number = this.#sent++
       this.#pending.set(number, now)
-      const text = `${this.#prefix}${number}`
-      if (this.#socket instanceof net.Socket) this.#socket.write(`${text}\n`)
-      else this.#socket.send(text, this.#spec.port, this.#spec.address, () => undefined)
+      this.#socket.send(`${this.#prefix}${number}`)
     }
   }
 
@@ -128,7 +82,7 @@ export class FlowClient {
 
   stats(): FlowStats {
     const now = performance.now()
-    const lost = [...this.#pending].filter(([, sentAt]) => this.#stopped || now - sentAt >= PATIENCE)
+    const lost = [...this.#pending].filter(([, sentAt]) => this.#socket.closed || now - sentAt >= PATIENCE)
     return {
       sent: this.#sent,
       answered: this.#answered,
@@ -138,15 +92,15 @@ export class FlowClient {
       longestGapMs: Math.max(this.#longestGap, (this.#endedAt ?? now) - this.#lastAnswer),
       by: { ...this.#by },
       silences: silencesOf(lost, this.#overtaken),
-      broken: this.#broken,
+      broken: this.#socket.broken,
     }
   }
 
   async stop(): Promise<FlowStats> {
     this.#endedAt ??= performance.now()
-    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#pause()
     const until = performance.now() + LAST_ANSWERS
-    while (this.#pending.size > 0 && this.#broken === null && performance.now() < until) {
+    while (this.#pending.size > 0 && this.#socket.broken === null && performance.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     this.#close()
@@ -156,17 +110,13 @@ export class FlowClient {
   /** For a source that goes away: ends at once; the numbers stay. */
   abandon(): void {
     this.#endedAt ??= performance.now()
-    this.#break('the source was removed')
+    this.#socket.break('the source was removed')
     this.#close()
   }
 
   #close(): void {
-    if (this.#stopped) return
-    this.#stopped = true
-    if (this.#timer !== null) clearInterval(this.#timer)
-    if (!(this.#socket instanceof net.Socket)) this.#socket.close()
-    else if (this.#socket.connecting) this.#socket.destroy()
-    else this.#socket.resetAndDestroy()
+    this.#pause()
+    this.#socket.close()
   }
 }
 

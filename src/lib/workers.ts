@@ -8,6 +8,7 @@ import { Worker, workerData, type WorkerOptions } from 'node:worker_threads'
 export const WORKERS = {
   'libnftables-worker': 'kernel/libnftables-worker.ts',
   'conntrack-worker': 'kernel/conntrack-worker.ts',
+  'elements-worker': 'kernel/elements-worker.ts',
   'notices-worker': 'kernel/notices-worker.ts',
   'rtnetlink-worker': 'node/rtnetlink-worker.ts',
   'lab-pod-worker': 'lab/pod-worker.ts',

@@ -43,11 +43,8 @@ export function bitsOf(family: Family): number {
 
 /** The address as a number, 0 to 2^32-1 or 2^128-1. */
 export function toBits(address: Address): bigint {
+  if (familyOf(address) === 4) return BigInt(address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0))
   let value = 0n
-  if (familyOf(address) === 4) {
-    for (const part of address.split('.')) value = (value << 8n) | BigInt(part)
-    return value
-  }
   for (const part of ipaddr.IPv6.parse(address).parts) value = (value << 16n) | BigInt(part)
   return value
 }

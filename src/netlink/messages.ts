@@ -58,25 +58,26 @@ export type Control =
 
 /** Splits a datagram. Throws NetlinkMessageError where a length is impossible; nothing of such a datagram counts. */
 export function decodeMessages(datagram: Uint8Array): NetlinkMessage[] {
-  const messages: NetlinkMessage[] = []
-  let offset = 0
-  while (offset < datagram.length) {
+  return [...messagesIn(datagram)]
+}
+
+/** One after another, without those that `isWanted` turns down by their header: that one is asked when all before are through. */
+export function* messagesIn(datagram: Uint8Array, isWanted?: (type: number, port: number) => boolean): Generator<NetlinkMessage, void> {
+  for (let offset = 0; offset < datagram.length; ) {
     const left = datagram.length - offset
     if (left < HEADER_LENGTH) throw new NetlinkMessageError(`datagram: ${left} bytes are left over where a header has ${HEADER_LENGTH}`)
     const length = readU32(datagram, offset, 'header')
     if (length < HEADER_LENGTH || length > left) {
       throw new NetlinkMessageError(`header: the message says ${length} bytes where ${HEADER_LENGTH} to ${left} are possible`)
     }
-    messages.push({
-      type: readU16(datagram, offset + 4, 'header'),
-      flags: readU16(datagram, offset + 6, 'header'),
-      sequence: readU32(datagram, offset + 8, 'header'),
-      port: readU32(datagram, offset + 12, 'header'),
-      payload: datagram.subarray(offset + HEADER_LENGTH, offset + length),
-    })
+    const type = readU16(datagram, offset + 4, 'header')
+    const port = readU32(datagram, offset + 12, 'header')
+    if (isWanted === undefined || isWanted(type, port)) {
+      const payload = datagram.subarray(offset + HEADER_LENGTH, offset + length)
+      yield { type, flags: readU16(datagram, offset + 6, 'header'), sequence: readU32(datagram, offset + 8, 'header'), port, payload }
+    }
     offset += align4(length)
   }
-  return messages
 }
 
 /** What a message of the protocol itself says (types below 16); null for a message of the family. */

@@ -31,6 +31,7 @@ export const rewrite = (object: Chain): Operation => ({ verb: 'rewrite', object,
 export const PODS = set('pods/A/v4', ['ip saddr'])
 export const RANGES = set('cidrs/shop/web/v4', ['ip saddr'], ['interval'])
 export const RANGES6 = set('cidrs/shop/web/v6', ['ip6 saddr'], ['interval'])
+export const CUT: NftSet = { ...set('cut', ['ip saddr', 'meta l4proto', 'th dport'], ['dynamic', 'timeout']), timeout: 3_600, size: 4 }
 export const PAIRS = set('pairs', ['ip daddr', 'meta l4proto', 'th dport'], ['interval'])
 export const BY_INTERFACE = map('by-interface', ['iifname'], ['verdict'])
 export const IDS = map('ids', ['ct mark', 'ip daddr', 'meta l4proto', 'th dport'], ['ct mark'])

@@ -8,7 +8,7 @@ import { apply } from '../../src/nft/apply.ts'
 import { diff } from '../../src/nft/diff.ts'
 import type { Chain, Operation, Transaction } from '../../src/nft/objects.ts'
 import { emptyTable, everything, type TableState } from '../../src/nft/state.ts'
-import { add, assertSame, base, BRIDGE, BY_INTERFACE, chain, elements, FULL, IDS, OTHER, PAIRS, PODS, RANGES, remove, rewrite, set, TABLE } from './conformance-table.ts'
+import { add, assertSame, base, BRIDGE, BY_INTERFACE, chain, CUT, elements, FULL, IDS, OTHER, PAIRS, PODS, RANGES, remove, rewrite, set, TABLE } from './conformance-table.ts'
 
 export interface Opened {
   readonly kernel: Kernel
@@ -135,6 +135,54 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
       assert.deepEqual(await commit([...add(PODS, BY_INTERFACE, { kind: 'counter', name: 'denied/x' }), elements('add-elements', PODS, [['10.0.0.1']])]), { kind: 'acknowledged' })
       assert.deepEqual(await commit([elements('add-elements', RANGES, [['10.0.2.3-10.0.2.9']])]), { kind: 'acknowledged' })
       await holds(held)
+    })
+
+    describe('elements of sets that packets fill', () => {
+      const key = (last: number, port = 80): Uint8Array<ArrayBuffer> => Uint8Array.of(10, 0, 0, last, 6, 0, 0, 0, port >> 8, port & 255, 0, 0)
+      const change = (verb: 'add' | 'remove' | 'flush', ...keys: readonly Uint8Array[]) =>
+        kernel.changeElements(TABLE, [{ verb, set: CUT.name, keys: new Uint8Array(Buffer.concat(keys)), keyLength: 12 }])
+      async function has(...expected: readonly string[]): Promise<void> {
+        const read = await kernel.readBack(TABLE)
+        assert.ok(read.kind === 'table')
+        assert.deepEqual([...(read.state.sets.get(CUT.name)?.elements.keys() ?? [])].sort(), expected.toSorted())
+      }
+      const ACKNOWLEDGED = { kind: 'acknowledged' }
+
+      it('come by their bytes, also again, and go, also if they are not there', async () => {
+        await start(add(CUT))
+        assert.deepEqual(await change('add', key(1), key(2, 65_535)), ACKNOWLEDGED)
+        assert.deepEqual(await change('add', key(2, 65_535), key(3)), ACKNOWLEDGED)
+        await has('10.0.0.1 . tcp . 80', '10.0.0.2 . tcp . 65535', '10.0.0.3 . tcp . 80')
+        assert.deepEqual(await change('remove', key(1), key(9)), ACKNOWLEDGED)
+        await has('10.0.0.2 . tcp . 65535', '10.0.0.3 . tcp . 80')
+        assert.deepEqual(await change('flush'), ACKNOWLEDGED)
+        await has()
+        assert.deepEqual(await change('add'), ACKNOWLEDGED)
+      })
+
+      it('are refused as a whole where the set is full, and where there is none', async () => {
+        await start(add(CUT))
+        assert.deepEqual(await change('add', key(1), key(2)), ACKNOWLEDGED)
+        assert.equal((await change('add', key(3), key(4), key(5))).kind, 'full')
+        await has('10.0.0.1 . tcp . 80', '10.0.0.2 . tcp . 80')
+        const nowhere = await kernel.changeElements(TABLE, [{ verb: 'add', set: 'nowhere', keys: key(1), keyLength: 12 }])
+        assert.ok(nowhere.kind === 'refused' && nowhere.message.startsWith('ENOENT'), JSON.stringify(nowhere))
+      })
+
+      it('are taken out and told: all, or those that were quiet for longest', async () => {
+        await start(add(CUT))
+        for (const last of [1, 2, 3, 4]) {
+          assert.deepEqual(await change('add', key(last)), ACKNOWLEDGED)
+          await new Promise((resolve) => setTimeout(resolve, 20))
+        }
+        const take = async (quietest: number | null): Promise<string> => Buffer.from((await kernel.takeElements(TABLE, [{ set: CUT.name, keyLength: 12, quietest }]))?.[0] ?? '?').toString('hex')
+        assert.equal(await take(2), Buffer.concat([key(1), key(2)]).toString('hex'))
+        await has('10.0.0.3 . tcp . 80', '10.0.0.4 . tcp . 80')
+        assert.equal((await take(null)).length, 2 * 2 * 12)
+        assert.equal(await take(null), '')
+        await has()
+        assert.equal(await kernel.takeElements(TABLE, [{ set: 'nowhere', keyLength: 12, quietest: null }]), null)
+      })
     })
 
     it('removes what is there, and takes no offence at what is not', async () => {

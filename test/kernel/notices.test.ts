@@ -57,6 +57,26 @@ describe('notifications of nf_tables', function () {
       }))
   }
 
+  for (const access of ['libnftables', 'nft'] as const) {
+    it(`rule 108: ${access}: elements that it changes by netlink are its own, those of others are told`, () =>
+      watched(access, async (kernel, changes) => {
+        nft('add table inet picket\nadd set inet picket s { type ipv4_addr; flags dynamic,timeout; timeout 1h; size 65536; }')
+        await pause(200)
+        const before = changes.length
+        assert.ok(before > 0)
+        for (let batch = 0; batch < 20; batch++) {
+          const keys = Uint8Array.from({ length: 1_000 * 4 }, (_, i) => [10, batch, i >> 10, (i >> 2) & 255][i & 3] as number)
+          assert.deepEqual(await kernel.changeElements(TABLE, [{ verb: 'add', set: 's', keys, keyLength: 4 }]), { kind: 'acknowledged' })
+        }
+        assert.ok((await kernel.takeElements(TABLE, [{ set: 's', keyLength: 4, quietest: 100 }]))?.[0]?.length === 400)
+        await pause(300)
+        assert.equal(changes.length, before, JSON.stringify(changes))
+        nft('add element inet picket s { 192.0.2.1 }\nadd element inet picket s { 192.0.2.2 }')
+        await pause(200)
+        assert.equal(changes.length, before + 1)
+      }))
+  }
+
   it('rule 108: says nothing of elements that packets make, and that expire', () =>
     watched('libnftables', async (_, changes) => {
       nft(`add table inet picket
@@ -83,6 +103,26 @@ add rule inet picket out update @seen { ip daddr }`)
     await notices.close()
     nft('flush ruleset')
     assert.ok(posts.includes('doubt'), posts.join())
+  })
+
+  it('rule 108: tells a doubt within 5 s where the kernel tells nothing, and none where everything was told', async () => {
+    const posts: string[][] = [[], []]
+    const [deaf, hearing] = [0, undefined].map((groups, index) => new Notices({
+      table: TABLE, netns: PATH, clock: systemClock, onPost: (post) => posts[index]?.push(post.kind), ...(groups === undefined ? {} : { groups }),
+    })) as [Notices, Notices]
+    await Promise.all([deaf.started, hearing.started])
+    await pause(1_600)
+    assert.deepEqual(posts, [[], []])
+    nft('add table inet picket\nadd chain inet picket a')
+    const end = Date.now() + 5_000
+    while (posts[0]?.length === 0 && Date.now() < end) {
+      nft('add table inet others')
+      await pause(100)
+    }
+    await pause(200)
+    assert.deepEqual(posts, [['doubt'], ['commit']])
+    await Promise.all([deaf.close(), hearing.close()])
+    nft('flush ruleset')
   })
 
   it('says in one line where it cannot listen', async () => {

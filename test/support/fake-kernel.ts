@@ -2,11 +2,12 @@
 //
 // It can refuse operations of an owner, lose an answer (with the commit applied or not), and be changed by a foreigner.
 // **Invariant:** it passes test/kernel/conformance.ts like the real ones; a refused commit changes nothing.
-import type { CommitOutcome, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from '../../src/kernel/kernel.ts'
+import type { CommitOutcome, ElementsChange, ElementsOutcome, ElementsTake, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from '../../src/kernel/kernel.ts'
 import { messageOf } from '../../src/lib/errors.ts'
 import type { Owner, Table, Transaction } from '../../src/nft/objects.ts'
 import { render } from '../../src/nft/render.ts'
 import { LISTED_RULES, type SetState, type TableState } from '../../src/nft/state.ts'
+import { keyBytes, keyText } from './element-keys.ts'
 import { Draft } from './fake-kernel-draft.ts'
 import { tableBlock } from './table-text.ts'
 
@@ -18,6 +19,8 @@ export class FakeKernel implements Kernel {
   readonly checks: Transaction[] = []
   /** Times of read-backs. */
   readBacks = 0
+  /** Of a set that changeElements() fills, beside what the set itself says. */
+  mostElements = Infinity
   foreignFlowtables: readonly ForeignFlowtable[] = []
   readonly #tables = new Map<string, { table: Table; state: TableState }>()
   readonly #refused = new Map<Owner, string>()
@@ -69,6 +72,12 @@ export class FakeKernel implements Kernel {
 
   /** Whether notifications reach whoever watches; those of the meantime are lost. */
   deaf = false
+
+  /** Hears again, and doubts what it missed: the last so many milliseconds. */
+  hear(sinceMs: number): void {
+    this.deaf = false
+    this.#watcher?.onChange({ by: 'nobody knows (a commit was not told)', chains: 'all', sinceMs })
+  }
 
   #tell(table: Table, chains: readonly string[]): void {
     if (!this.deaf && this.#watcher?.table === nameOf(table)) this.#watcher.onChange({ by: 'a test', chains, sinceMs: 0 })
@@ -141,6 +150,41 @@ export class FakeKernel implements Kernel {
       counters: new Map([...state.counters.keys()].map((name) => [name, { packets: 0, bytes: 0 }])),
       rules: new Map([...state.chains].map(([name, chain]) => [name, chain.rules.map((rule) => `${rule}\n`).join('')])),
     }
+  }
+
+  async changeElements(table: Table, changes: readonly ElementsChange[]): Promise<ElementsOutcome> {
+    const loss = this.#loss
+    this.#loss = null
+    if (loss === 'dropped') return { kind: 'unknown', message: 'the answer was lost' }
+    const sets = changes.map(({ set }) => this.state(table)?.sets.get(set))
+    if (sets.some((set) => set === undefined)) return { kind: 'refused', message: 'ENOENT' }
+    const after = new Map<string, SetState>()
+    for (const [i, { verb, keys, keyLength }] of changes.entries()) {
+      const { object } = sets[i] as SetState
+      const elements = new Map((after.get(object.name) ?? (sets[i] as SetState)).elements)
+      if (verb === 'flush') elements.clear()
+      for (let at = 0; at < keys.length; at += keyLength) {
+        const key = keyText(object.key, keys.subarray(at, at + keyLength))
+        if (verb === 'remove') elements.delete(key)
+        else elements.set(key, { key })
+      }
+      if (elements.size > Math.min(this.mostElements, object.size ?? Infinity)) return { kind: 'full', message: 'the set is full' }
+      after.set(object.name, { object, elements })
+    }
+    for (const [name, set] of after) this.state(table)?.sets.set(name, set)
+    return loss === null ? { kind: 'acknowledged' } : { kind: 'unknown', message: 'the answer was lost' }
+  }
+
+  /** Who was added first was quiet for longest: there are no packets here. */
+  async takeElements(table: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null> {
+    const sets = takes.map(({ set }) => this.state(table)?.sets.get(set))
+    if (sets.some((set) => set === undefined)) return null
+    return takes.map(({ quietest }, i) => {
+      const { object, elements } = sets[i] as SetState
+      const taken = [...elements.keys()].slice(0, quietest ?? Infinity)
+      for (const key of taken) elements.delete(key)
+      return Buffer.concat(taken.map((key) => keyBytes(object.key, key)))
+    })
   }
 
   async deleteTable(table: Table): Promise<CommitOutcome> {

@@ -54,6 +54,26 @@ describe('repair', () => {
     assert.deepEqual(world.repairs.map((r) => r.differences), [['the table: missing']])
   })
 
+  it('a reading that takes long is not made again by the timer for twenty times as long, but for others\' changes it is', async () => {
+    const { kernel, clock, world } = await started()
+    const readBack = kernel.readBack.bind(kernel)
+    kernel.readBack = async (table) => {
+      await new Promise<void>((resolve) => clock.after(3_000, resolve))
+      return readBack(table)
+    }
+    const reads = async (ms: number): Promise<number> => {
+      const before = kernel.readBacks
+      world.committer.check(null)
+      await clock.advance(ms)
+      return kernel.readBacks - before
+    }
+    assert.equal(await reads(30_000), 1)
+    assert.equal(await reads(33_500), 0)
+    assert.equal(await reads(3_000), 1)
+    kernel.foreign(TABLE, () => undefined)
+    assert.equal(await reads(5_000), 1)
+  })
+
   it('finds by the timer what no notification told', async () => {
     const { kernel, clock, world, text } = await started()
     kernel.deaf = true

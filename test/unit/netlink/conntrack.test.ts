@@ -1,7 +1,7 @@
 // ctnetlink: entries as a kernel (Linux 6.18) sends them, the same damaged, and the request with its filter.
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { FLOW_LENGTH, FlowCollector, NetworkFilter, encodeNetworks, flowAt, flowCount, singleEnds } from '../../../src/kernel/conntrack-flows.ts'
+import { FLOW_LENGTH, FlowCollector, NetworkFilter, encodeNetworks, flowAt, flowCount, singleAddresses } from '../../../src/kernel/conntrack-flows.ts'
 import { attribute, nestedAttribute, NetlinkMessageError } from '../../../src/netlink/attributes.ts'
 import { conntrackDumpRequest, visitEntries } from '../../../src/netlink/conntrack.ts'
 import { decodeMessages, encodeMessage, NLM_F_DUMP_INTR, NLMSG_DONE } from '../../../src/netlink/messages.ts'
@@ -30,19 +30,24 @@ const SIX = message([attribute(25, Uint8Array.of(1)), tuple(1, V6(1), V6(2), 17,
 const PING = message([tuple(1, [10, 1, 0, 1], [10, 1, 0, 2], 1, null), tuple(2, [10, 1, 0, 2], [10, 1, 0, 1], 1, null)])
 
 function collected(bytes: Uint8Array, ...networks: readonly (readonly [readonly number[], number])[]): readonly object[] {
-  const collector = new FlowCollector(new NetworkFilter(encodeNetworks(networks.map(([address, prefix]) => ({ bytes: Uint8Array.from(address), prefix, sides: ['client', 'server'] })))))
+  const collector = new FlowCollector(new NetworkFilter(encodeNetworks(networks.map(([address, prefix]) => ({ bytes: Uint8Array.from(address), prefix })))))
   visitEntries(bytes, 1, PORT, (entry) => collector.add(bytes, entry))
   const flows = collector.take()
   assert.equal(flows.length % FLOW_LENGTH, 0)
   return Array.from({ length: flowCount(flows) }, (_, i) => {
-    const flow = flowAt(flows, i)
-    return { ...flow, source: [...flow.source], destination: [...flow.destination] }
+    const { key, origin } = flowAt(Buffer.from(flows), i)
+    return { key: Buffer.from(key, 'latin1').toString('hex'), origin }
   })
 }
 
+const hex = (bytes: readonly number[]): string => Buffer.from(bytes).toString('hex')
+const port = (value: number): string => `${value.toString(16).padStart(4, '0')}0000`
+const keyOf = (source: readonly number[], destination: readonly number[], protocol: number, from: number, to: number): string =>
+  `${hex(source)}${hex(destination)}${hex([protocol])}000000${port(from)}${port(to)}`
+
 describe('conntrack: entries', () => {
-  const service = { family: 4, protocol: 6, sourcePort: 40000, destinationPort: 8080, source: [10, 1, 0, 1], destination: [10, 1, 0, 9], origin: 'source' }
-  const six = { family: 6, protocol: 17, sourcePort: 5000, destinationPort: 53, source: V6(1), destination: V6(2), origin: 'source' }
+  const service = { key: keyOf([10, 1, 0, 1], [10, 1, 0, 9], 6, 40000, 8080), origin: 'source' }
+  const six = { key: keyOf(V6(1), V6(2), 17, 5000, 53), origin: 'source' }
 
   it('a connection is told as it looks behind DNAT and before SNAT', () => {
     assert.deepEqual(collected(SERVICE, [[10, 1, 0, 1], 32]), [service])
@@ -126,11 +131,10 @@ describe('conntrack: the request', () => {
     // AF_INET; CTA_TUPLE_REPLY { CTA_TUPLE_IP { CTA_IP_V4_SRC } }; CTA_FILTER { CTA_FILTER_REPLY_FLAGS: by source }
     assert.equal(Buffer.from(one?.payload ?? []).toString('hex'), '02000000' + '10000280' + '0c000180' + '080001000a010001' + '0c001980' + '0800020001000000')
   })
-  it('knows single addresses from wider networks, and which end is meant', () => {
+  it('knows single addresses from wider networks', () => {
     const address = Uint8Array.of(10, 1, 0, 1)
     const six = Uint8Array.from(V6(1))
-    const encoded = encodeNetworks([{ bytes: address, prefix: 32, sides: ['server'] }, { bytes: six, prefix: 128, sides: ['client', 'server'] }])
-    assert.deepEqual(singleEnds(encoded), [{ side: 'server', address }, { side: 'client', address: six }, { side: 'server', address: six }])
-    assert.equal(singleEnds(encodeNetworks([{ bytes: address, prefix: 31, sides: ['client'] }])), null)
+    assert.deepEqual(singleAddresses(encodeNetworks([{ bytes: address, prefix: 32 }, { bytes: six, prefix: 128 }])), [address, six])
+    assert.equal(singleAddresses(encodeNetworks([{ bytes: address, prefix: 31 }])), null)
   })
 })

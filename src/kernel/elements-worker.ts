@@ -1,0 +1,130 @@
+// The thread that changes elements of sets by netlink: keys in, the kernel's answer out.
+//
+// One socket for the life of the thread, so that its port tells our own commits from others' (notices.ts). The kernel works
+// inside of send(), which is why this is a thread. **Invariant:** each request is answered once, in order; a request of
+// which nobody knows whether the kernel did it ends the thread instead.
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { messageOf } from '../lib/errors.ts'
+import { tellLoaded } from '../lib/workers.ts'
+import { enterNetns, loadLibc } from '../netlink/libc.ts'
+import { controlOf, decodeMessages, type Control, type NetlinkMessage } from '../netlink/messages.ts'
+import { NETLINK_NETFILTER } from '../netlink/nftables.ts'
+import { decodeElements, elementsDumpRequest, encodeBatch, type ElementsChange, type HeldElement, type SetPlace } from '../netlink/set-elements.ts'
+import { NetlinkSocket } from '../netlink/socket.ts'
+
+/** The elements of one set that are to be taken out and told. */
+export interface ElementsTake {
+  readonly set: string
+  readonly keyLength: number
+  /** At most so many: those that nothing used for longest. Null: all. */
+  readonly quietest: number | null
+}
+
+export type ElementsRequest = { readonly place: SetPlace } & ({ readonly kind: 'change'; readonly changes: readonly ElementsChange[] } | { readonly kind: 'take'; readonly takes: readonly ElementsTake[] })
+
+export type ElementsAnswer = { readonly id: number; readonly port: number } & (
+  | { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[] }
+  /** The kernel holds what it held before: `code` is the errno's name. */
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
+)
+
+type Failure = Extract<Control, { kind: 'failed' }>
+
+const TIMEOUT_MS = 1_000
+const RECEIVE_BUFFER_BYTES = 1024 * 1024
+/** Of one batch: the send buffer takes 200 KB. */
+const TAKEN_AT_ONCE = 1_500
+
+class Refused extends Error {
+  readonly failure: Failure
+  constructor(failure: Failure) {
+    super([failure.code, failure.text].filter((text) => text !== '').join(': '))
+    this.failure = failure
+  }
+}
+
+class Elements {
+  readonly #socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, groups: 0, receiveBufferBytes: RECEIVE_BUFFER_BYTES, timeoutMs: TIMEOUT_MS })
+  #sequence = 1
+
+  get port(): number {
+    return this.#socket.port
+  }
+
+  /** Throws Refused; whatever else it throws leaves the kernel's state unknown. */
+  change(place: SetPlace, changes: readonly ElementsChange[]): void {
+    const { bytes, first, last } = encodeBatch(place, changes, this.#sequence)
+    this.#sequence = last + 2
+    this.#socket.send(bytes)
+    let failure: Failure | null = null
+    this.#receive((message, control) => {
+      if (message.sequence < first || message.sequence > last) return false
+      if (control?.kind === 'failed') failure ??= control
+      // The answer to the batch itself stands for all of it.
+      return message.sequence === last || message.sequence === first
+    })
+    if (failure !== null) throw new Refused(failure)
+  }
+
+  take(place: SetPlace, { set, keyLength, quietest }: ElementsTake): Uint8Array<ArrayBuffer> {
+    const held = this.#dump(place, set, keyLength)
+    if (held.length === 0) return new Uint8Array()
+    const chosen = quietest === null ? held : held.sort((a, b) => (a.expiresIn ?? Infinity) - (b.expiresIn ?? Infinity)).slice(0, quietest)
+    const keys = new Uint8Array(chosen.length * keyLength)
+    chosen.forEach(({ key }, i) => keys.set(key, i * keyLength))
+    if (quietest === null) this.change(place, [{ verb: 'flush', set, keys: new Uint8Array(), keyLength }])
+    else {
+      for (let at = 0; at < keys.length; at += TAKEN_AT_ONCE * keyLength) {
+        this.change(place, [{ verb: 'remove', set, keys: keys.subarray(at, at + TAKEN_AT_ONCE * keyLength), keyLength }])
+      }
+    }
+    return keys
+  }
+
+  /** What changes while it is read may be left out. */
+  #dump(place: SetPlace, set: string, keyLength: number): HeldElement[] {
+    const sequence = this.#sequence++
+    this.#socket.send(elementsDumpRequest(place, set, sequence))
+    const held: HeldElement[] = []
+    this.#receive((message, control) => {
+      if (message.sequence !== sequence) return false
+      if (control?.kind === 'failed') throw new Refused(control)
+      // The bytes are valid until the next receive.
+      for (const { key, expiresIn } of decodeElements(message, keyLength) ?? []) held.push({ key: key.slice(), expiresIn })
+      return control?.kind === 'done'
+    })
+    return held
+  }
+
+  /** Until `take` says that it was the last message. */
+  #receive(take: (message: NetlinkMessage, control: Control | null) => boolean): void {
+    for (;;) {
+      const received = this.#socket.receive(true)
+      if (received.kind !== 'datagram') throw new Error(received.kind === 'lost' ? received.reason : `the kernel said nothing for ${TIMEOUT_MS} ms`)
+      for (const message of decodeMessages(received.bytes)) if (take(message, controlOf(message))) return
+    }
+  }
+}
+
+function answer(port: MessagePort, elements: Elements, request: ElementsRequest & { readonly id: number }): void {
+  const { id, place } = request
+  const tell = (rest: { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[] } | { readonly kind: 'refused'; readonly code: string; readonly message: string }): void =>
+    port.postMessage({ id, port: elements.port, ...rest } satisfies ElementsAnswer)
+  try {
+    if (request.kind === 'take') return tell({ kind: 'done', keys: request.takes.map((one) => elements.take(place, one)) })
+    elements.change(place, request.changes)
+    tell({ kind: 'done', keys: [] })
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    tell({ kind: 'refused', code: error.failure.code, message: messageOf(error) })
+  }
+}
+
+loadLibc()
+tellLoaded()
+const port = parentPort
+if (port === null) throw new Error('elements-worker is a worker thread')
+const { netns } = workerData as { readonly netns?: string }
+if (netns !== undefined) enterNetns(netns)
+const elements = new Elements()
+port.on('message', (request: ElementsRequest & { readonly id: number }) => answer(port, elements, request))
