@@ -8,6 +8,7 @@ import { printable, show } from '../lib/show.ts'
 import type { Decoded } from '../model/changes.ts'
 import type { Uid } from '../model/objects.ts'
 import { ApiFailure, said } from './failures.ts'
+import { withoutManagedFields } from './managed-fields.ts'
 import type { Resource } from './resources.ts'
 
 /** The largest object that is read: etcd takes 1.5 MB, which JSON makes larger; parsing this much stops the process for some 50 ms. */
@@ -23,10 +24,10 @@ export interface KeyedRow {
 /** Of all rows of a resource; the kind of the resource says which type they are of. */
 export type Rows = Map<Uid, Decoded<never>>
 
-/** ApiFailure (Garbage) where the bytes are no JSON; `what` names them. */
+/** Without managed fields. ApiFailure (Garbage) where the bytes are no JSON; `what` names them. */
 export function parseJson(bytes: Buffer, what: string): unknown {
   try {
-    return JSON.parse(bytes.toString('utf8'))
+    return JSON.parse(withoutManagedFields(bytes))
   } catch (error) {
     const begins = printable(bytes.toString('utf8', 0, 64), 48)
     throw new ApiFailure('Garbage', `${what} cannot be read as JSON (${said((error as Error).message)}); it begins with "${begins}"`)

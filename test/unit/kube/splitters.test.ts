@@ -1,8 +1,9 @@
-// Bytes to lines, and bytes to list items: the same whatever the cuts, and limited.
+// Bytes to lines, and bytes to list items: the same whatever the cuts, and limited. And an object's bytes without its managed fields.
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { ItemSplitter } from '../../../src/kube/items.ts'
 import { LineSplitter } from '../../../src/kube/lines.ts'
+import { withoutManagedFields } from '../../../src/kube/managed-fields.ts'
 import { runs } from '../../support/runs.ts'
 
 const MOST = 64 * 1024
@@ -87,5 +88,41 @@ describe('kube: list items', () => {
       assert.throws(() => listOf([Buffer.from(text)]), { code: 'Garbage' }, text)
     }
     for (const text of ['', '{', '{"items":[{}', '{"items":[{}]', '{"items":"']) assert.throws(() => listOf([Buffer.from(text)]), { code: 'Cut' }, text)
+  })
+})
+
+describe('kube: managed fields', () => {
+  const without = (value: unknown): unknown => JSON.parse(withoutManagedFields(Buffer.from(JSON.stringify(value))))
+
+  it('are left out, whatever they hold, and nothing else is', () => {
+    const odd = ['"managedFields":[', '\\"managedFields":[', ']', '[', '\\', '\\"', '"]', 'ü€𝄞']
+    const fields = [{ manager: 'kubelet', fieldsV1: { 'f:a': {}, 'k:{"b":"]"}': [[], [1]] } }, ...odd]
+    for (const text of odd) {
+      const rest = { [text]: text, a: [text, { [text]: [text] }] }
+      assert.deepEqual(without({ ...rest, metadata: { [text]: text, managedFields: fields, name: text }, after: rest }), {
+        ...rest,
+        metadata: { [text]: text, managedFields: [], name: text },
+        after: rest,
+      })
+      assert.deepEqual(without(rest), rest)
+    }
+    assert.deepEqual(without({ managedFields: { a: 1 } }), { managedFields: { a: 1 } })
+  })
+  it('are left out of any object', () => {
+    const text = fc.oneof(fc.string(), fc.constantFrom('managedFields', '"managedFields":[', '\\', '"', ']', '\\"managedFields":['))
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof({ maxDepth: 4 }, text, fc.integer(), fc.array(tie('tree'), { maxLength: 3 }), fc.dictionary(text, tie('tree'), { maxKeys: 3 })),
+    }))
+    const strip = (value: unknown): unknown => {
+      if (Array.isArray(value)) return value.map(strip)
+      if (typeof value !== 'object' || value === null) return value
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, key === 'managedFields' && Array.isArray(inner) ? [] : strip(inner)]))
+    }
+    fc.assert(fc.property(tree, (value) => assert.deepEqual(strip(without(value)), strip(JSON.parse(JSON.stringify(value))))), runs(500))
+  })
+  it('that never end are no JSON', () => {
+    for (const text of ['{"managedFields":[', '{"managedFields":["]"}', '{"managedFields":[[]', '{"managedFields":["\\']) {
+      assert.throws(() => JSON.parse(withoutManagedFields(Buffer.from(text))) as unknown, SyntaxError)
+    }
   })
 })
