@@ -76,11 +76,11 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'kubeconfig', type: 'text', default: '', pattern: /^[^\n]{0,255}$/, expected: 'a path of at most 255 characters',
-    help: 'kubeconfig to reach the API server with; empty: the service account of the pod in which the agent runs',
+    help: 'kubeconfig to reach the API server with; none: the service account of the pod in which the agent runs',
   },
   {
     name: 'context', type: 'text', default: '', pattern: /^[^\n]{0,253}$/, expected: 'a context of the kubeconfig',
-    help: 'context of the kubeconfig; empty: its current one',
+    help: 'context of the kubeconfig; none: its current one',
   },
   {
     name: 'apiServer', type: 'list', default: [], pattern: /^https:\/\/[^\s/?#@]+:\d{1,5}$/, expected: 'https://HOST:PORT',

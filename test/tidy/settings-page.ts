@@ -25,5 +25,6 @@ function values(setting: Setting): string {
 function defaultOf(setting: Setting): string {
   if (setting.env !== undefined) return `\`$${setting.env}\`; required`
   if (setting.default === null) return 'required'
+  if (setting.default === '') return 'none'
   return `\`${Array.isArray(setting.default) ? JSON.stringify(setting.default) : String(setting.default)}\``
 }
