@@ -72,6 +72,8 @@ export class Cutter {
   #failed = false
   /** How many connections made room for others at the last change. */
   #forgotten = 0
+  /** Where among the cut connections taking out goes on. */
+  #restoreFrom = 0
   #closed = false
 
   constructor(options: CutterOptions) {
@@ -219,17 +221,25 @@ export class Cutter {
     return networks
   }
 
-  /** Takes out what is allowed again. Where they are many, cutting comes first: with a next round due, that one goes on with it. */
+  /** Takes out what is allowed again. Where they are many, cutting comes first: a next round that is due goes on where this one left off. */
   async #restore(before: readonly FlowKey[], texts: AddressTexts, count: { restored: number; judged: number }): Promise<string | null> {
-    const again: FlowKey[] = []
-    await this.#judging.all(before.length, (i, judge) => {
-      const key = before[i] as FlowKey
-      const flow = flowOf(key, texts)
-      count.judged++
-      if (flow === null || judge.judge(flow).allowed) again.push(key)
-    })
-    for (let at = 0; at < again.length && this.#due === null; at += RESTORED_AT_ONCE) {
-      const { done, trouble } = await this.#set.remove(again.slice(at, at + RESTORED_AT_ONCE))
+    const first = this.#restoreFrom % Math.max(1, before.length)
+    const keys = [...before.slice(first), ...before.slice(0, first)]
+    this.#restoreFrom = 0
+    for (let at = 0; at < keys.length; at += RESTORED_AT_ONCE) {
+      if (this.#due !== null && at > 0) {
+        this.#restoreFrom = first + at
+        return null
+      }
+      const again: FlowKey[] = []
+      const part = keys.slice(at, at + RESTORED_AT_ONCE)
+      await this.#judging.all(part.length, (i, judge) => {
+        const key = part[i] as FlowKey
+        const flow = flowOf(key, texts)
+        count.judged++
+        if (flow === null || judge.judge(flow).allowed) again.push(key)
+      })
+      const { done, trouble } = await this.#set.remove(again)
       count.restored += done
       if (trouble !== null) return trouble
     }
