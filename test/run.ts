@@ -67,10 +67,13 @@ async function kernel(env: Record<string, string>, only: string | null, leftOut:
 }
 
 /** Files of which `npm test` runs each third one: they take long, and their rules are tested in others too. */
-const ROTATING = ['demo', 'lab', 'repair', 'rules-crafted', 'rules-fragments', 'rules-reuse'].map((name) => `test/kernel/${name}.test.ts`)
+const ROTATING = ['demo', 'lab', 'repair', 'rules-crafted', 'rules-fragments', 'rules-reuse']
+/** And each sixth one of these. */
+const SELDOM = ['crash', 'refusals', 'rules-nat', 'rules-resets', 'rules-time-wait', 'foreign-tables', 'cut-both-ways', 'bridge-strays', 'rules-lifecycle-more']
 
 function resting(seed: number): readonly string[] {
-  return ROTATING.filter((_, index) => (index + seed) % 3 !== 0)
+  const rests = (names: readonly string[], parts: number): readonly string[] => names.filter((_, index) => (index + seed) % parts !== 0)
+  return [...rests(ROTATING, 3), ...rests(SELDOM, 6)].map((name) => `test/kernel/${name}.test.ts`)
 }
 
 function readFlags(args: readonly string[]): Flags {

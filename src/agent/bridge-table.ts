@@ -1,6 +1,6 @@
 // The agent's second table: `bridge picket`, with a committer of its own, so that neither table holds the other up.
 //
-//   what a turn changed in attachments -> pins -> committer -> kernel;  a port that is new gets its hairpin flag
+//   what a turn changed in attachments and ports -> pins -> committer -> kernel;  a port that is new gets its hairpin flag
 //
 // **Invariant:** on a node that never had a pod on a bridge there is no such table; once there is, it stays true.
 import type { ForeignChange, Kernel } from '../kernel/kernel.ts'
@@ -44,7 +44,7 @@ export class BridgeTable {
 
   /** At the end of a turn. */
   planned(revision: Revision, delta: PlanDelta): void {
-    for (const port of this.#pins.change(delta.attachments.values())) {
+    for (const port of this.#pins.change(delta.attachments.values(), delta.ports.values())) {
       const trouble = this.ports.setHairpin(port.index)
       this.#hairpinProblems.delete(port.name)
       if (trouble !== null) this.#hairpinProblems.set(port.name, noHairpin(port.name, trouble))

@@ -191,7 +191,7 @@ export class Committer {
     }
   }
 
-  /** Null where one owner more is in quarantine, so that it is worth going on. */
+  /** Null where more is in quarantine, so that it is worth going on. */
   async #contain(said: string): Promise<Problem | null> {
     const suspects = this.#table.suspects()
     // Closing everybody did not help a moment ago: it will not help now.

@@ -1,10 +1,11 @@
 // What the kernel refuses: whose it is, kept apart from everything else, and tried again.
 //
 //   refused -> close all owners of it: taken? -> open the first half, or close half of what was opened ... -> one owner
+//   -> open all others: refused? -> the next one is behind it, in the same way
 //
 // Tries are whole rulesets, compiled with another quarantine and judged by the kernel without being kept, so that what
 // is in force meanwhile stays; only at the start, where nothing is in force yet, the closed ruleset is committed first.
-// One culprit among n owners is found within log2(n) + 2 tries after the refusal; several are found one after the other.
+// Among n owners one culprit is found within log2(n) + 2 tries after the refusal, two within 2 log2(n) + 2.
 // **Invariant:** what is in quarantine is a problem that names it; it leaves by an edit, or when the kernel takes it.
 import type { CommitOutcome } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -22,10 +23,17 @@ export interface Trial {
 }
 
 export type Search =
-  | { readonly kind: 'contained'; readonly owner: Owner }
+  /** One or two; there may be more. */
+  | { readonly kind: 'contained'; readonly culprits: readonly Culprit[] }
   /** Refused whoever is closed: it is nobody's object. */
   | { readonly kind: 'nobody' }
   | { readonly kind: 'unknown'; readonly message: string }
+
+export interface Culprit {
+  readonly owner: Owner
+  /** What the kernel said. */
+  readonly said: string
+}
 
 interface Entry {
   said: string
@@ -69,21 +77,22 @@ export class Containment {
   }
 
   /**
-   * Finds one of `suspects` by which the kernel refuses what is wanted now, and puts it into quarantine. Afterwards
+   * Finds those of `suspects` by whom the kernel refuses what is wanted now, and puts them into quarantine. Afterwards
    * the wanted table is compiled with the quarantine as it then is.
    */
   async search(suspects: readonly Owner[], said: string, trial: Trial): Promise<Search> {
     const open = suspects.filter((owner) => !this.#entries.has(owner))
     const found = await this.#search(open, said, trial)
-    if (found.kind === 'contained') this.#enter(found.owner, found.said)
+    if (found.kind === 'contained') for (const culprit of found.culprits) this.#enter(culprit)
     trial.compile(this.owners)
     return found
   }
 
-  async #search(suspects: readonly Owner[], said: string, trial: Trial): Promise<(Search & { kind: 'nobody' | 'unknown' }) | { kind: 'contained'; owner: Owner; said: string }> {
-    /** With the first `count` suspects open. */
+  async #search(suspects: readonly Owner[], said: string, trial: Trial): Promise<Search> {
+    const culprits: Culprit[] = []
+    /** With the first `count` suspects open, but for those that were found. */
     const judged = (count: number): Promise<CommitOutcome> => {
-      trial.compile(new Set([...this.owners, ...suspects.slice(count)]))
+      trial.compile(new Set([...this.owners, ...culprits.map(({ owner }) => owner), ...suspects.slice(count)]))
       return trial.judge()
     }
     if (suspects.length === 0) return { kind: 'nobody' }
@@ -93,24 +102,33 @@ export class Containment {
     const first = await trial.commit?.()
     if (first !== undefined && first.kind !== 'acknowledged') return first.kind === 'unknown' ? first : { kind: 'nobody' }
     let taken = 0
-    let refused = suspects.length
     // The refusal itself does not count: its cause may have been none of them, and be over.
     let wasJudged = false
-    while (refused - taken > 1 || !wasJudged) {
-      const count = refused - taken > 1 ? (taken + refused) >> 1 : refused
-      const outcome = await judged(count)
-      if (outcome.kind === 'unknown') return outcome
-      if (outcome.kind === 'acknowledged') {
-        // Taken with everybody open, after all: what was refused was not this.
-        if (count === suspects.length) return { kind: 'nobody' }
-        taken = count
-      } else {
-        refused = count
-        wasJudged = true
-        said = outcome.message
+    for (;;) {
+      let refused = suspects.length
+      while (refused - taken > 1 || !wasJudged) {
+        const count = refused - taken > 1 ? (taken + refused) >> 1 : refused
+        const outcome = await judged(count)
+        if (outcome.kind === 'unknown') return outcome
+        if (outcome.kind === 'acknowledged') {
+          // Taken with everybody open, after all: what was refused was not this.
+          if (count === suspects.length) return { kind: 'nobody' }
+          taken = count
+        } else {
+          refused = count
+          wasJudged = true
+          said = outcome.message
+        }
       }
+      culprits.push({ owner: suspects[refused - 1] as Owner, said })
+      // All before it were taken together; is anybody behind it at fault, too? Of more than two, the commit tells.
+      const isLast = refused === suspects.length || culprits.length === 2
+      const rest: CommitOutcome = isLast ? { kind: 'acknowledged' } : await judged(suspects.length)
+      if (rest.kind === 'unknown') return rest
+      if (rest.kind === 'acknowledged') return { kind: 'contained', culprits }
+      taken = refused
+      said = rest.message
     }
-    return { kind: 'contained', owner: suspects[refused - 1] as Owner, said }
   }
 
   /** Tries what is due, each by itself; null, or why nobody knows what the kernel holds. */
@@ -134,7 +152,7 @@ export class Containment {
     return trouble
   }
 
-  #enter(owner: Owner, said: string): void {
+  #enter({ owner, said }: Culprit): void {
     const entry: Entry = { said, pauseMs: FIRST_PAUSE_MS, due: false, cancel: () => undefined }
     this.#entries.set(owner, entry)
     this.#plan(entry)
@@ -153,7 +171,7 @@ function problemOf(owner: Owner, said: string): Problem {
   const again = `everything else is applied; it is tried again after growing pauses (${LAST_PAUSE_MS / 1000} s at most) and at once when it is edited`
   const base = { code: 'Quarantined', severity: 'error' } as const
   if (owned?.kind !== 'policy') {
-    return { ...base, object: owner, message: `the kernel refused it: ${said}; its interface now counts as an unknown pod's (setting newPods); ${again}` }
+    return { ...base, object: owner, message: `the kernel refused it: ${said}; its interface now counts as an unknown pod's (setting newPods), and on a bridge nothing passes to or from its addresses; ${again}` }
   }
   const { namespace, name, direction } = owned
   const now = `now it allows nothing for ${direction} to the pods that it selects`

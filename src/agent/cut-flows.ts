@@ -4,7 +4,9 @@
 import { KEY_LENGTH, type FlowKey, type Network } from '../kernel/conntrack-flows.ts'
 import { bitsOf, familyOf, fromBits, toBits, type Address, type Cidr, type Family } from '../model/ip.ts'
 import { PROTOCOLS, type Protocol } from '../model/objects.ts'
+import type { PodUid } from '../model/objects.ts'
 import type { Packet } from '../policy/judge.ts'
+import type { PolicyPlan } from '../policy/step.ts'
 
 export interface CutFlow extends Packet {
   readonly protocol: Protocol
@@ -81,12 +83,21 @@ export function splitKeys(bytes: Uint8Array, family: Family): FlowKey[] {
   return Array.from({ length: text.length / length }, (_, i) => text.slice(i * length, (i + 1) * length))
 }
 
-export function addressNetwork(address: Address): Network {
+/** Where the pods are. Either end: a server's packet may have made the entry of a connection that its client opened. */
+export function networksOf(plan: PolicyPlan, pods: Iterable<PodUid> | 'all'): Network[] {
+  return [...(pods === 'all' ? plan.locals.keys() : pods)].flatMap((uid) => {
+    const attachment = plan.locals.get(uid)?.attachment
+    if (attachment === undefined) return []
+    return [...[...new Set(attachment.by.map((key) => key.address))].map(addressNetwork), ...attachment.sourcePrefixes.map(cidrNetwork)]
+  })
+}
+
+function addressNetwork(address: Address): Network {
   const family = familyOf(address)
   return { bytes: bytesOf(family, toBits(address)), prefix: bitsOf(family) }
 }
 
-export function cidrNetwork(cidr: Cidr): Network {
+function cidrNetwork(cidr: Cidr): Network {
   return { bytes: bytesOf(cidr.family, cidr.first), prefix: cidr.prefix }
 }
 

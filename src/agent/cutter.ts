@@ -18,8 +18,9 @@ import type { PodUid } from '../model/objects.ts'
 import type { TableState } from '../nft/state.ts'
 import { lossesOf, type Losses } from '../policy/losses.ts'
 import type { PlanDelta } from '../policy/plan.ts'
-import { cutFlows } from '../ruleset/names.ts'
-import { addressNetwork, AddressTexts, cidrNetwork, flowOf, reversed } from './cut-flows.ts'
+import { cutFlows, restoredFlows } from '../ruleset/names.ts'
+import { AddressTexts, flowOf, networksOf, reversed } from './cut-flows.ts'
+import { noRoom, notCut } from './cut-problems.ts'
 import { CutSet, type Outcome } from './cut-set.ts'
 import { Judging, type JudgingOptions } from './judging.ts'
 import { Parts } from './parts.ts'
@@ -74,6 +75,7 @@ export class Cutter {
   #forgotten = 0
   /** Where among the cut connections taking out goes on. */
   #restoreFrom = 0
+  #clearing: 'idle' | 'timed' | 'due' = 'idle'
   #closed = false
 
   constructor(options: CutterOptions) {
@@ -90,7 +92,8 @@ export class Cutter {
 
   /** The table was read from the kernel: what is in the sets is known, and everything is to be judged anew. */
   read(applied: TableState | null): void {
-    this.#set.load(FAMILIES.flatMap((family) => [...(applied?.sets.get(cutFlows(family))?.elements.keys() ?? [])]))
+    const elements = (name: typeof cutFlows): readonly string[] => FAMILIES.flatMap((family) => [...(applied?.sets.get(name(family))?.elements.keys() ?? [])])
+    this.#set.load(elements(cutFlows), elements(restoredFlows))
     this.#want('all', true)
   }
 
@@ -122,7 +125,7 @@ export class Cutter {
   }
 
   #wake(): void {
-    if (this.#closed || this.#running !== null || this.#due === null) return
+    if (this.#closed || this.#running !== null || (this.#due === null && this.#clearing !== 'due')) return
     this.#running = this.#rounds().finally(() => {
       this.#running = null
       if (!this.#failed) this.#wake()
@@ -130,30 +133,45 @@ export class Cutter {
   }
 
   async #rounds(): Promise<void> {
-    while (this.#due !== null && !this.#closed) {
+    while ((this.#due !== null || this.#clearing === 'due') && !this.#closed) {
       const scope = this.#due
       this.#due = null
       const { evicted } = this.#set
-      const trouble = await this.#round(scope)
+      const trouble = (scope === null ? null : await this.#round(scope)) ?? (await this.#clear())
       this.#judging.forget()
       if (this.#closed) return
       this.#failed = trouble !== null
-      if (scope.again || this.#set.evicted > evicted) this.#forgotten = this.#set.evicted - evicted
+      if (scope?.again === true || this.#set.evicted > evicted) this.#forgotten = this.#set.evicted - evicted
       this.#options.onProblems([...(trouble === null ? [] : [notCut(trouble)]), ...(this.#forgotten > 0 ? [noRoom(this.#forgotten)] : [])])
       if (trouble !== null) {
-        this.#want(scope.pods, scope.again)
+        if (scope !== null) this.#want(scope.pods, scope.again)
         this.#later(this.#retryMs, () => this.#wake())
         this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
         return
       }
       this.#retryMs = FIRST_RETRY_MS
-      if (scope.again) {
+      if (scope?.again === true) {
         this.#later(SECOND_LOOK_MS, () => {
           this.#want(scope.pods, false)
           this.#wake()
         })
       }
     }
+  }
+
+  /** What was restored goes out of the sets step by step, for as long as that takes. */
+  async #clear(): Promise<string | null> {
+    const isDue = this.#clearing === 'due'
+    const outcome = isDue ? await this.#set.clear() : null
+    if (isDue) this.#clearing = 'idle'
+    if (this.#clearing === 'idle' && this.#set.clears) {
+      this.#clearing = 'timed'
+      this.#later(SECOND_LOOK_MS, () => {
+        this.#clearing = 'due'
+        this.#wake()
+      })
+    }
+    return outcome?.trouble ?? null
   }
 
   #later(ms: number, action: () => void): void {
@@ -171,7 +189,7 @@ export class Cutter {
     const count = { cut: 0, restored: 0, judged: 0 }
     const before = [...this.#set.keys()]
     const texts = new AddressTexts()
-    const networks = this.#networks(scope.pods)
+    const networks = networksOf(this.#options.turns.plan, scope.pods)
     const parts = new Parts()
     const addresses = networks.filter(({ bytes, prefix }) => prefix === bytes.length * 8).map(({ bytes }) => bytes)
     const review = new Review({ kernel, clock, addresses, onReplied: (keys) => this.#replied(keys, texts, count) })
@@ -208,19 +226,6 @@ export class Cutter {
     }
   }
 
-  /** Where the pods are. Either end: a server's packet may have made the entry of a connection that its client opened. */
-  #networks(pods: Scope['pods']): Network[] {
-    const { plan } = this.#options.turns
-    const networks: Network[] = []
-    for (const uid of pods === 'all' ? plan.locals.keys() : pods) {
-      const attachment = plan.locals.get(uid)?.attachment
-      if (attachment === undefined) continue
-      for (const address of new Set(attachment.by.map((key) => key.address))) networks.push(addressNetwork(address))
-      for (const prefix of attachment.sourcePrefixes) networks.push(cidrNetwork(prefix))
-    }
-    return networks
-  }
-
   /** Takes out what is allowed again. Where they are many, cutting comes first: a next round that is due goes on where this one left off. */
   async #restore(before: readonly FlowKey[], texts: AddressTexts, count: { restored: number; judged: number }): Promise<string | null> {
     const first = this.#restoreFrom % Math.max(1, before.length)
@@ -239,7 +244,7 @@ export class Cutter {
         count.judged++
         if (flow === null || judge.judge(flow).allowed) again.push(key)
       })
-      const { done, trouble } = await this.#set.remove(again)
+      const { done, trouble } = await this.#set.restore(again)
       count.restored += done
       if (trouble !== null) return trouble
     }
@@ -277,23 +282,5 @@ export class Cutter {
       }
     })
     return denied
-  }
-}
-
-function notCut(message: string): Problem {
-  return {
-    code: 'NotCut',
-    severity: 'error',
-    object: 'established connections',
-    message: `${message}; connections that lost their permission may go on receiving until it succeeds, and it is tried again`,
-  }
-}
-
-function noRoom(count: number): Problem {
-  return {
-    code: 'CutForgotten',
-    severity: 'warning',
-    object: 'established connections',
-    message: `the set of cut connections is full: ${count} that were silent for longest were taken out of it, and may go on should they speak again`,
   }
 }

@@ -56,7 +56,7 @@ export interface Kernel {
   deleteTable(table: Table): Promise<CommitOutcome>
   /**
    * Changes elements of sets that packets fill too, keys byte for byte: by netlink, past nft and its cache of the table.
-   * All of them or none; at most some 1,500 elements, for the socket to take it.
+   * All of them or none; what the socket takes: some 200 KB.
    */
   changeElements(table: Table, changes: readonly ElementsChange[]): Promise<ElementsOutcome>
   /** Takes elements out of such sets; resolves to the keys of each, null where it could not. */
@@ -65,7 +65,7 @@ export interface Kernel {
   flowtables(): Promise<readonly ForeignFlowtable[]>
   /**
    * From its resolution on tells every commit of anybody else that names the table, within some 100 ms, or tells a
-   * doubt; what is ours and what packets do is left out. Once for a table. Throws a PicketError where that is not possible.
+   * doubt, within 4 s where the kernel told nothing; what is ours and what packets do is left out. Once for a table. Throws a PicketError where that is not possible.
    */
   watch(table: Table, onChange: (change: ForeignChange) => void): Promise<void>
   close(): Promise<void>

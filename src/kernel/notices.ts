@@ -9,6 +9,7 @@ import type { Clock } from '../lib/clock.ts'
 import { messageOf, PicketError } from '../lib/errors.ts'
 import { WorkerControl } from '../lib/worker-control.ts'
 import { spawnWorker } from '../lib/workers.ts'
+import { NFTABLES_GROUP } from '../netlink/nftables.ts'
 import type { Table } from '../nft/objects.ts'
 import type { DoubtPost, NoticePost } from './notice-fold.ts'
 import type { NoticesPost, NoticesWorkerData } from './notices-worker.ts'
@@ -20,6 +21,8 @@ export interface NoticesOptions {
   readonly onPost: (post: NoticePost | DoubtPost) => void
   /** Bytes of notifications that the kernel keeps until they are read. */
   readonly receiveBufferBytes?: number
+  /** Of notifications; 0 hears none, for tests. */
+  readonly groups?: number
 }
 
 /** A commit of ten thousand rules is some 5 MB of notifications. */
@@ -56,11 +59,11 @@ export class Notices {
   }
 
   #startWorker(): void {
-    const { table, netns, clock, receiveBufferBytes = RECEIVE_BUFFER_BYTES } = this.#options
+    const { table, netns, clock, receiveBufferBytes = RECEIVE_BUFFER_BYTES, groups = NFTABLES_GROUP } = this.#options
     this.#control = new WorkerControl()
     this.#listening = false
     const { family, name } = table
-    const workerData: NoticesWorkerData = { netns: netns ?? null, family, table: name, receiveBufferBytes, control: this.#control.buffer }
+    const workerData: NoticesWorkerData = { netns: netns ?? null, family, table: name, receiveBufferBytes, groups, control: this.#control.buffer }
     const worker = spawnWorker('notices-worker', { workerData })
     this.#worker = worker
     worker.on('message', (post: NoticesPost) => this.#receive(worker, post))

@@ -38,6 +38,8 @@ export interface Pod {
   readonly ports: readonly NamedPort[]
   /** What it may send as besides its own addresses: annotation `picket.dev/source-prefixes`. Honoured by config only. */
   readonly sourcePrefixes: readonly Cidr[]
+  /** Its addresses while it is in quarantine: nobody's then, and nothing may pass to or from them. Set by the store only. */
+  readonly quarantined?: readonly Address[]
 }
 
 export interface Namespace {

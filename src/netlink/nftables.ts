@@ -3,8 +3,8 @@
 // A commit is told as one message for each object that it changed and one NEWGEN at its end, all with the port id of the
 // socket that asked for it. Only names are read here: what an object holds is read back, never taken from a notification.
 // **Invariant:** a message that is not of this protocol, or of a kind that is not known, is null; bad lengths throw.
-import { attributeText, need, readAttributes } from './attributes.ts'
-import type { NetlinkMessage } from './messages.ts'
+import { attributeText, need, readAttributes, type Attributes } from './attributes.ts'
+import { encodeMessage, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
 
 export const NETLINK_NETFILTER = 12
 /** Group 7, as the bit of a bind. */
@@ -26,9 +26,11 @@ const KINDS: Readonly<Record<NftChange['object'], readonly number[]>> = {
 }
 const KIND_OF = new Map(Object.entries(KINDS).flatMap(([object, types]) => types.map((type) => [type, object as NftChange['object']] as const)))
 const NFT_MSG_NEWGEN = 15
+const NFT_MSG_GETGEN = 16
 /** The first attribute of each kind is the table's name; of rules the second is the chain's. */
 const TABLE = 1
 const RULE_CHAIN = 2
+const GEN_ID = 1
 const GEN_PROCESS_ID = 2
 const GEN_PROCESS_NAME = 3
 
@@ -45,12 +47,20 @@ export interface NftChange {
 /** The end of a commit: whose thread made it, as the first process namespace numbers it. */
 export interface NftCommitEnd {
   readonly kind: 'end'
+  /** The number of the commit, of whatever table: each is one more. 0 where it is not told. */
+  readonly generation: number
   readonly process: string
   readonly id: number
 }
 
 export function isOfElements(type: number): boolean {
   return type >> 8 === NFNL_SUBSYS_NFTABLES && KIND_OF.get(type & 0xff) === 'element'
+}
+
+/** Asks how many commits there were: the answer is an NftCommitEnd with this sequence number. */
+export function generationRequest(sequence: number): Uint8Array {
+  const type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN
+  return encodeMessage({ type, flags: NLM_F_REQUEST, sequence, port: 0 }, [new Uint8Array(GENMSG_LENGTH)])
 }
 
 export function decodeNftables(message: NetlinkMessage): NftChange | NftCommitEnd | null {
@@ -62,12 +72,16 @@ export function decodeNftables(message: NetlinkMessage): NftChange | NftCommitEn
   need(message.payload, GENMSG_LENGTH, what)
   const attributes = readAttributes(message.payload, GENMSG_LENGTH, what)
   if (object === undefined) {
-    const id = attributes.get(GEN_PROCESS_ID)
-    const number = id === undefined || id.length !== 4 ? 0 : new DataView(id.buffer, id.byteOffset).getUint32(0)
-    return { kind: 'end', process: attributeText(attributes, GEN_PROCESS_NAME) ?? '', id: number }
+    return { kind: 'end', generation: numberIn(attributes, GEN_ID), process: attributeText(attributes, GEN_PROCESS_NAME) ?? '', id: numberIn(attributes, GEN_PROCESS_ID) }
   }
   const table = attributeText(attributes, TABLE)
   if (table === null) return null
   const family = FAMILIES[message.payload[0] as number] ?? String(message.payload[0])
   return { kind: 'change', family, table, object, chain: object === 'rule' ? attributeText(attributes, RULE_CHAIN) : null }
+}
+
+/** In network order; 0 where it is absent. */
+function numberIn(attributes: Attributes, type: number): number {
+  const bytes = attributes.get(type)
+  return bytes === undefined || bytes.length !== 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
 }

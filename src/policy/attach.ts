@@ -7,7 +7,7 @@
 import { contains, familyOf, toBits, type Address } from '../model/ip.ts'
 import type { HostInterface, Pod } from '../model/objects.ts'
 import type { InterfaceTable, WorkCount } from '../store/snapshot.ts'
-import type { BridgePort, HostKey } from './plan.ts'
+import type { BridgePort, HostKey, PortBehind } from './plan.ts'
 
 export interface PodInterfaces {
   /** Addresses of this node's Node object. */
@@ -49,16 +49,26 @@ export function looksLikePod(link: HostInterface, rules: PodInterfaces, wide = f
 
 export interface Found {
   readonly by: readonly HostKey[]
+  /** Indexes of the interfaces that are its own from now on. */
+  readonly links: ReadonlySet<number>
   /** Addresses of the pod that neither an interface of a pod's kind nor a bridge leads to. */
   readonly missing: readonly Address[]
 }
 
-/** Where the pod's addresses lead. Two interfaces with a route to one address both count: both carry its packets. */
-export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): Found {
+/**
+ * Where the pod's addresses lead. Two interfaces with a route to one address both count: both carry its packets. A pod that is
+ * terminating gets none that it did not have (`had`): what is behind a new one is its address's next owner (decisions/0011).
+ */
+export function findInterfaces(pod: Pod, had: ReadonlySet<number>, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): Found {
   const by: HostKey[] = []
+  const links = new Set<number>()
+  const keeps = pod.terminating && had.size > 0
   const missing: Address[] = []
-  for (const address of pod.addresses) {
-    const found = rules.podAttachment === 'address' ? [] : withHostRoute(pod, address, interfaces, rules, work)
+  for (const address of pod.quarantined ?? pod.addresses) {
+    const routes = rules.podAttachment === 'address' ? [] : withHostRoute(pod, address, interfaces, rules, work)
+    const own = keeps ? routes.filter(({ index }) => had.has(index)) : routes
+    for (const { index } of own) links.add(index)
+    const found: HostKey[] = own.map(({ name }) => Object.freeze({ via: 'interface', interface: name, address }))
     if (found.length === 0 && rules.podAttachment !== 'interface') {
       const port = portOf(address, interfaces, rules, work)
       if (port !== null || rules.podAttachment === 'address' || isOnBridge(address, interfaces, rules, work)) found.push(Object.freeze({ via: 'address', address, port }))
@@ -66,26 +76,35 @@ export function findInterfaces(pod: Pod, interfaces: InterfaceTable, rules: PodI
     by.push(...found)
     if (found.length === 0) missing.push(address)
   }
-  return { by, missing }
+  const left = keeps || links.size === 0 ? had : links
+  // By interface, a pod in quarantine is an unknown one; by address it must be known to be closed.
+  return pod.quarantined === undefined ? { by, links: left, missing } : { by: by.filter((key) => key.via === 'address'), links: left, missing: [] }
 }
 
-function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): HostKey[] {
-  const found: HostKey[] = []
+function withHostRoute(pod: Pod, address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): HostInterface[] {
+  const found: HostInterface[] = []
   for (const link of interfaces.where('hostRoute', address)) {
     work.rows++
-    if (!isWritable(link.name) || !looksLikePod(link, rules, pod.sourcePrefixes.length > 0)) continue
-    found.push(Object.freeze({ via: 'interface', interface: link.name, address }))
+    if (isWritable(link.name) && looksLikePod(link, rules, pod.sourcePrefixes.length > 0)) found.push(link)
   }
   return found
 }
 
-/** The bridge's port behind which the address is. */
+/** The port behind which the address is, and its bridge. */
 function portOf(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): BridgePort | null {
-  for (const { index, name, master, behind } of interfaces.where('behind', address)) {
+  for (const link of interfaces.where('behind', address)) {
     work.rows++
-    if (behind !== null && rules.bridges.has(master) && isWritable(name)) return Object.freeze({ index, name, mac: behind.mac })
+    const port = portBehind(link, rules.bridges)
+    if (port !== null) return Object.freeze({ index: port.index, name: port.name, mac: port.mac, bridge: port.bridge })
   }
   return null
+}
+
+/** Null where the link is no port of a bridge of this node, or nothing is known to be behind it. */
+export function portBehind({ index, name, master, behind }: HostInterface, bridges: ReadonlyMap<number, HostInterface>): PortBehind | null {
+  const bridge = bridges.get(master)?.name
+  if (behind === null || bridge === undefined || !isWritable(bridge) || !isWritable(name)) return null
+  return Object.freeze({ index, name, mac: behind.mac, bridge, addresses: behind.addresses })
 }
 
 function isOnBridge(address: Address, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): boolean {

@@ -8,7 +8,7 @@ import { contains } from '../model/ip.ts'
 import type { Pod, Protocol } from '../model/objects.ts'
 import type { Direction } from '../model/policy.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { interfacesOf, type Attachment, type PlanRule, type Profile, type ProfileId } from './plan.ts'
+import { bridgesOf, interfacesOf, type Attachment, type PlanRule, type Profile, type ProfileId } from './plan.ts'
 import type { PeerFacts } from './sets.ts'
 import type { PolicyPlan } from './step.ts'
 
@@ -29,8 +29,10 @@ export type Side =
   | { readonly kind: 'open'; readonly pod: Attachment }
   | { readonly kind: 'allowed'; readonly pod: Attachment; readonly profile: ProfileId; readonly rule: PlanRule }
   | { readonly kind: 'denied'; readonly pod: Attachment; readonly profile: ProfileId }
-  /** Several pods are behind the interface: nothing is allowed. */
+  /** Several pods are behind the interface, or have the source prefix: nothing is allowed. */
   | { readonly kind: 'ambiguous'; readonly pod: Attachment }
+  /** It is in quarantine. */
+  | { readonly kind: 'closed'; readonly pod: Attachment }
 
 export interface Judgement {
   readonly allowed: boolean
@@ -44,6 +46,8 @@ interface End extends PeerFacts {
   readonly attachment: Attachment | null
   /** Several pods are behind its interface. */
   readonly isAmbiguous: boolean
+  /** Others of its bridge with the same source prefix. */
+  readonly others: readonly Attachment[]
   /** Found by an address of its own, not by a source prefix. */
   readonly isOwn: boolean
   readonly isNode: boolean
@@ -68,14 +72,16 @@ export class Judge {
     this.#plan = plan
     this.#snapshot = snapshot
     this.#options = options
-    this.#prefixes = [...plan.locals.values()].map((local) => local.attachment).filter((a) => a.sourcePrefixes.length > 0 && a.by.length > 0)
+    const prefixes = [...plan.locals.values()].map((local) => local.attachment).filter((a) => a.sourcePrefixes.length > 0 && a.by.length > 0)
+    // As in the table, where two overlap and one is in quarantine: it closes what is left.
+    this.#prefixes = prefixes.filter((a) => !a.closed).concat(prefixes.filter((a) => a.closed))
   }
 
   judge(packet: Packet): Judgement {
     const from = this.#end(packet.source)
     const to = this.#end(packet.destination)
     // "Traffic from the node on which the pod runs is always allowed" (rule 58), and a pod to itself (rule 62).
-    const untouched = from.isNode || (to.isNode && this.#options.nodeEgress === 'allow') || (from.address === to.address && from.isOwn)
+    const untouched = from.isNode || (to.isNode && this.#options.nodeEgress === 'allow') || (from.address === to.address && from.isOwn && from.attachment?.closed !== true)
     const egress = untouched ? passing(from) : this.#side('egress', from, to, packet)
     const ingress = untouched ? passing(to) : this.#side('ingress', to, from, packet)
     return { allowed: isAllowed(egress) && isAllowed(ingress), egress, ingress }
@@ -84,7 +90,8 @@ export class Judge {
   #side(direction: Direction, subject: End, peer: End, packet: Packet): Side {
     const pod = subject.attachment
     if (pod === null) return NOT_HERE
-    if (subject.isAmbiguous) return { kind: 'ambiguous', pod }
+    if (pod.closed) return { kind: 'closed', pod }
+    if (subject.isAmbiguous || subject.others.some((other) => other[direction] !== pod[direction])) return { kind: 'ambiguous', pod }
     const id = pod[direction]
     if (id === 'open') return { kind: 'open', pod }
     const rule = this.#ruleFor(this.#plan.profiles.get(id), peer, packet)
@@ -108,12 +115,17 @@ export class Judge {
     if (known !== undefined) return known
     const family = familyOf(address)
     const bits = toBits(address)
-    const pods = [...this.#snapshot.pods.where('address', address)]
-    const own = this.#attachedAs(pods, address)
-    const attachment = own ?? this.#prefixes.find((a) => a.sourcePrefixes.some((p) => p.family === family && contains(p, bits))) ?? null
+    const found = [...this.#snapshot.pods.where('address', address)]
+    const own = this.#attachedAs(found, address)
+    const prefixed = own === null ? this.#prefixes.filter((a) => a.sourcePrefixes.some((p) => p.family === family && contains(p, bits))) : []
+    const [attachment, ...rest] = own === null ? prefixed : [own]
+    const bridges = attachment === undefined ? [] : bridgesOf(attachment)
+    const others = bridges.length === 0 ? [] : rest.filter((other) => !other.closed && bridgesOf(other).some((name) => bridges.includes(name)))
+    // One in quarantine is nobody's peer.
+    const pods = found.filter((pod) => pod.addresses.includes(address))
     const isNode = own === null && this.#plan.isOfNode(address, this.#snapshot)
-    const isAmbiguous = interfacesOf(attachment ?? undefined).some((name) => this.#plan.behind(name).size > 1)
-    const end: End = { address, family, bits, pods, attachment, isAmbiguous, isOwn: own !== null, isNode }
+    const isAmbiguous = interfacesOf(attachment).some((name) => this.#plan.behind(name).size > 1)
+    const end: End = { address, family, bits, pods, attachment: attachment ?? null, isAmbiguous, others, isOwn: own !== null, isNode }
     this.#ends.set(address, end)
     return end
   }

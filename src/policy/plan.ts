@@ -101,9 +101,12 @@ export interface Attachment {
   readonly name: string
   /** Every address of the pod with what leads to it. An address that nothing leads to is missing here, and a problem. */
   readonly by: readonly HostKey[]
+  /** Behind its interfaces, or its bridge's ports. */
   readonly sourcePrefixes: readonly Cidr[]
   readonly ingress: ProfileId | 'open'
   readonly egress: ProfileId | 'open'
+  /** It is in quarantine: whatever policies say, nothing passes to or from what it is led by. */
+  readonly closed: boolean
 }
 
 /** By the interface that has a host route to the address; or by the address alone, where the pod is on a bridge. */
@@ -116,11 +119,29 @@ export interface BridgePort {
   readonly index: number
   readonly name: string
   readonly mac: string
+  /** The bridge's name, which inet sees in place of the port's. */
+  readonly bridge: string
+}
+
+/** A port of a bridge with what the kernel says is behind it, whether a pod is known there or not. */
+export interface PortBehind extends BridgePort {
+  readonly addresses: readonly Address[]
 }
 
 /** The interfaces that are the pod's alone: none for a pod on a bridge. */
 export function interfacesOf(attachment: Attachment | undefined): string[] {
   return (attachment?.by ?? []).flatMap((key) => (key.via === 'interface' ? [key.interface] : []))
+}
+
+/** The ports behind which the pod is. */
+export function portsOf(attachment: Attachment): readonly BridgePort[] {
+  const ports = attachment.by.flatMap((key) => (key.via === 'address' && key.port !== null ? [key.port] : []))
+  return [...new Map(ports.map((port) => [port.name, port])).values()]
+}
+
+/** The bridges over which it is reached. */
+export function bridgesOf(attachment: Attachment): readonly string[] {
+  return [...new Set(portsOf(attachment).map((port) => port.bridge))]
 }
 
 export interface PlanDelta {
@@ -134,5 +155,7 @@ export interface PlanDelta {
   readonly unions: ReadonlyMap<SetId, readonly UnionDelta[]>
   /** Names of interfaces of a pod's kind that are not an unknown pod: local pods' and the node's own. */
   readonly knownInterfaces: { readonly added: readonly string[]; readonly removed: readonly string[] }
+  /** By the port's index. */
+  readonly ports: Changes<string, PortBehind>
   readonly problems: Changes<string, Problem>
 }

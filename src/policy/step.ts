@@ -2,8 +2,8 @@
 //
 // Only what the delta touches is visited: local pods that changed or that a changed policy selects, profiles of changed
 // policies, members of selectors. Compiling from nothing is a step from the empty plan.
-// **Invariant:** any split of the events ends in the same plan; nothing is let go before everything new is held, so
-// that a set that stays in use is never told as new.
+// **Invariant:** any split of the events ends in the same plan (interfaces of terminating pods aside: decisions/0011); nothing
+// is let go before everything new is held, so that a set that stays in use is never told as new.
 import type { Problem } from '../lib/problem.ts'
 import { problemKey } from '../lib/problem.ts'
 import type { Change } from '../model/changes.ts'
@@ -12,8 +12,9 @@ import type { HostInterface, Pod, PodUid } from '../model/objects.ts'
 import { DIRECTIONS, isPeer, type Policy } from '../model/policy.ts'
 import type { Snapshot, SnapshotDelta, WorkCount } from '../store/snapshot.ts'
 import { findInterfaces, isPodKind, isWritable, looksLikePod, type PodAttachment, type PodInterfaces } from './attach.ts'
+import { BridgeEnds } from './bridge-ends.ts'
 import { isolationOf, selects, type Isolation } from './isolation.ts'
-import { interfacesOf, type Attachment, type PlanDelta, type ProfileId } from './plan.ts'
+import { interfacesOf, type Attachment, type HostKey, type PlanDelta, type ProfileId } from './plan.ts'
 import { Profiles } from './profiles.ts'
 import { PeerSets } from './sets.ts'
 
@@ -31,8 +32,12 @@ export interface StepOptions {
 interface Local {
   readonly pod: Pod
   readonly attachment: Attachment
+  /** Indexes of the interfaces that were its own last. */
+  readonly links: ReadonlySet<number>
   readonly problems: readonly Problem[]
 }
+
+const NO_LINKS: ReadonlySet<number> = new Set()
 
 const NOBODY: ReadonlySet<PodUid> = new Set()
 
@@ -48,6 +53,7 @@ export class PolicyPlan {
   /** Names of the interfaces of a pod's kind. */
   readonly #podKind = new Set<string>()
   readonly #bridges = new Map<number, HostInterface>()
+  readonly #ends = new BridgeEnds(this.work)
   #nodeAddresses: ReadonlySet<Address> = new Set()
   readonly #options: StepOptions
   #attachments = new Map<PodUid, Change<Attachment>>()
@@ -70,11 +76,12 @@ export class PolicyPlan {
     this.profiles.rebuild(delta.policies, snapshot)
     this.profiles.letGo(snapshot.selectors)
     const knownInterfaces = this.#knownInterfaces(snapshot, names)
+    const ports = this.#ends.changed(delta.interfaces, this.#bridges)
     const attachments = this.#attachments
     const problems = this.#problems
     this.#attachments = new Map()
     this.#problems = new Map()
-    return { profiles: this.profiles.takeChanges(), attachments, ...this.sets.takeDelta(), knownInterfaces, problems }
+    return { profiles: this.profiles.takeChanges(), attachments, ...this.sets.takeDelta(), knownInterfaces, ports, problems }
   }
 
   /** The local pods behind an interface. Of several nothing is allowed: the interface cannot tell them apart. */
@@ -143,7 +150,7 @@ export class PolicyPlan {
     if (this.#options.podAttachment === 'interface' || (before?.kind !== 'bridge' && after?.kind !== 'bridge')) return false
     if (before?.kind === 'bridge') this.#bridges.delete(before.index)
     if (after?.kind === 'bridge') this.#bridges.set(after.index, after)
-    return before?.kind !== after?.kind || JSON.stringify(before?.networks, plain) !== JSON.stringify(after?.networks, plain)
+    return before?.kind !== after?.kind || before?.name !== after?.name || JSON.stringify(before?.networks, plain) !== JSON.stringify(after?.networks, plain)
   }
 
   #judge(uid: PodUid, snapshot: Snapshot): void {
@@ -154,21 +161,29 @@ export class PolicyPlan {
       return
     }
     this.work.rows++
+    const closed = pod.quarantined !== undefined
     const isolation = new Map(DIRECTIONS.map((direction) => [direction, isolationOf(pod, direction, snapshot.policies, this.work)]))
-    const { by, missing } = findInterfaces(pod, snapshot.interfaces, this.#podInterfaces(), this.work)
+    const { by, links, missing } = findInterfaces(pod, before?.links ?? NO_LINKS, snapshot.interfaces, this.#podInterfaces(), this.work)
     const attachment: Attachment = Object.freeze({
       pod: uid,
       namespace: pod.namespace,
       name: pod.name,
       by,
-      // They are an interface's: behind a bridge nothing would tell them from another pod's packets.
-      sourcePrefixes: this.#options.sourcePrefixNamespaces.includes(pod.namespace) && by.every((key) => key.via === 'interface') ? pod.sourcePrefixes : [],
+      sourcePrefixes: this.#sourcePrefixes(pod, by),
+      // Of a pod in quarantine too: what is refused of a profile is its policies'.
       ingress: this.#profile(isolation.get('ingress') ?? null, snapshot),
       egress: this.#profile(isolation.get('egress') ?? null, snapshot),
+      closed,
     })
     if (before !== undefined) this.#releaseProfiles(before.attachment)
     const problems = this.#options.nodeName === null || missing.length === 0 ? [] : [notEnforced(pod, missing)]
-    this.#remember(uid, before ?? null, { pod, attachment, problems })
+    this.#remember(uid, before ?? null, { pod, attachment, links, problems })
+  }
+
+  /** On a bridge they hold as soon as the port is known: before that nothing would tell them from another pod's packets. */
+  #sourcePrefixes(pod: Pod, by: readonly HostKey[]): Pod['sourcePrefixes'] {
+    const hasPlace = by.some((key) => key.via === 'interface' || key.port !== null)
+    return hasPlace && this.#options.sourcePrefixNamespaces.includes(pod.namespace) ? pod.sourcePrefixes : []
   }
 
   #profile(isolation: Isolation | null, snapshot: Snapshot): ProfileId | 'open' {

@@ -24,6 +24,7 @@ export const NAMES = {
   unknownInterface: 'unknown-interface',
   unknownAddress: 'unknown-address',
   cut: 'cut',
+  closedPrefixes: 'closed-prefixes',
 } as const
 
 export function podAddresses(family: Family): string {
@@ -39,6 +40,15 @@ export function byAddress(direction: Direction, family: Family): string {
   return `${direction}-by-address-v${family}`
 }
 
+/** What local pods on a bridge may send as besides, with the bridge. */
+export function bridgedPrefixes(family: Family): string {
+  return `bridged-prefixes-v${family}`
+}
+
+export function byPrefix(direction: Direction, family: Family): string {
+  return `${direction}-by-prefix-v${family}`
+}
+
 export function podPrefixes(family: Family): string {
   return `pod-prefixes-v${family}`
 }
@@ -50,6 +60,11 @@ export function self(family: Family): string {
 /** Connections that lost their permission: what the agent puts in, and packets keep alive. */
 export function cutFlows(family: Family): string {
   return `cut-flows-v${family}`
+}
+
+/** Of those the ones that may go on: what the agent is about to take out of cut-flows. */
+export function restoredFlows(family: Family): string {
+  return `restored-flows-v${family}`
 }
 
 /** Addresses of pods whose connections are being judged. */

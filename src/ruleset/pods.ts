@@ -1,16 +1,20 @@
-// Attachments of local pods -> elements of the pods' sets and of the verdict maps, by interface or by address.
+// Attachments of local pods -> elements of the pods' sets and of the verdict maps, by interface, by address or by prefix.
 //
-// Several pods behind one interface cannot be told apart by it: nothing is opened for them (value `drop`).
-// **Invariant:** an interface is in pod-interfaces exactly while some attachment names it, and has a verdict in both maps.
+// Several pods behind one interface cannot be told apart by it: nothing is opened for them (value `drop`). Nor can pods of
+// a bridge with one source prefix: it has a verdict as long as theirs is the same.
+// **Invariant:** an interface is in pod-interfaces exactly while some attachment names it, and has a verdict in both maps;
+// so has a prefix in bridged-prefixes.
 import type { Change } from '../model/changes.ts'
-import { FAMILIES, familyOf } from '../model/ip.ts'
+import { FAMILIES, familyOf, type Cidr, type Family } from '../model/ip.ts'
 import type { PodUid } from '../model/objects.ts'
-import { DIRECTIONS } from '../model/policy.ts'
+import { DIRECTIONS, type Direction } from '../model/policy.ts'
 import { podOwner, type Owner } from '../model/owner.ts'
-import { interfacesOf, type Attachment, type ProfileId } from '../policy/plan.ts'
-import { bridgedPods, byAddress, NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
+import { bridgesOf, interfacesOf, type Attachment } from '../policy/plan.ts'
+import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
 import { rangeKey } from './policies.ts'
+import { closedPrefixes } from './skeleton.ts'
 import type { WantedTable } from './wanted.ts'
+import { addressWord } from './words.ts'
 
 interface Behind {
   readonly owner: Owner
@@ -20,6 +24,9 @@ interface Behind {
 
 export class PodElements {
   readonly #behind = new Map<string, Map<PodUid, Behind>>()
+  /** By the set of prefixes and its key. */
+  readonly #prefixed = new Map<string, Map<PodUid, Behind>>()
+  readonly #closed = new Map<PodUid, Attachment>()
   readonly #table: WantedTable
 
   constructor(table: WantedTable) {
@@ -28,30 +35,61 @@ export class PodElements {
 
   /** All of a turn's changes at once: what leaves goes first, so that an address may change its owner. */
   change(changes: Iterable<Change<Attachment>>): void {
-    const touched = new Set<string>()
+    const interfaces = new Set<string>()
+    const prefixes = new Map<string, Prefix>()
     const all = [...changes]
-    for (const { before } of all) if (before !== null) this.#remove(before, touched)
-    for (const { after } of all) if (after !== null) this.#add(after, touched)
-    for (const name of touched) this.#interface(name)
-  }
-
-  #remove(pod: Attachment, touched: Set<string>): void {
-    for (const [set, key] of elementsOf(pod)) this.#table.removeElement(set, key)
-    for (const name of interfacesOf(pod)) {
-      this.#behind.get(name)?.delete(pod.pod)
-      touched.add(name)
+    for (const { before: pod } of all) {
+      if (pod === null) continue
+      for (const [set, key] of elementsOf(pod)) this.#table.removeElement(set, key)
+      for (const name of interfacesOf(pod)) this.#behind.get(name)?.delete(pod.pod)
+      for (const prefix of prefixesOf(pod)) this.#prefixed.get(prefix.id)?.delete(pod.pod)
     }
+    for (const { after: pod } of all) {
+      if (pod === null) continue
+      const owner = podOwner(pod.namespace, pod.name)
+      for (const [set, key, value] of elementsOf(pod)) this.#table.addElement(set, value === undefined ? { key } : { key, value }, [owner])
+      const verdicts = { owner, ingress: verdict(pod, 'ingress'), egress: verdict(pod, 'egress') }
+      for (const name of interfacesOf(pod)) put(this.#behind, name, pod.pod, verdicts)
+      for (const prefix of prefixesOf(pod)) put(this.#prefixed, prefix.id, pod.pod, verdicts)
+    }
+    for (const { before, after } of all) {
+      for (const pod of [before, after]) {
+        for (const name of interfacesOf(pod ?? undefined)) interfaces.add(name)
+        for (const prefix of pod === null ? [] : prefixesOf(pod)) prefixes.set(prefix.id, prefix)
+      }
+    }
+    for (const name of interfaces) this.#interface(name)
+    for (const prefix of prefixes.values()) this.#prefix(prefix)
+    if (all.some(({ before, after }) => before?.closed === true || after?.closed === true)) this.#closedPrefixes(all)
   }
 
-  #add(pod: Attachment, touched: Set<string>): void {
-    const owner = podOwner(pod.namespace, pod.name)
-    for (const [set, key, value] of elementsOf(pod)) this.#table.addElement(set, value === undefined ? { key } : { key, value }, [owner])
-    const verdicts = { owner, ingress: verdict(pod.ingress), egress: verdict(pod.egress) }
-    for (const name of interfacesOf(pod)) {
-      const behind = this.#behind.get(name)
-      if (behind === undefined) this.#behind.set(name, new Map([[pod.pod, verdicts]]))
-      else behind.set(pod.pod, verdicts)
-      touched.add(name)
+  #closedPrefixes(changes: readonly Change<Attachment>[]): void {
+    for (const { before } of changes) if (before !== null) this.#closed.delete(before.pod)
+    for (const { after } of changes) if (after?.closed === true && bridgesOf(after).length > 0) this.#closed.set(after.pod, after)
+    const pods = [...this.#closed.values()]
+    const matches = pods.flatMap((pod) =>
+      bridgesOf(pod).flatMap((name) =>
+        pod.sourcePrefixes.flatMap(({ family, first, last }) => [
+          `iifname ${quoted(name)} ${addressWord(family)} saddr ${rangeKey(family, first, last)}`,
+          `oifname ${quoted(name)} ${addressWord(family)} daddr ${rangeKey(family, first, last)}`,
+        ]),
+      ),
+    )
+    this.#table.putChain(closedPrefixes([...new Set(matches)].sort()), pods.map((pod) => podOwner(pod.namespace, pod.name)))
+  }
+
+  #prefix({ id, family, key }: Prefix): void {
+    const pods = [...(this.#prefixed.get(id)?.values() ?? [])]
+    if (pods.length === 0) {
+      this.#prefixed.delete(id)
+      for (const set of [bridgedPrefixes(family), ...DIRECTIONS.map((direction) => byPrefix(direction, family))]) this.#table.removeElement(set, key)
+      return
+    }
+    const owners = pods.map((pod) => pod.owner)
+    this.#table.addElement(bridgedPrefixes(family), { key }, owners)
+    for (const direction of DIRECTIONS) {
+      const [only = 'drop', ...others] = new Set(pods.map((pod) => pod[direction]))
+      this.#table.addElement(byPrefix(direction, family), { key, value: others.length === 0 ? only : 'drop' }, owners)
     }
   }
 
@@ -72,7 +110,15 @@ export class PodElements {
   }
 }
 
-function verdict(profile: ProfileId | 'open'): string {
+function put(map: Map<string, Map<PodUid, Behind>>, key: string, uid: PodUid, pod: Behind): void {
+  const behind = map.get(key)
+  if (behind === undefined) map.set(key, new Map([[uid, pod]]))
+  else behind.set(uid, pod)
+}
+
+function verdict(pod: Attachment, direction: Direction): string {
+  if (pod.closed) return 'drop'
+  const profile = pod[direction]
   return profile === 'open' ? 'accept' : `goto ${profileChain(profile)}`
 }
 
@@ -91,18 +137,31 @@ function elementsOf(pod: Attachment): [set: string, key: string, value?: string]
       elements.push([podAddresses(family), `${quoted(key.interface)} . ${address}`])
     } else {
       elements.push([bridgedPods(family), address])
-      for (const direction of DIRECTIONS) elements.push([byAddress(direction, family), address, verdict(pod[direction])])
+      for (const direction of DIRECTIONS) elements.push([byAddress(direction, family), address, verdict(pod, direction)])
     }
-    elements.push([self(family), `${address} . ${address}`])
+    if (!pod.closed) elements.push([self(family), `${address} . ${address}`])
   }
   for (const name of new Set(interfacesOf(pod))) {
-    for (const family of FAMILIES) {
-      for (const { first, last } of disjoint(pod.sourcePrefixes.filter((p) => p.family === family))) {
-        elements.push([podPrefixes(family), `${quoted(name)} . ${rangeKey(family, first, last)}`])
-      }
-    }
+    for (const { family, key } of prefixKeys(name, pod.sourcePrefixes)) elements.push([podPrefixes(family), key])
   }
   return elements
+}
+
+interface Prefix {
+  readonly id: string
+  readonly family: Family
+  readonly key: string
+}
+
+/** What a pod on a bridge may send as besides, by bridge. */
+function prefixesOf(pod: Attachment): readonly Prefix[] {
+  if (pod.closed) return []
+  return bridgesOf(pod).flatMap((name) => prefixKeys(name, pod.sourcePrefixes).map(({ family, key }) => ({ id: `${family} ${key}`, family, key })))
+}
+
+/** Keys of (interface, range) for these prefixes, none inside of another. */
+export function prefixKeys(name: string, prefixes: readonly Cidr[]): readonly { readonly family: Family; readonly key: string }[] {
+  return FAMILIES.flatMap((family) => disjoint(prefixes.filter((p) => p.family === family)).map(({ first, last }) => ({ family, key: `${quoted(name)} . ${rangeKey(family, first, last)}` })))
 }
 
 /** Prefixes are nested or apart: the wider ones suffice. */

@@ -5,16 +5,16 @@
 //   forward, filter - 5      filter-forward-ingress    settled? else the destination pod's profile
 //   input, filter - 10       filter-input-egress       INVALID; with nodeEgress enforce: the source pod's profile
 //
-// Behind each lookup by interface is one by address (pods on a bridge). `accept` ends one chain only and `drop` is final:
+// Behind each lookup by interface are those by address and by (bridge, source prefix), for pods on a bridge. `accept` ends one chain only and `drop` is final:
 // both stages must let a packet pass (rule 8), and other tables still have their say (rule 109). Never the host's own (58, 68).
-// **Invariant:** an interface that is known to be a pod's never falls through: what leads to no profile is dropped.
+// **Invariant:** an interface or address that is known to be a pod's never falls through: what leads to no profile is dropped.
 import { FAMILIES } from '../model/ip.ts'
 import type { Chain, Counter, NftMap, NftSet, Table } from '../nft/objects.ts'
 import { emptyTable, type TableState } from '../nft/state.ts'
-import type { Direction } from '../model/policy.ts'
+import { DIRECTIONS, type Direction } from '../model/policy.ts'
 import type { PodAttachment } from '../policy/attach.ts'
-import { bridgedPods, byAddress, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
-import { connectionSets, cutRules, REPLIES } from './connections.ts'
+import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
+import { connectionSets, cutRelated, cutRules, REPLIES } from './connections.ts'
 import { addressWord } from './words.ts'
 
 export interface SkeletonOptions {
@@ -83,22 +83,42 @@ function maps(): NftMap[] {
 function addressMaps(): (NftSet | NftMap)[] {
   return FAMILIES.flatMap((family) => {
     const word = addressWord(family)
-    const map = (direction: Direction, side: string, who: string): NftMap => ({
-      kind: 'map', name: byAddress(direction, family), key: [`${word} ${side}`], data: ['verdict'], flags: [],
-      comment: `${who} pod on a bridge : its ${direction} profile, or accept`,
-    })
-    const pods: NftSet = { kind: 'set', name: bridgedPods(family), key: [`${word} saddr`], flags: [], comment: 'the addresses of local pods on a bridge' }
-    return [pods, map('ingress', 'daddr', 'receiving'), map('egress', 'saddr', 'sending')]
+    const prefix = (side: string): readonly string[] => ['iifname', `${word} ${side}`]
+    const map = (name: string, key: readonly string[], flags: NftMap['flags'], comment: string): NftMap => ({ kind: 'map', name, key, data: ['verdict'], flags, comment })
+    return [
+      { kind: 'set', name: bridgedPods(family), key: [`${word} saddr`], flags: [], comment: 'the addresses of local pods on a bridge' },
+      map(byAddress('ingress', family), [`${word} daddr`], [], 'receiving pod : its ingress profile, or accept'),
+      map(byAddress('egress', family), [`${word} saddr`], [], 'sending pod : its egress profile, or accept'),
+      { kind: 'set', name: bridgedPrefixes(family), key: prefix('saddr'), flags: ['interval'], comment: 'bridge and what a pod on it may send as besides' },
+      map(byPrefix('ingress', family), prefix('daddr'), ['interval'], 'bridge and receiving pod : its ingress profile, or accept'),
+      map(byPrefix('egress', family), prefix('saddr'), ['interval'], 'bridge and sending pod : its egress profile, or accept'),
+    ]
   })
 }
 
-/** Behind what leads by interface: packets of pods with one of their own never get there. */
-function byAddressRules(direction: Direction): string[] {
-  return FAMILIES.map((f) => `${addressWord(f)} ${direction === 'egress' ? 'saddr' : 'daddr'} vmap @${byAddress(direction, f)}`)
+/** Behind what leads by interface: packets of pods with one of their own never get there. Addresses first: they are one pod's alone. */
+function bridgedChain(direction: Direction): Chain {
+  const [name, side] = direction === 'egress' ? ['iifname', 'saddr'] : ['oifname', 'daddr']
+  const rules = FAMILIES.flatMap((f) => {
+    const address = `${addressWord(f)} ${side}`
+    return [`${address} vmap @${byAddress(direction, f)}`, `${address} @${bridgedPods(f)} goto unknown-pod`, `${name} . ${address} vmap @${byPrefix(direction, f)}`]
+  })
+  return { kind: 'chain', name: `bridged-${direction}`, comment: 'what led by no interface: pods on a bridge', rules: [...rules, `goto ${NAMES.closedPrefixes}`] }
 }
 
-function invalidOfBridged(sides: readonly string[]): string[] {
-  return FAMILIES.flatMap((f) => sides.map((side) => `${addressWord(f)} ${side} @${bridgedPods(f)} counter name "${NAMES.invalid}" drop`))
+/** Source prefixes of pods in quarantine, as rules: overlapping ones are what the kernel refuses in a set. */
+export function closedPrefixes(matches: readonly string[]): Chain {
+  const rules = matches.map((match) => `${match} counter name "${NAMES.unknownInterface}" drop`)
+  return { kind: 'chain', name: NAMES.closedPrefixes, comment: 'prefixes of pods on a bridge that are in quarantine', rules }
+}
+
+/** What matches packets from (`iifname`) or to (`oifname`) a pod on a bridge. */
+function bridged(name: 'iifname' | 'oifname'): string[] {
+  const side = name === 'iifname' ? 'saddr' : 'daddr'
+  return FAMILIES.flatMap((f) => {
+    const address = `${addressWord(f)} ${side}`
+    return [`${address} @${bridgedPods(f)}`, `${name} . ${address} @${bridgedPrefixes(f)}`]
+  })
 }
 
 function base(name: string, hook: string, priority: string, rules: readonly string[]): Chain {
@@ -108,8 +128,8 @@ function base(name: string, hook: string, priority: string, rules: readonly stri
 function chains(options: SkeletonOptions): Chain[] {
   const pods = `@${NAMES.podInterfaces}`
   const cuts = options.establishedConnections === 'cut'
-  const bridged = options.podAttachment !== 'interface'
-  const ofBridged = bridged ? inputBridged(options) : []
+  const onBridges = options.podAttachment !== 'interface'
+  const ofBridged = onBridges ? inputBridged(options) : []
   return [
     base('filter-prerouting-spoof', 'prerouting', 'raw', [
       `iifname != ${pods} accept`,
@@ -124,13 +144,13 @@ function chains(options: SkeletonOptions): Chain[] {
       'jump settled',
       `iifname vmap @${NAMES.egressByInterface}`,
       `iifname ${pods} goto unknown-pod`,
-      ...(bridged ? byAddressRules('egress') : []),
+      ...(onBridges ? ['goto bridged-egress'] : []),
     ]),
     base('filter-forward-ingress', 'forward', 'filter - 5', [
       'jump settled',
       `oifname vmap @${NAMES.ingressByInterface}`,
       `oifname ${pods} goto unknown-pod`,
-      ...(bridged ? byAddressRules('ingress') : []),
+      ...(onBridges ? ['goto bridged-ingress'] : []),
     ]),
     base('filter-input-egress', 'input', 'filter - 10', [
       `iifname != ${pods} ${ofBridged.length > 0 ? 'goto input-bridged' : 'accept'}`,
@@ -143,18 +163,19 @@ function chains(options: SkeletonOptions): Chain[] {
       kind: 'chain',
       name: 'invalid',
       comment: 'dropInvalid: what conntrack cannot place, from or to a pod',
-      rules: [...['iifname', 'oifname'].map((side) => `${side} ${pods} counter name "${NAMES.invalid}" drop`), ...(bridged ? invalidOfBridged(['saddr', 'daddr']) : [])],
+      rules: (['iifname', 'oifname'] as const).flatMap((name) => [`${name} ${pods}`, ...(onBridges ? bridged(name) : [])].map((match) => `${match} counter name "${NAMES.invalid}" drop`)),
     },
-    ...(cuts ? [REPLIES] : []),
+    ...(cuts ? [cutRelated(), REPLIES] : []),
+    ...(onBridges ? [...DIRECTIONS.map(bridgedChain), closedPrefixes([])] : []),
     ...FIXED_CHAINS,
     { kind: 'chain', name: 'settled', comment: 'what needs no judgement; in both stages, since accept ends one stage only', rules: settled(options) },
   ]
 }
 
 function inputBridged(options: SkeletonOptions): string[] {
-  const invalid = options.dropInvalid ? FAMILIES.map((f) => `ct state invalid ${addressWord(f)} saddr @${bridgedPods(f)} counter name "${NAMES.invalid}" drop`) : []
+  const invalid = options.dropInvalid ? bridged('iifname').map((match) => `ct state invalid ${match} counter name "${NAMES.invalid}" drop`) : []
   if (options.nodeEgress === 'allow') return invalid
-  return [...(options.establishedConnections === 'cut' ? cutRules() : []), ...invalid, 'jump settled', ...byAddressRules('egress')]
+  return [...(options.establishedConnections === 'cut' ? cutRules() : []), ...invalid, 'jump settled', 'goto bridged-egress']
 }
 
 /** Before replies pass: what conntrack remembers of an address must not serve its new owner (rules 90, 94). */
@@ -175,12 +196,22 @@ function settled(options: SkeletonOptions): string[] {
   return [
     // Replies pass whatever the other direction says (rules 72-74, 80).
     'ct direction reply accept',
-    ...(options.establishedConnections === 'keep' ? ['ct state established accept'] : []),
+    ...(options.establishedConnections === 'keep' ? KEPT : []),
     'meta l4proto { icmp, icmpv6 } jump settled-icmp',
     // "A pod cannot block access to itself" (rule 62). nft 1.0.6 has no `ip saddr == ip daddr`.
     ...FAMILIES.map((f) => `${addressWord(f)} saddr . ${addressWord(f)} daddr @${self(f)} accept`),
   ]
 }
+
+/**
+ * Established connections, but not what begins one: conntrack takes a SYN, or an INIT, for part of what it remembers of the last
+ * connection at these ports (rule 82), and a client that is denied now would use its port again. An INIT is its packet's only chunk.
+ */
+const KEPT: readonly string[] = [
+  'ct state established meta l4proto != { tcp, sctp } accept',
+  'ct state established tcp flags & 0x17 != 0x2 accept',
+  'ct state established meta l4proto sctp @th,96,8 != 1 accept',
+]
 
 const FIXED_CHAINS: readonly Chain[] = [
   {

@@ -1,7 +1,8 @@
 // Quarantine: what the kernel refused, as rows that open nothing. An input of every turn.
 //
 // A policy in quarantine isolates what it isolates and allows nothing in that direction; a pod in quarantine has no
-// addresses, so that its interface is an unknown pod's and nobody's peer. Everything behind the store sees only that.
+// addresses, so that its interface is an unknown pod's and it is nobody's peer. Of what tells pods apart by address (on a
+// bridge) they are known as closed. Everything behind the store sees only that.
 // **Invariant:** a row in quarantine opens nothing that the row itself does not open; an edit of the object ends it.
 import { readOwner, type Owner } from '../model/owner.ts'
 import type { Changes } from '../model/changes.ts'
@@ -58,7 +59,7 @@ export class Quarantine {
 
   /** The pod as it is to be compiled. */
   pod(row: Pod): Pod {
-    return this.#pods.has(keyOf(row)) ? Object.freeze({ ...row, addresses: [] }) : row
+    return this.#pods.has(keyOf(row)) ? Object.freeze({ ...row, addresses: [], quarantined: row.addresses }) : row
   }
 
   #edited(changes: Changes<Uid, Named>, owners: ReadonlyMap<string, readonly Owner[]>): readonly Owner[] {

@@ -51,7 +51,7 @@ export class Store {
       node: (pod) => (pod.node === null ? [] : [pod.node]),
       namespace: (pod) => [pod.namespace],
       'node+namespace': (pod) => (pod.node === null ? [] : [`${pod.node}/${pod.namespace}`]),
-      address: (pod) => pod.addresses,
+      address: (pod) => pod.quarantined ?? pod.addresses,
     },
     this.#work,
   )

@@ -10,9 +10,10 @@ export interface GoldenCase {
   readonly title: string
   /**
    * The static chains that judge; those about a packet's source; what is remembered of connections; the sets of pods and
-   * interfaces; or profiles with their sets, and what leads to them.
+   * interfaces; the sets and the chains that lead to pods on a bridge; those of the second table; or profiles with their sets, and
+   * what leads to them.
    */
-  readonly shows: 'chains' | 'sources' | 'connections' | 'pods' | 'profiles'
+  readonly shows: 'chains' | 'sources' | 'connections' | 'pods' | 'bridged' | 'bridged-chains' | 'pins' | 'pin-chains' | 'profiles'
   readonly cluster: ClusterSketch
   readonly options?: Partial<PipelineOptions>
 }
@@ -39,6 +40,10 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: 'static-node-egress', title: 'nodeEgress enforce', shows: 'chains', cluster: cluster([]), options: { nodeEgress: 'enforce', podAttachment: 'interface' } },
   { name: 'static-patterns', title: 'pods on cali*, too', shows: 'chains', cluster: cluster([]), options: { podInterfaces: ['cali*'] } },
   { name: 'pods', title: 'no policy selects the pod (rule 1)', shows: 'pods', cluster: cluster([]) },
+  { name: 'bridged', title: 'a pod on a bridge, with a source prefix (rules 70, 87)', shows: 'bridged', cluster: cluster([{ podSelector: WEB, ingress: [] }]) },
+  { name: 'bridged-chains', title: 'what leads to pods on a bridge', shows: 'bridged-chains', cluster: cluster([]) },
+  { name: 'bridge-pins', title: 'the second table: a pod with its port, MAC, addresses and source prefix (rule 87)', shows: 'pins', cluster: cluster([]) },
+  { name: 'bridge-chains', title: 'the second table: its static chains', shows: 'pin-chains', cluster: cluster([]) },
   { name: 'default-deny', title: 'rules [] in both directions (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, policyTypes: ['Ingress', 'Egress'] }]) },
   { name: 'allow-all', title: 'rules [{}] (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, ingress: [{}] }]) },
   { name: 'selector', title: 'one peer, one port', shows: 'profiles', cluster: cluster([{ podSelector: WEB, ingress: [{ from: [API], ports: [{ port: 80 }] }] }]) },

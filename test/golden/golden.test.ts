@@ -8,8 +8,13 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { TABLE } from '../../src/ruleset/skeleton.ts'
 import type { TableState } from '../../src/nft/state.ts'
+import { BRIDGE_TABLE, BridgePins } from '../../src/ruleset/bridge.ts'
+import { hostInterface } from '../support/builders.ts'
 import { compiled } from '../support/check-cluster.ts'
-import { materialise } from '../support/states.ts'
+import { ALL_SYNCED, interfaceEvents, ownAddresses, sourceEvent } from '../support/events.ts'
+import { objectsOf } from '../support/manifests.ts'
+import { Pipeline } from '../support/pipeline.ts'
+import { eventsBetween, materialise, type RawEvent } from '../support/states.ts'
 import { tableBlock } from '../support/table-text.ts'
 import { Tracer } from '../support/tracer.ts'
 import { GOLDEN_CASES, type GoldenCase } from './cases.ts'
@@ -18,23 +23,32 @@ const MAX_FILES = 30
 const MAX_LINES = 80
 
 const SOURCES = ['filter-prerouting-spoof', 'not-as-itself', 'link-local']
-const CONNECTIONS = /^(cut-flows|under-review|replied)-/
+const CONNECTIONS = /^(cut-|restored-flows-|under-review-|replied-|(settled-icmp|replies)$)/
+const BRIDGED = /^(input-)?bridged-|-by-(address|prefix)-|^closed-/
 
 /** Dynamic names have a slash. What leads to profiles is shown with them, who is who on the node by itself. */
 function shown(state: TableState, shows: GoldenCase['shows']): TableState {
-  const isShown = (name: string): boolean => (shows === 'pods' ? !name.includes('/') && !CONNECTIONS.test(name) : name.includes('/') || name.endsWith('-by-interface'))
+  const isShown = (name: string): boolean => (shows === 'pods' ? !name.includes('/') && !CONNECTIONS.test(name) && !BRIDGED.test(name) : name.includes('/') || name.endsWith('-by-interface'))
   const of = <T>(kind: ReadonlyMap<string, T>): Map<string, T> => new Map([...kind].filter(([name]) => isShown(name)))
   const chains = (names: 'these' | 'others', of: readonly string[]): TableState['chains'] =>
-    new Map([...state.chains].filter(([name]) => of.includes(name) === (names === 'these')))
+    new Map([...state.chains].filter(([name]) => of.includes(name) === (names === 'these') && !CONNECTIONS.test(name)))
   switch (shows) {
     case 'chains':
-      return { chains: chains('others', [...SOURCES, 'replies']), counters: new Map(), sets: new Map() }
+      return { chains: new Map([...chains('others', SOURCES)].filter(([name]) => !BRIDGED.test(name))), counters: new Map(), sets: new Map() }
     case 'sources':
       return { chains: chains('these', SOURCES), counters: new Map(), sets: new Map() }
     case 'connections':
-      return { chains: chains('these', ['replies']), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => CONNECTIONS.test(name))) }
+      return { chains: new Map([...state.chains].filter(([name]) => CONNECTIONS.test(name))), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => CONNECTIONS.test(name))) }
     case 'pods':
       return { chains: new Map(), counters: new Map(), sets: of(state.sets) }
+    case 'bridged':
+      return { chains: new Map(), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => BRIDGED.test(name))) }
+    case 'bridged-chains':
+      return { chains: new Map([...state.chains].filter(([name]) => BRIDGED.test(name))), counters: new Map(), sets: new Map() }
+    case 'pins':
+      return { ...state, chains: new Map([...state.chains].filter(([name]) => name.includes('/'))) }
+    case 'pin-chains':
+      return { chains: new Map([...state.chains].filter(([name]) => !name.includes('/'))), counters: new Map(), sets: new Map() }
     case 'profiles':
       return { chains: of(state.chains), counters: of(state.counters), sets: of(state.sets) }
   }
@@ -51,7 +65,30 @@ function withOrdinals(text: string): string {
   })
 }
 
+/** The pods of n1 on ports of one bridge, with a source prefix each. */
+function onBridge({ cluster, options }: GoldenCase): { readonly pipeline: Pipeline; readonly pins: BridgePins } {
+  const raw = materialise(cluster)
+  const pipeline = new Pipeline({ ...options, nodeName: 'n1', sourcePrefixNamespaces: ['shop'] })
+  const pins = new BridgePins()
+  pipeline.push(eventsBetween(new Map(), raw).map(sourceEvent))
+  const pods = objectsOf(raw, 'Pod').filter((pod) => pod.spec.nodeName === 'n1')
+  const prefixes = { 'picket.dev/source-prefixes': '10.9.0.0/16, fd09::/64' }
+  pipeline.push(pods.map((pod) => sourceEvent({ verb: 'upsert', object: { ...pod, metadata: { ...pod.metadata, annotations: prefixes } } } as RawEvent)))
+  const ports = pods.map((pod, i) => hostInterface({ index: 20 + i, name: `port${i}`, master: 9, behind: { mac: `02:00:00:00:00:0${i}`, addresses: ownAddresses(raw, pod) } }))
+  const links = [hostInterface({ index: 9, name: 'cni0', kind: 'bridge' }), ...ports]
+  pipeline.push(interfaceEvents(new Map(), new Map(links.map((link) => [String(link.index), link]))))
+  pipeline.push(ALL_SYNCED)
+  pipeline.turn()
+  pins.change(pipeline.planned?.attachments.values() ?? [])
+  return { pipeline, pins }
+}
+
 function golden(c: GoldenCase): string {
+  if (/^(bridged|pin)/.test(c.shows)) {
+    const { pipeline, pins } = onBridge(c)
+    const [table, state] = c.shows.startsWith('pin') ? [BRIDGE_TABLE, pins.wanted.state] : [TABLE, pipeline.turns.translator.wanted.state]
+    return `# ${c.title}\n${withOrdinals(tableBlock(table, shown(state, c.shows)))}`
+  }
   const pipeline = compiled(materialise(c.cluster), 'n1', c.options)
   assert.ok(new Tracer(pipeline.text()).chainCount > 0)
   return `# ${c.title}\n${withOrdinals(tableBlock(TABLE, shown(pipeline.turns.translator.wanted.state, c.shows)))}`

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { toBits } from '../../src/model/ip.ts'
 import { arpFrame, FrameWatch, ipFrame, sendFrames } from '../support/real-frames.ts'
 import { RealCluster } from '../support/real-cluster.ts'
-import { denyAll, egress, ingress, realPod } from '../support/real-objects.ts'
+import { expectErrors, type Connection } from '../support/real-errors.ts'
+import { denyAll, egress, ingress, podObject, realPod } from '../support/real-objects.ts'
 import { neighbourAdvertisement, neighbourSolicitation, udpPacket } from '../support/real-packets.ts'
 import { streamServer, StreamClient } from '../support/real-stream.ts'
 import { pause } from '../support/real-wire.ts'
@@ -17,16 +18,20 @@ const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const EVIL = realPod('shop/evil', 'n1', 2, { app: 'evil' })
 const NEAR = realPod('shop/near', 'n1', 3, { app: 'web' })
 const WEB = realPod('shop/web', 'n2', 4, { app: 'web' })
+const GATEWAY = realPod('edge/gw', 'n1', 5, {})
 const [DB4, DB6] = DB.addresses as readonly [string, string]
 const [EVIL4, EVIL6] = EVIL.addresses as readonly [string, string]
 const [NEAR4, NEAR6] = NEAR.addresses as readonly [string, string]
+const [WEB4, WEB6] = WEB.addresses as readonly [string, string]
+
+const FLAGS = ['--source-prefix-namespaces', 'edge']
 
 describe('pods on a bridge, on real packets', function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ attachment: 'bridge', namespaces: { shop: {} }, pods: [DB, EVIL, NEAR, WEB] })
+    lab = await RealCluster.open({ attachment: 'bridge', namespaces: { shop: {}, edge: {} }, pods: [DB, EVIL, NEAR, WEB, GATEWAY], flags: FLAGS })
   })
   after(() => lab.close())
 
@@ -58,7 +63,7 @@ describe('pods on a bridge, on real packets', function () {
       four: `ip saddr ${NEAR4} udp dport 7061`, six: `ip6 saddr ${NEAR6} udp dport 7061`, mac: `ether saddr ${near} udp dport 7061`,
       local: 'ip6 saddr fe80::bad udp dport 7061', tagged: 'vlan id 0', own6: `ip6 saddr ${EVIL6} udp dport 7061`, last: LAST,
     })
-    const before = spoofed(lab)
+    const before = lab.spoofed('n1')
     sendFrames(
       lab, 'shop/evil',
       ipFrame(evil, udpPacket({ from: NEAR4, to: DB4 }, PORTS)),
@@ -71,7 +76,7 @@ describe('pods on a bridge, on real packets', function () {
       OWN4(lab),
     )
     await watch.expect({ four: 0, six: 0, mac: 0, local: 0, tagged: 0, own6: 1, last: 1 })
-    assert.equal(spoofed(lab) - before, 6)
+    assert.equal(lab.spoofed('n1') - before, 6)
   })
 
   it('rule 87: ARP and neighbour advertisements speak of the pod itself only; probes, solicitations and DHCP pass', async () => {
@@ -99,6 +104,50 @@ describe('pods on a bridge, on real packets', function () {
     await watch.expect({ address: 0, mac: 0, own: 1, probe: 1, stolen: 0, advert: 1, dad: 1, dhcp: 1, last: 1 })
   })
 
+  it('rules 87, 90: a pod that no object tells of sends as itself only', async () => {
+    await pinned(lab)
+    const unknown = realPod('shop/unknown', 'n1', 9, {})
+    await lab.runPod(unknown)
+    await lab.pinned(unknown)
+    const mac = macOf(lab, unknown.key)
+    const watch = new FrameWatch(lab, 'shop/db', { four: `ip saddr ${WEB4} udp dport 7061`, six: `ip6 saddr ${WEB6} udp dport 7061`, last: `ip saddr ${unknown.addresses[0]} udp dport 7061` })
+    sendFrames(
+      lab, unknown.key,
+      ipFrame(mac, udpPacket({ from: WEB4, to: DB4 }, PORTS)),
+      ipFrame(mac, udpPacket({ from: WEB6, to: DB6 }, PORTS)),
+      ipFrame(mac, udpPacket({ from: unknown.addresses[0] as string, to: DB4 }, PORTS)),
+    )
+    await watch.expect({ four: 0, six: 0, last: 1 })
+    await lab.endPod(unknown.key)
+  })
+
+  it('rule 87: what is within a source prefix comes from the port of its pod only, and never as another pod of the bridge', async () => {
+    await pinned(lab)
+    lab.put(podObject(GATEWAY, { metadata: { annotations: { 'picket.dev/source-prefixes': '10.88.0.0/16, fd00:88::/64' } } }))
+    await lab.settle()
+    await lab.until('n1', (listing) => /"\S+" \. 10\.88\.0\.0\/16/.test(listing) && listing.includes('fd00:88::/64'), 'bridge picket')
+    const [gateway, evil] = [macOf(lab, GATEWAY.key), macOf(lab, 'shop/evil')]
+    const matches = { four: `ip saddr ${WEB4} udp dport 7061`, six: `ip6 saddr ${WEB6} udp dport 7061`, near: `ip saddr ${NEAR4} udp dport 7061`, near6: `ip6 saddr ${NEAR6} udp dport 7061`, last: LAST }
+    const watch = new FrameWatch(lab, 'shop/db', matches)
+    for (const [from, mac] of [[GATEWAY.key, gateway], ['shop/evil', evil]] as const) {
+      sendFrames(lab, from, ...[WEB4, WEB6, NEAR4, NEAR6].map((source) => ipFrame(mac, udpPacket({ from: source, to: source.includes(':') ? DB6 : DB4 }, PORTS))))
+    }
+    sendFrames(lab, 'shop/evil', OWN4(lab))
+    await watch.expect({ four: 1, six: 1, near: 0, near6: 0, last: 1 })
+    lab.put(podObject(GATEWAY))
+    await lab.settle()
+  })
+
+  it('rule 108: a pod whose element somebody deletes is closed until it is back', async () => {
+    await pinned(lab)
+    await lab.agents.stop('n1')
+    lab.nft('n1', `delete element inet picket ingress-by-address-v4 { ${DB4} }\ndelete element inet picket egress-by-address-v6 { ${DB6} }\n`)
+    await lab.check({ allowed: ['shop/near -> shop/db v6', 'shop/db -> shop/near v4'], denied: ['shop/near -> shop/db v4', 'shop/web -> shop/db v4', 'shop/db -> shop/near v6', 'shop/db -> shop/web v6'] })
+    await lab.agents.start('n1', FLAGS)
+    await lab.settle()
+    await lab.check({ allowed: ['shop/near -> shop/db', 'shop/web -> shop/db', 'shop/db -> shop/web'] })
+  })
+
   it('rule 87: a pod that gives itself the address of another gets no use of it', async () => {
     await pinned(lab)
     lab.run('shop/evil', ['ip', 'address', 'add', `${NEAR4}/32`, 'dev', 'eth0'])
@@ -116,28 +165,37 @@ describe('pods on a bridge, on real packets', function () {
     await pinned(lab)
     lab.nft('n1', 'flush chain bridge picket from-pod-arp\n')
     await lab.until('n1', (listing) => /chain from-pod-arp \{\s+(comment "[^"]*"\s+)?iifname/.test(listing), 'bridge picket')
-    const before = spoofed(lab)
+    const before = lab.spoofed('n1')
     sendFrames(lab, 'shop/evil', arpFrame(macOf(lab, 'shop/evil'), 2, { mac: macOf(lab, 'shop/evil'), address: NEAR4 }, DB4))
     await pause(100)
-    assert.equal(spoofed(lab), before + 1)
+    assert.equal(lab.spoofed('n1'), before + 1)
     await lab.agents.stop('n1', 'SIGKILL')
     await lab.agents.start('n1')
     await lab.settle()
-    assert.equal(spoofed(lab), before + 1)
+    assert.equal(lab.spoofed('n1'), before + 1)
   })
 
-  it('rules 78, 79: a connection that loses its permission is cut, on one node and on two, both families', async () => {
+  it('rules 75, 78, 79: a connection that loses its permission is cut, on one node and on two, both families, with ICMP errors about it', async () => {
     const servers = [await streamServer(lab, 'shop/db', 'udp', 6001), await streamServer(lab, 'shop/db', 'tcp', 6002)]
     const clients: StreamClient[] = []
     try {
-      for (const from of ['shop/near', 'shop/web']) {
+      for (const [from, clientPort] of [[NEAR, 47_100], [WEB, 47_200]] as const) {
         await lab.policies()
-        const made = DB.addresses.flatMap((address) => [new StreamClient(lab, from, 'udp', address, 6001), new StreamClient(lab, from, 'tcp', address, 6002)])
+        const made = DB.addresses.flatMap((address, index) => [
+          new StreamClient(lab, from.key, 'udp', address, 6001, clientPort + index), new StreamClient(lab, from.key, 'tcp', address, 6002, clientPort + index),
+        ])
         clients.push(...made)
         for (const one of made) await one.flows()
+        const about = ([['udp', 6001], ['tcp', 6002]] as const).map(([kind, port]): Connection => ({ client: from, server: DB, kind, clientPort, port }))
+        const errors = async (each: number): Promise<void> => {
+          await expectErrors(lab, about, 'server', from, { four: each, six: each })
+          await expectErrors(lab, about, 'client', DB, { four: each, six: each })
+        }
+        await errors(4)
         await lab.policies(ingress('shop/in', { app: 'db' }, { from: [{ podSelector: { matchLabels: { app: 'evil' } } }] }))
         await pause(500)
-        for (const one of made) assert.equal(await one.progress(200), 0, `${from} still receives`)
+        for (const one of made) assert.equal(await one.progress(200), 0, `${from.key} still receives`)
+        await errors(0)
       }
     } finally {
       for (const one of [...clients, ...servers]) one.close()
@@ -193,12 +251,8 @@ function hex(address: string): string {
   return `0x${toBits(address).toString(16)}`
 }
 
-function spoofed(lab: RealCluster): number {
-  return Number(/counter spoofed \{[^}]*?packets (\d+)/.exec(lab.listing('n1', 'bridge picket'))?.[1])
-}
-
-/** Every pod of the first node is pinned in both families. */
+/** Without policies, and with every pod pinned. */
 async function pinned(lab: RealCluster): Promise<void> {
   await lab.policies()
-  await lab.until('n1', (listing) => [DB, EVIL, NEAR].every(({ addresses }) => addresses.every((one) => listing.includes(`" . ${one}`))), 'bridge picket')
+  await lab.pinned()
 }

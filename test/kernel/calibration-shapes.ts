@@ -29,6 +29,10 @@ export const SHAPE_SETS: readonly string[] = [
   'add set inet cal pairs-v6 { typeof ip6 daddr . meta l4proto . th dport; }',
   'add element inet cal pairs-v6 { fd90:2::2 . tcp . 80 }',
   'add set inet cal seen { typeof ip saddr . meta l4proto . th dport; flags dynamic, timeout; timeout 1m; size 100; }',
+  'add set inet cal flows-v4 { typeof ip saddr . ip daddr . meta l4proto . th sport . th dport; }',
+  'add element inet cal flows-v4 { 10.90.1.2 . 10.90.2.2 . udp . 68 . 53 }',
+  'add set inet cal flows-v6 { typeof ip6 saddr . ip6 daddr . meta l4proto . th sport . th dport; }',
+  'add element inet cal flows-v6 { fd90:1::2 . fd90:2::2 . udp . 68 . 67 }',
   // The tracer does not remember: what is updated is not looked up.
   'add set inet cal updated { typeof ip saddr . meta l4proto . th dport; flags dynamic, timeout; timeout 1m; size 100; }',
 ]
@@ -44,10 +48,16 @@ export const SHAPES: readonly string[] = [
   'ip6 daddr != @nets-v6', 'ip6 hoplimit 63', 'ip6 hoplimit 255', 'ip saddr . ip daddr @both-v4', 'ip daddr . meta l4proto . th dport @pairs-v4',
   'ip6 daddr . meta l4proto . th dport @pairs-v6', 'ip daddr . meta l4proto . th dport != @pairs-v4',
   'meta l4proto { tcp, udp, sctp }', 'meta l4proto udp', 'meta l4proto != tcp', 'meta l4proto 47', 'meta l4proto { icmp, icmpv6 }', 'meta nfproto ipv4', 'meta nfproto ipv6', 'ip protocol tcp',
-  'tcp dport 80', 'tcp dport 80-90', 'tcp dport != 80', 'tcp dport { 80, 85 }', 'udp dport 53', 'udp sport 68 udp dport 67', 'sctp dport 80', 'tcp sport 4001-4003',
+  'tcp dport 80', 'tcp dport 80-90', 'tcp dport != 80', 'tcp dport { 80, 85 }', 'udp dport 53', 'udp sport 68 udp dport 67', 'sctp dport 80', 'tcp sport 4001-4003', 'tcp flags & 0x17 != 0x2', 'tcp flags & 0x17 == 0x2', 'ct state new tcp flags & 0x17 != 0x2',
+  'meta l4proto sctp @th,96,8 1', 'meta l4proto sctp @th,96,8 != 1', 'meta l4proto != { tcp, sctp }',
   'th dport 80', 'th dport { 53, 80 }', 'th dport != 80', 'th sport 53', 'meta l4proto tcp th dport 80', 'meta l4proto . th dport { tcp . 80, udp . 53 }',
   'ct state new', 'ct state != new', 'ct state established', 'ct state established,related', 'ct state { new, related }', 'ct state invalid', 'ct state untracked',
   'ct direction original', 'ct direction reply', 'ct direction != reply', 'ct mark 0', 'ct mark and 0xff == 0', 'meta l4proto { icmp, icmpv6 } ct state related',
+  ...['original . reply', 'reply . original'].flatMap((ends) => {
+    const [client, server] = ends.split(' . ')
+    const key = (word: string): string => `ct ${client} ${word} saddr . ct ${server} ${word} saddr . ct protocol . ct ${client} proto-src . ct ${server} proto-src`
+    return [`meta l4proto icmp ${key('ip')} @flows-v4`, `meta l4proto icmpv6 ${key('ip6')} @flows-v6`, `meta l4proto udp ${key('ip')} @flows-v4`]
+  }),
   'icmp type echo-request', 'icmp type { destination-unreachable, echo-reply }', 'icmpv6 type echo-request', 'icmpv6 type { nd-neighbor-solicit, echo-request }', 'ip6 hoplimit 63 icmpv6 type echo-request',
   'ip saddr . meta l4proto . th dport @seen', 'meta l4proto udp update @updated { ip saddr . meta l4proto . th dport }', 'limit rate 1000/second burst 1000 packets',
 ]

@@ -4,10 +4,11 @@
 // connections (n3). **Invariant:** each test replaces all policies, and ends the streams that it opened.
 import assert from 'node:assert/strict'
 import { RealCluster } from '../support/real-cluster.ts'
+import { expectErrors, type Connection } from '../support/real-errors.ts'
 import { denyAll, egress, ingress, realPod, type PlainObject } from '../support/real-objects.ts'
 import { streamServer, StreamClient } from '../support/real-stream.ts'
 import { pause } from '../support/real-wire.ts'
-import { sampled } from '../support/sample.ts'
+import { attachments, sampled } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
@@ -26,13 +27,13 @@ const ONLY_NEAR = ingress('shop/in', { app: 'db' }, { from: [peer('near')] })
 /** Of those that take long, `npm test` runs one seldom. */
 const long = new Set(sampled(['whoever', 'restart', 'many']))
 
-describe('cutting, on real packets', function () {
+for (const attachment of attachments()) describe(`cutting, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
   const open: { close(): void }[] = []
 
   before(async () => {
-    lab = await RealCluster.open({ nodes: 3, agents: false, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, KEPT] })
+    lab = await RealCluster.open({ attachment, nodes: 3, agents: false, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, KEPT] })
     await lab.agents.start('n1')
     await lab.agents.start('n2')
     await lab.agents.start('n3', ['--established-connections', 'keep'])
@@ -50,9 +51,10 @@ describe('cutting, on real packets', function () {
     for (const one of open.splice(0)) one.close()
   })
 
-  /** Both protocols, both families; resolves when all of them flow. */
-  async function streams(client: string, server = DB): Promise<readonly StreamClient[]> {
-    const made = server.addresses.flatMap((address) => [new StreamClient(lab, client, 'udp', address, UDP), new StreamClient(lab, client, 'tcp', address, TCP)])
+  /** Both protocols, both families, from one port a family where it is given; resolves when all of them flow. */
+  async function streams(client: string, server = DB, fromPort = 0): Promise<readonly StreamClient[]> {
+    const ports = server.addresses.map((_, index) => (fromPort === 0 ? 0 : fromPort + index))
+    const made = server.addresses.flatMap((address, index) => [new StreamClient(lab, client, 'udp', address, UDP, ports[index]), new StreamClient(lab, client, 'tcp', address, TCP, ports[index])])
     open.push(...made)
     for (const one of made) await one.flows()
     return made
@@ -201,6 +203,61 @@ describe('cutting, on real packets', function () {
     await pause(WATCHED_MS)
     assert.match(lab.listing('shop/db', 'inet t83'), /packets 0 /)
     lab.nft('shop/db', 'delete table inet t83\n')
+  })
+
+  for (const [client, fromPort] of [[WEB, 47_100], [NEAR, 47_200]] as const) {
+    it(`rules 75, 78: ICMP errors about a connection of ${client.key} that is cut reach neither end, about others they do`, async () => {
+      const about = (from: typeof DB, clientPort: number): Connection[] => (['udp', 'tcp'] as const).map((kind) => ({ client: from, server: DB, kind, clientPort, port: kind === 'udp' ? UDP : TCP }))
+      const other = client === WEB ? NEAR : WEB
+      const [cut, kept] = [about(client, fromPort), about(other, fromPort + 10)]
+      const none = { four: 0, six: 0 }
+      const all = { four: 4, six: 4 }
+      await lab.policies()
+      const made = [await streams(client.key, DB, fromPort), await streams(other.key, DB, fromPort + 10)] as const
+      await areCut(made[0], ingress('shop/in', { app: 'db' }, { from: [peer(other.key.slice(5))] }), egress('shop/out', { app: 'db' }))
+      for (const sender of [client, other]) await expectErrors(lab, cut, 'server', sender, none)
+      await expectErrors(lab, cut, 'client', DB, none)
+      await flow(made[1])
+      await expectErrors(lab, kept, 'client', DB, all)
+      await expectErrors(lab, kept, 'server', other, all)
+      await lab.policies()
+      await flow(made[0], AGAIN_MS)
+      await expectErrors(lab, cut, 'server', client, all)
+    })
+  }
+
+  it('rules 75, 78: nor do they where the client called an address that its node translates', async () => {
+    const vip = { ...DB, addresses: ['10.99.0.1', 'fd00:99::1'] }
+    const [four = '', six = ''] = DB.addresses
+    lab.nft('n2', `table inet vip { chain to { type nat hook prerouting priority dstnat; ip daddr 10.99.0.1 dnat ip to ${four}; ip6 daddr fd00:99::1 dnat ip6 to ${six}; }; }\n`)
+    try {
+      const about = (server: typeof DB) => (['udp', 'tcp'] as const).map((kind): Connection => ({ client: WEB, server, kind, clientPort: 47_400, port: kind === 'udp' ? UDP : TCP }))
+      const expect = async (each: number): Promise<void> => {
+        await expectErrors(lab, about(vip), 'server', WEB, { four: each, six: each })
+        await expectErrors(lab, about(DB), 'client', DB, { four: each, six: each })
+      }
+      await lab.policies()
+      const made = await streams('shop/web', vip, 47_400)
+      await expect(4)
+      await areCut(made, egress('shop/out', { app: 'web' }, { to: [peer('near')] }))
+      await expect(0)
+    } finally {
+      lab.nft('n2', 'delete table inet vip\n')
+    }
+  })
+
+  it('rules 75, 83: nor do they where the entry is one that the server\'s packet made anew', async () => {
+    const about = (['udp', 'tcp'] as const).map((kind): Connection => ({ client: WEB, server: DB, kind, clientPort: 47_300, port: kind === 'udp' ? UDP : TCP }))
+    await lab.policies()
+    const made = await streams('shop/web', DB, 47_300)
+    forget()
+    await pause(50)
+    await flow(made)
+    await expectErrors(lab, about, 'client', DB, { four: 4, six: 4 })
+    await lab.policies(ONLY_NEAR)
+    await pause(CUT_MS * 2)
+    await expectErrors(lab, about, 'server', WEB, { four: 0, six: 0 })
+    await expectErrors(lab, about, 'client', DB, { four: 0, six: 0 })
   })
 
   /** Deletes every entry of both nodes, as `conntrack -F` does. */

@@ -8,7 +8,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { RealCluster } from '../support/real-cluster.ts'
 import { randomFrom, type Random } from '../support/random.ts'
-import { ingress, realPod, type PlainObject } from '../support/real-objects.ts'
+import { egress, ingress, namespaceObject, podObject, realPod, type PlainObject } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
 
 const WHOLE = process.env['PICKET_TEST_WHOLE'] === '1'
@@ -44,7 +44,7 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`no gap, on real 
   const floods: ChildProcess[] = []
 
   before(async () => {
-    lab = await RealCluster.open({ nodes: 1, namespaces: { shop: {} }, pods: [DB, NEAR, WEB], attachment })
+    lab = await RealCluster.open({ nodes: 1, namespaces: { shop: {}, edge: {} }, pods: [DB, NEAR, WEB], attachment })
     // Nobody listens there, and nobody shall say so a million times.
     lab.nft('shop/db', `table inet deaf { chain in { type filter hook input priority 0; udp dport ${PORT} drop; }; }\n`)
   })
@@ -112,6 +112,37 @@ chain after { type filter hook postrouting priority 500; ${rules('out')}; }
     const random = randomFrom(SEED)
     await holds(40_000, EDITS, () => lab.policies(edit(random)))
   })
+
+  it(`rule 91: 0 missed, 0 leaked while labels, pods, namespaces and policies around them change ${EDITS} times`, async () => {
+    const random = randomFrom(SEED + 2)
+    await holds(20_000, EDITS, async () => {
+      around(random)
+      await lab.settle()
+    })
+  })
+
+  /** Moves the database from profile to profile, and fills and empties the sets that its rules read; near is allowed by one rule all the time. */
+  function around(random: Random): void {
+    const some = (chance: number): boolean => random() < chance
+    const other = (key: string): PlainObject => namespaceObject(key, some(0.5) ? { team: 'red' } : {})
+    const guests = Array.from({ length: 12 }, (_, i) => realPod(`${i % 2 === 0 ? 'shop' : 'edge'}/guest-${i}`, 'n2', 50 + i, { app: some(0.5) ? 'near' : 'far', ...(some(0.5) ? { more: 'yes' } : {}) }))
+    for (const guest of guests) {
+      if (some(0.7)) lab.put(podObject(guest))
+      else if (lab.has(`Pod ${guest.key}`)) lab.drop(`Pod ${guest.key}`)
+    }
+    lab.put(podObject({ ...DB, labels: { app: 'db', ...(some(0.5) ? { tier: 'back' } : {}) } }), podObject({ ...NEAR, labels: { app: 'near', ...(some(0.5) ? { more: 'yes' } : {}) } }), other('edge'))
+    lab.put(ingress('shop/in', { app: 'db' }, { from: [{ podSelector: { matchLabels: { app: 'near' } } }] }))
+    const beside = [
+      ingress('shop/beside-0', { tier: 'back' }, { from: [{ namespaceSelector: { matchLabels: { team: 'red' } }, podSelector: { matchLabels: { app: 'near' } } }] }),
+      ingress('shop/beside-1', { app: 'db' }, { from: [{ podSelector: { matchLabels: { more: 'yes', app: 'near' } } }], ports: [{ protocol: 'UDP', port: PORT }, { port: 80 }] }),
+      egress('shop/beside-2', { app: 'near' }, { to: [{ podSelector: {} }] }),
+    ]
+    for (const policy of beside) {
+      const id = `NetworkPolicy ${policy.metadata.namespace}/${policy.metadata.name}`
+      if (some(0.5)) lab.put(policy)
+      else if (lab.has(id)) lab.drop(id)
+    }
+  }
 
   it(`rules 101, 102, 103: 0 missed, 0 leaked over ${RESTARTS[attachment]} restarts, every other one by SIGKILL amid an edit`, async () => {
     const random = randomFrom(SEED + 1)

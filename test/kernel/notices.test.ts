@@ -105,6 +105,26 @@ add rule inet picket out update @seen { ip daddr }`)
     assert.ok(posts.includes('doubt'), posts.join())
   })
 
+  it('rule 108: tells a doubt within 5 s where the kernel tells nothing, and none where everything was told', async () => {
+    const posts: string[][] = [[], []]
+    const [deaf, hearing] = [0, undefined].map((groups, index) => new Notices({
+      table: TABLE, netns: PATH, clock: systemClock, onPost: (post) => posts[index]?.push(post.kind), ...(groups === undefined ? {} : { groups }),
+    })) as [Notices, Notices]
+    await Promise.all([deaf.started, hearing.started])
+    await pause(1_600)
+    assert.deepEqual(posts, [[], []])
+    nft('add table inet picket\nadd chain inet picket a')
+    const end = Date.now() + 5_000
+    while (posts[0]?.length === 0 && Date.now() < end) {
+      nft('add table inet others')
+      await pause(100)
+    }
+    await pause(200)
+    assert.deepEqual(posts, [['doubt'], ['commit']])
+    await Promise.all([deaf.close(), hearing.close()])
+    nft('flush ruleset')
+  })
+
   it('says in one line where it cannot listen', async () => {
     const notices = new Notices({ table: TABLE, netns: '/run/netns/picket-nowhere', clock: systemClock, onPost: () => undefined })
     await assert.rejects(notices.started, /cannot listen to the notifications of nf_tables: .*picket-nowhere/)

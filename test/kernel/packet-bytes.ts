@@ -34,8 +34,11 @@ export function echo(six: boolean): Buffer {
   return bytes
 }
 
-/** Destination unreachable about an IPv4 packet from `source` to `destination`, of which `quoted` is the transport header. */
+/** Destination unreachable about a packet from `source` to `destination`, of which `quoted` is the transport header. */
 export function unreachable(source: string, destination: string, protocol: number, quoted: Buffer): Buffer {
+  if (source.includes(':')) {
+    return Buffer.concat([words(0x0104, 0, 0, 0), words(0x6000, 0, quoted.length, (protocol << 8) | 64), addressBytes(source), addressBytes(destination), quoted])
+  }
   const ip = Buffer.concat([words(0x4500, 20 + quoted.length, 0, 0, 0x4000 | protocol, 0), addressBytes(source), addressBytes(destination)])
   const bytes = Buffer.concat([words(0x0303, 0, 0, 0), ip, quoted])
   bytes.writeUInt16BE(checksum(bytes), 2)

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { RealCluster } from '../support/real-cluster.ts'
 import { egress, ingress, podObject, realPod } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 import { withoutTraces } from '../support/table-text.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
@@ -24,12 +25,13 @@ interface Status {
   readonly problems: readonly { readonly code: string; readonly object: string; readonly message: string }[]
 }
 
-describe('rule 108: a real agent, under real packets', function () {
+for (const attachment of attachments()) describe(`rule 108: a real agent, under real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
     lab = await RealCluster.open({
+      attachment,
       nodes: 1,
       namespaces: { shop: {}, edge: {} },
       pods: [DB, WEB, NEAR, WIDE, NARROW],
@@ -61,9 +63,8 @@ describe('rule 108: a real agent, under real packets', function () {
       const denied = await lab.flow('shop/near', 'shop/db', 'UDP', 4)
       await pause(300)
       lab.run('n1', ['nft', command])
-      const ms = await until('repaired', async () => (await status()).repairs > repairs)
-      assert.equal(spaces(table()), before)
-      assert.ok(ms < 5_000, `${ms} ms`)
+      // On a bridge a flushed ruleset is two repairs, one for each table.
+      await until('repaired', async () => (await status()).repairs > repairs && spaces(table()) === before)
       await pause(300)
       const leaked = (await denied.stats()).answered
       await pause(300)
@@ -103,25 +104,35 @@ describe('rule 108: a real agent, under real packets', function () {
   })
 
   it('rule 105: what the kernel really refuses costs nobody else anything, and works again once it is edited', async () => {
-    // Both pods behind one interface, with prefixes one inside of the other: intervals that the kernel calls overlapping.
-    const device = /dev (\S+)/.exec(lab.run('n1', ['ip', 'route', 'get', WIDE.addresses[0] as string]))?.[1] as string
-    lab.run('n1', ['ip', 'route', 'add', `${NARROW.addresses[0]}/32`, 'dev', device, 'metric', '999'])
+    // Both pods behind one interface, or on one bridge, with prefixes one inside of the other: intervals that the kernel calls overlapping.
+    if (attachment === 'veth') {
+      const device = /dev (\S+)/.exec(lab.run('n1', ['ip', 'route', 'get', WIDE.addresses[0] as string]))?.[1] as string
+      lab.run('n1', ['ip', 'route', 'add', `${NARROW.addresses[0]}/32`, 'dev', device, 'metric', '999'])
+    }
     const prefixes = (text: string) => ({ metadata: { annotations: { 'picket.dev/source-prefixes': text } } })
     lab.put(podObject(WIDE, prefixes('10.64.0.0/10')))
     await lab.settle()
+    // A server that only answers, and a client: the one at fault is both.
+    const open = await Promise.all(([4, 6] as const).flatMap((f) => [lab.flow('shop/web', 'edge/narrow', 'UDP', f), lab.flow('edge/narrow', 'shop/web', 'UDP', f)]))
     lab.put(podObject(NARROW, prefixes('10.64.1.0/24')))
     await lab.policies(ONLY_WEB, egress('shop/out', { app: 'near' }))
     const { problems } = await status()
     const found = problems.filter((p) => p.code === 'Quarantined')
     assert.equal(found.length, 1, JSON.stringify(problems))
-    assert.match(found[0]?.object ?? '', /^Pod edge\/(wide|narrow)$/)
+    assert.equal(found[0]?.object, 'Pod edge/narrow')
     assert.match(found[0]?.message ?? '', /the kernel refused it: .*(overlap|exists|conflict).*unknown pod's/i)
-    await lab.check({ ...ANSWERS, denied: [...ANSWERS.denied, 'shop/near -> shop/web 8080/*'] })
+    await lab.check({ ...ANSWERS, denied: [...ANSWERS.denied, 'shop/near -> shop/web 8080/*', 'edge/narrow -> shop/web', 'shop/web -> edge/narrow', 'edge/narrow -> edge/wide'] })
+    for (const flow of open) {
+      const { answered } = await flow.stats()
+      await pause(200)
+      assert.equal((await flow.stop()).answered, answered, 'an open connection of the pod at fault goes on')
+    }
     lab.put(podObject(NARROW))
     lab.put(podObject(WIDE))
     await lab.settle()
     assert.deepEqual((await status()).problems.filter((p) => p.code === 'Quarantined'), [])
     await lab.policies(ONLY_WEB)
-    await lab.check(ANSWERS)
+    // On the veth the second route stays, and with it two pods behind one interface, for which nothing is opened.
+    await lab.check(attachment === 'veth' ? ANSWERS : { ...ANSWERS, allowed: [...ANSWERS.allowed, 'edge/narrow -> shop/web', 'shop/web -> edge/narrow'] })
   })
 })

@@ -7,7 +7,7 @@ import { ownCommand } from '../../src/lab/places.ts'
 import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, namespaceObject, podObject, policyObject, realPod, type PlainObject } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
-import { sampled } from '../support/sample.ts'
+import { attachments, sampled } from '../support/sample.ts'
 import { withoutTraces } from '../support/table-text.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' }, { ports: [...realPod('a/a', 'n1', 0).ports, { protocol: 'TCP', port: 9090, name: 'admin' }] })
@@ -29,12 +29,12 @@ interface Status {
   readonly problems: readonly { readonly code: string; readonly object: string; readonly source?: string; readonly field?: string; readonly message: string }[]
 }
 
-describe('the agent as a process, on real packets', function () {
+for (const attachment of attachments()) describe(`the agent as a process, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {}, other: {} }, pods: [DB, WEB, NEAR, FAR] })
+    lab = await RealCluster.open({ attachment, namespaces: { shop: {}, other: {} }, pods: [DB, WEB, NEAR, FAR] })
   })
   after(() => lab.close())
 
@@ -43,6 +43,8 @@ describe('the agent as a process, on real packets', function () {
     await lab.agents.start(node, flags)
     await lab.settle()
   }
+
+  const TABLES = attachment === 'bridge' ? ['inet picket', 'bridge picket'] : ['inet picket']
 
   const status = async (node: string): Promise<Status> => (await lab.agents.status(node)) as unknown as Status
   const table = (node: string): string => withoutTraces(lab.listing(node, 'inet picket'))
@@ -117,7 +119,7 @@ describe('the agent as a process, on real packets', function () {
     'rule 103: nothing is written, and /readyz says no, before everything was read': async () => {
       await lab.policies(...Array.from({ length: 2_000 }, (_, index) => policyObject(`shop/many-${index}`, { podSelector: { matchLabels: { app: `x${index}` } } })), ONLY_WEB)
       await lab.agents.stop('n1')
-      lab.nft('n1', 'delete table inet picket\n')
+      lab.nft('n1', TABLES.map((one) => `delete table ${one}\n`).join(''))
       await lab.agents.start('n1')
       const seen: string[] = []
       for (const until = Date.now() + 20_000; Date.now() < until; ) {
@@ -208,7 +210,7 @@ describe('the agent as a process, on real packets', function () {
       const others = (): string => lab.listing('n1', 'inet keep') + lab.listing('n1', 'ip picket')
       const before = others()
       const cleanup = (...flags: readonly string[]): string => lab.run('n1', [...ownCommand(), 'cleanup', ...flags])
-      assert.equal(cleanup(), 'removed: table inet picket\n')
+      assert.equal(cleanup(), `removed: ${TABLES.map((one) => `table ${one}`).join(', ')}\n`)
       assert.equal(others(), before)
       assert.equal(lab.run('n1', ['nft', 'list', 'tables']).split('\n').filter((line) => line !== '').length, 2)
       assert.deepEqual(JSON.parse(cleanup('-o', 'json')), { removed: [] })

@@ -9,7 +9,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, realPod, type PlainObject } from '../support/real-objects.ts'
 import { ipPacket, tcpPacket, udpPacket, unreachable } from '../support/real-packets.ts'
 import { forge, pause, WireWatch } from '../support/real-wire.ts'
-import { sampled } from '../support/sample.ts'
+import { attachments, sampled } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
@@ -28,12 +28,12 @@ const ONLY_WEB_TO_DB: readonly PlainObject[] = [
   denyAll('shop'), egress('shop/out', { app: 'web' }, { to: [peer('db')] }), ingress('shop/in', { app: 'db' }, { from: [peer('web')] }),
 ]
 
-describe('connections, on real packets', function () {
+for (const attachment of attachments()) describe(`connections, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ nodes: 3, agents: false, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, KEPT] })
+    lab = await RealCluster.open({ attachment, nodes: 3, agents: false, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, KEPT] })
     await lab.agents.start('n1')
     await lab.agents.start('n2')
     await lab.agents.start('n3', ['--established-connections', 'keep'])

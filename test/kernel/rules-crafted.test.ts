@@ -9,6 +9,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, realPod, type PlainObject } from '../support/real-objects.ts'
 import { echoRequest, tcpPacket, tooBig, udpPacket, unreachable, type Ends, type Packet } from '../support/real-packets.ts'
 import { forge, pause, WireWatch } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
@@ -28,12 +29,12 @@ function ends(from: typeof DB, to: typeof DB): readonly Ends[] {
   return from.addresses.map((address, index) => ({ from: address, to: to.addresses[index] as string }))
 }
 
-describe('crafted packets, on real packets', function () {
+for (const attachment of attachments()) describe(`crafted packets, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: [DB, NEAR, WEB, FRIEND] })
+    lab = await RealCluster.open({ attachment, namespaces: { shop: {} }, pods: [DB, NEAR, WEB, FRIEND] })
   })
   after(() => lab.close())
 

@@ -9,6 +9,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { egress, ingress, realPod } from '../support/real-objects.ts'
 import { fragments, ipPacket, udpPacket, withHeaders, type ExtensionHeader, type Packet } from '../support/real-packets.ts'
 import { forge, WireWatch } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const NEAR = realPod('shop/near', 'n1', 2, { app: 'near' })
@@ -17,12 +18,12 @@ const [DB4, DB6] = DB.addresses as readonly [string, string]
 const OPEN = 8080
 const SHUT = 9090
 
-describe('fragments, on real packets', function () {
+for (const attachment of attachments()) describe(`fragments, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: [DB, NEAR, WEB] })
+    lab = await RealCluster.open({ attachment, namespaces: { shop: {} }, pods: [DB, NEAR, WEB] })
     await lab.policies(
       ingress('shop/in', { app: 'db' }, { from: [{ podSelector: {} }], ports: [{ port: OPEN, protocol: 'UDP' }, { port: OPEN }] }),
       egress('shop/web-out', { app: 'web' }, { to: [{ podSelector: { matchLabels: { app: 'db' } } }] }),

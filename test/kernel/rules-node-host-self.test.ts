@@ -6,7 +6,7 @@ import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, realPod } from '../support/real-objects.ts'
 import { echoRequest, udpPacket } from '../support/real-packets.ts'
 import { forge, WireWatch } from '../support/real-wire.ts'
-import { sampled } from '../support/sample.ts'
+import { attachments, sampled } from '../support/sample.ts'
 
 const DB = realPod('shop/db', 'n1', 1, { app: 'db' })
 const API = realPod('shop/api', 'n2', 2, { app: 'api' })
@@ -14,13 +14,13 @@ const FREE = realPod('other/free', 'n2', 3, {})
 const NEAR = realPod('other/near', 'n1', 4, {})
 const ENFORCED = realPod('guard/one', 'n3', 5, { app: 'one' })
 
-describe('node, host and self, on real packets', function () {
+for (const attachment of attachments()) describe(`node, host and self, on real packets, pods on ${attachment}`, function () {
   this.timeout(60_000)
   let lab: RealCluster
 
   before(async () => {
     // Controls from a pod to its own node would be denied on n3.
-    lab = await RealCluster.open({ nodes: 3, agents: false, nodeControls: false, namespaces: { shop: {}, other: {}, guard: {} }, pods: [DB, API, FREE, NEAR, ENFORCED] })
+    lab = await RealCluster.open({ attachment, nodes: 3, agents: false, nodeControls: false, namespaces: { shop: {}, other: {}, guard: {} }, pods: [DB, API, FREE, NEAR, ENFORCED] })
     await lab.agents.start('n1')
     await lab.agents.start('n2')
     await lab.agents.start('n3', ['--node-egress', 'enforce'])

@@ -25,6 +25,7 @@ interface Sent extends Pick<TracePacket, 'sourcePort' | 'destinationPort' | 'pro
   readonly state: TracePacket['ctState']
   readonly direction?: TracePacket['ctDirection']
   readonly icmpType?: number
+  readonly about?: TracePacket['about']
 }
 
 const HOST = { a: ['10.90.1.2', 'fd90:1::2'], b: ['10.90.2.2', 'fd90:2::2'], ra: ['10.90.1.1', 'fd90:1::1'], rb: ['10.90.2.1', 'fd90:2::1'] } as const
@@ -38,6 +39,9 @@ const WAYS = {
 const ports = (sourcePort: number, destinationPort: number): Pick<Sent, 'sourcePort' | 'destinationPort'> => ({ sourcePort, destinationPort })
 const GRE_PORTS = ports(0, 80)
 
+const REQUEST = { source: '10.90.1.2', destination: '10.90.2.2', protocol: 17, ...ports(68, 53) }
+const REQUEST6 = { source: 'fd90:1::2', destination: 'fd90:2::2', protocol: 17, ...ports(68, 67) }
+
 /** In this order: a reply needs its request before it. */
 const PACKETS: readonly Sent[] = [
   { title: 'TCP 80', way: 'a-b', protocol: 6, ...ports(4001, 80), payload: tcp(4001, 80, 2), state: 'new' },
@@ -49,8 +53,10 @@ const PACKETS: readonly Sent[] = [
   { title: 'UDP 53, the reply', way: 'b-a', protocol: 17, ...ports(53, 68), payload: udp(53, 68), state: 'established', direction: 'reply' },
   { title: 'UDP 53, after the reply', way: 'a-b', protocol: 17, ...ports(68, 53), payload: udp(68, 53), state: 'established' },
   { title: 'UDP 67 over IPv6', way: 'a-b', six: true, protocol: 17, ...ports(68, 67), payload: udp(68, 67), state: 'new' },
-  { title: 'ICMP error about a request', way: 'b-a', protocol: 1, ...ports(0, 0), payload: unreachable('10.90.1.2', '10.90.2.2', 17, udp(68, 53)), state: 'related', direction: 'reply', icmpType: 3 },
-  { title: 'ICMP error about a reply', way: 'a-b', protocol: 1, ...ports(0, 0), payload: unreachable('10.90.2.2', '10.90.1.2', 17, udp(53, 68)), state: 'related', icmpType: 3 },
+  { title: 'ICMP error about a request', way: 'b-a', protocol: 1, ...ports(0, 0), payload: unreachable('10.90.1.2', '10.90.2.2', 17, udp(68, 53)), state: 'related', direction: 'reply', icmpType: 3, about: REQUEST },
+  { title: 'ICMP error about a reply', way: 'a-b', protocol: 1, ...ports(0, 0), payload: unreachable('10.90.2.2', '10.90.1.2', 17, udp(53, 68)), state: 'related', icmpType: 3, about: REQUEST },
+  { title: 'ICMP error about a request over IPv6', way: 'b-a', six: true, protocol: 58, ...ports(0, 0), payload: unreachable('fd90:1::2', 'fd90:2::2', 17, udp(68, 67)), state: 'related', direction: 'reply', icmpType: 1, about: REQUEST6 },
+  { title: 'ICMP error about a reply over IPv6', way: 'a-b', six: true, protocol: 58, ...ports(0, 0), payload: unreachable('fd90:2::2', 'fd90:1::2', 17, udp(67, 68)), state: 'related', icmpType: 1, about: REQUEST6 },
   { title: 'echo request', way: 'a-b', protocol: 1, ...ports(0x0800, 0), payload: echo(false), state: 'new', icmpType: 8 },
   { title: 'echo request over IPv6', way: 'a-b', six: true, protocol: 58, ...ports(0x8000, 0), payload: echo(true), state: 'new', icmpType: 128 },
   { title: 'SCTP 80', way: 'a-b', protocol: 132, ...ports(4005, 80), payload: sctp(4005, 80), state: 'new' },
@@ -94,7 +100,7 @@ function tracePacket(sent: Sent): TracePacket {
   const family = sent.six === true ? 1 : 0
   const link = (name: string | null): TracePacket['iif'] => (name === null ? null : { name, kind: 'veth' })
   const { protocol, sourcePort, destinationPort, icmpType } = sent
-  const icmp = icmpType === undefined ? {} : { icmpType }
+  const icmp = { ...(icmpType === undefined ? {} : { icmpType }), ...(sent.about === undefined ? {} : { about: sent.about }) }
   return { path: way.path, iif: link(way.iif), oif: link(way.oif), source: HOST[way.from][family], destination: HOST[way.to][family], protocol, sourcePort, destinationPort, ...icmp, ctState: sent.state, ctDirection: sent.direction ?? 'original', hopLimit: 64 }
 }
 

@@ -1,7 +1,10 @@
 // Planted bugs: each one is a mistake that somebody has shipped, as a patch to one file of src/.
 //
+// These are of the compiler; loop-mutants.ts has those of the agent's loop.
 // **Invariant:** `search` stands exactly once in its file (run.ts fails otherwise, so that no mutant can rot), and every
-// mutant is caught by the property test that it names.
+// mutant is caught by the test that it names.
+
+import type { TestName } from './tests.ts'
 
 export interface Mutant {
   readonly title: string
@@ -9,8 +12,8 @@ export interface Mutant {
   readonly file: string
   readonly search: string
   readonly replace: string
-  /** `policy` compiles states from nothing; `transitions` walks from one to the next. */
-  readonly caughtBy: 'policy' | 'transitions'
+  /** Of those in run.ts: `policy` compiles states from nothing, `transitions` walks from one to the next. */
+  readonly caughtBy: TestName
 }
 
 export const MUTANTS: readonly Mutant[] = [

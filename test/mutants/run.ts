@@ -1,4 +1,4 @@
-// Plants each bug in a copy of src/ and runs the property test that should find it there.
+// Plants each bug in a copy of src/ and runs the test that should find it there.
 //
 //   node test/mutants/run.ts [TEXT]      only mutants whose title holds TEXT
 //
@@ -8,13 +8,11 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { LOOP_MUTANTS } from './loop-mutants.ts'
 import { MUTANTS, type Mutant } from './mutants.ts'
+import { TESTS, type MutantTest, type TestName } from './tests.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
-const TESTS = {
-  policy: { file: 'test/property/policy.test.ts', grep: 'every packet meets', runs: 1500 },
-  transitions: { file: 'test/transitions/expanders.test.ts', grep: 'any story', runs: 400 },
-} as const
 /** Runs of the unchanged copy: it only has to show that the tests can pass. */
 const CONTROL_RUNS = 60
 const LIMIT_MS = 120_000
@@ -24,7 +22,7 @@ type Outcome = { readonly kind: 'caught'; readonly by: string } | { readonly kin
 
 function copyTree(): string {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-mutant-'))
-  for (const name of ['src', 'test/support', 'test/cases', 'test/property', 'test/transitions', 'package.json']) {
+  for (const name of ['src', 'test', 'package.json']) {
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true })
     cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true })
   }
@@ -42,10 +40,10 @@ function plant(folder: string, mutant: Mutant): string | null {
   return null
 }
 
-function runTest(folder: string, test: keyof typeof TESTS, runs: number): Promise<{ readonly status: number | null; readonly output: string }> {
-  const { file, grep } = TESTS[test]
-  const args = [path.join(ROOT, 'node_modules/mocha/bin/mocha.js'), '--reporter', 'dot', '--grep', grep, file]
-  const env = { ...process.env, PICKET_PROPERTY_RUNS: String(runs), PICKET_PROPERTY_SEED: '20260101', PICKET_PROPERTY_FAST: '1' }
+function runTest(folder: string, name: TestName, fewer?: number): Promise<{ readonly status: number | null; readonly output: string }> {
+  const { file, grep, runs = 0 }: MutantTest = TESTS[name]
+  const args = [path.join(ROOT, 'node_modules/mocha/bin/mocha.js'), '--reporter', 'dot', '--exit', '--bail', '--timeout', '20000', ...(grep === undefined ? [] : ['--grep', grep]), file]
+  const env = { ...process.env, PICKET_PROPERTY_RUNS: String(Math.min(fewer ?? runs, runs)), PICKET_PROPERTY_SEED: '20260101', PICKET_PROPERTY_FAST: '1', PICKET_TEST_WHOLE: '1' }
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMIT_MS, killSignal: 'SIGKILL' })
     let output = ''
@@ -55,26 +53,35 @@ function runTest(folder: string, test: keyof typeof TESTS, runs: number): Promis
   })
 }
 
+/** What the test said against the bug; null where it failed in another way than by judging. */
+function caught(name: TestName, output: string): string | null {
+  if ('runs' in TESTS[name]) {
+    const failed = /Property failed after (\d+) tests/.exec(output)
+    return failed === null ? null : `${failed[1]} runs: ${/Caused by: (.*)/.exec(output)?.[1] ?? ''}`
+  }
+  const failed = /^ +1\) .*\n(?: +.*\n)*?\s*\n? +(AssertionError|Error: Timeout|Error: not within)/m.exec(output)
+  return failed === null ? null : failed[0].replaceAll(/\s+/g, ' ')
+}
+
 async function tryMutant(mutant: Mutant): Promise<Outcome> {
   const folder = copyTree()
   try {
     const trouble = plant(folder, mutant)
     if (trouble !== null) return { kind: 'broken', message: trouble }
-    const { status, output } = await runTest(folder, mutant.caughtBy, TESTS[mutant.caughtBy].runs)
+    const { status, output } = await runTest(folder, mutant.caughtBy)
     if (status === 0) return { kind: 'survived' }
-    const failed = /Property failed after (\d+) tests/.exec(output)
-    if (failed === null) return { kind: 'broken', message: output.slice(-2000) }
-    return { kind: 'caught', by: `${failed[1]} runs: ${/Caused by: (.*)/.exec(output)?.[1] ?? ''}`.slice(0, 200) }
+    const by = caught(mutant.caughtBy, output)
+    return by === null ? { kind: 'broken', message: output.slice(-2000) } : { kind: 'caught', by: by.slice(0, 200) }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-/** Whether the tests pass where nothing is planted. */
-async function control(): Promise<boolean> {
+/** Whether these tests pass where nothing is planted. */
+async function control(tests: ReadonlySet<TestName>): Promise<boolean> {
   const folder = copyTree()
   try {
-    for (const test of Object.keys(TESTS) as (keyof typeof TESTS)[]) {
+    for (const test of tests) {
       const { status, output } = await runTest(folder, test, CONTROL_RUNS)
       if (status !== 0) {
         process.stdout.write(`FAILED  ${test}: fails where nothing is planted\n${output.slice(-2000)}\n`)
@@ -88,8 +95,8 @@ async function control(): Promise<boolean> {
 }
 
 async function main(only: string): Promise<number> {
-  if (!(await control())) return 1
-  const left = MUTANTS.filter((mutant) => mutant.title.includes(only))
+  const left = [...MUTANTS, ...LOOP_MUTANTS].filter((mutant) => mutant.title.includes(only))
+  if (!(await control(new Set(left.map(({ caughtBy }) => caughtBy))))) return 1
   const total = left.length
   let caught = 0
   const worker = async (): Promise<void> => {

@@ -19,6 +19,8 @@ import { ownerOf } from './oracle.ts'
 import { eventsBetween } from './states.ts'
 import { checkCommits } from './walk-tale.ts'
 
+/** So long somebody's commit may go unheard, and unnoticed. */
+const UNHEARD_MS = 3_000
 /** Longer than any back-off. */
 const ALL_RETRIED_MS = 130_000
 const LONGEST_ROW = 4
@@ -114,13 +116,14 @@ class DisturbedWalk {
   async #foreign(): Promise<void> {
     await this.#settle()
     this.#judge(false)
-    // As the timer does: how the kernel lists what was written is learned before.
-    this.#world.committer.check(null)
-    await this.#settle()
     this.#kernel.deaf = this.#random() < 0.3
     changeTable(this.#kernel, Math.floor(this.#random() * 0x7fffffff))
-    if (this.#kernel.deaf) this.#world.committer.check(null)
-    this.#kernel.deaf = false
+    if (this.#kernel.deaf) {
+      // The timer's reading comes first, and may take what it finds for what was written.
+      this.#world.committer.check(null)
+      await this.#clock.advance(UNHEARD_MS)
+      this.#kernel.hear(UNHEARD_MS)
+    }
     await this.#settle()
     this.#note('changed by somebody else')
     this.#kernel.seen.splice(0, Infinity, this.#kernel.text(TABLE))

@@ -73,6 +73,12 @@ export class FakeKernel implements Kernel {
   /** Whether notifications reach whoever watches; those of the meantime are lost. */
   deaf = false
 
+  /** Hears again, and doubts what it missed: the last so many milliseconds. */
+  hear(sinceMs: number): void {
+    this.deaf = false
+    this.#watcher?.onChange({ by: 'nobody knows (a commit was not told)', chains: 'all', sinceMs })
+  }
+
   #tell(table: Table, chains: readonly string[]): void {
     if (!this.deaf && this.#watcher?.table === nameOf(table)) this.#watcher.onChange({ by: 'a test', chains, sinceMs: 0 })
   }

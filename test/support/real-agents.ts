@@ -35,8 +35,8 @@ export class RealAgents {
     return [...ownCommand(), 'agent', '--node-name', node, '--source', `manifests:${this.#places.manifests}`, '--socket', this.socket(node), ...flags]
   }
 
-  async start(node: string, flags: readonly string[] = []): Promise<LabProcess> {
-    const process = await this.#testbed.start(node, this.command(node, flags), { logFile: this.#places.agentLog(node) })
+  async start(node: string, flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<LabProcess> {
+    const process = await this.#testbed.start(node, this.command(node, flags), { logFile: this.#places.agentLog(node), env })
     const running: Running = { process, end: null }
     void process.ended.then(({ code, signal }) => (running.end = signal ?? `status ${code}`))
     this.#running.set(node, running)

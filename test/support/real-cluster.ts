@@ -50,6 +50,7 @@ export class RealCluster {
   readonly testbed: Testbed
   readonly places: LabPlaces
   readonly agents: RealAgents
+  readonly attachment: PodAttachment
   readonly #folder: AgentsFolder
   readonly #nodeControls: boolean
   readonly #pods = new Map<string, RealPod>()
@@ -58,8 +59,9 @@ export class RealCluster {
   /** Further files of the agents' folder: path within it -> text. */
   readonly files = new Map<string, string>()
 
-  private constructor(testbed: Testbed, places: LabPlaces, nodeControls: boolean) {
+  private constructor(testbed: Testbed, places: LabPlaces, { attachment, nodeControls }: { readonly attachment: PodAttachment; readonly nodeControls: boolean }) {
     this.testbed = testbed
+    this.attachment = attachment
     this.places = places
     this.#folder = new AgentsFolder(places.manifests)
     this.agents = new RealAgents(testbed, places)
@@ -69,8 +71,9 @@ export class RealCluster {
   /** With agents: settled. */
   static async open(options: RealClusterOptions): Promise<RealCluster> {
     const places = ownPlaces()
-    const testbed = await openTestbed({ prefix: places.prefix, attachment: options.attachment ?? 'veth', outsideAddresses: options.outsideAddresses ?? [] })
-    const cluster = new RealCluster(testbed, places, options.nodeControls ?? true)
+    const attachment = options.attachment ?? 'veth'
+    const testbed = await openTestbed({ prefix: places.prefix, attachment, outsideAddresses: options.outsideAddresses ?? [] })
+    const cluster = new RealCluster(testbed, places, { attachment, nodeControls: options.nodeControls ?? true })
     try {
       const names = Array.from({ length: options.nodes ?? 2 }, (_, index) => `n${index + 1}`)
       for (const name of names) await testbed.addNode(name)
@@ -80,6 +83,7 @@ export class RealCluster {
       if (options.agents ?? true) {
         for (const name of names) await cluster.agents.start(name, options.flags ?? [])
         await cluster.settle()
+        await cluster.pinned()
       } else await cluster.write()
       return cluster
     } catch (error) {
@@ -114,6 +118,10 @@ export class RealCluster {
   /** `Pod shop/web`, `Namespace shop`, `NetworkPolicy shop/deny`. */
   drop(...ids: readonly string[]): void {
     for (const id of ids) assert.ok(this.#objects.delete(id), `there is no ${id}`)
+  }
+
+  has(id: string): boolean {
+    return this.#objects.has(id)
   }
 
   /** Replaces all policies by these, and settles. Anything may stand here, as in a file. */
@@ -218,6 +226,22 @@ export class RealCluster {
       assert.ok(Date.now() < end, `the table of ${node} does not become what it should:\n${this.listing(node, table).slice(0, 4_000)}`)
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
+  }
+
+  /** On a bridge: each of these pods, or of all that run, sends as itself only. No manifest tells when a port is found. */
+  async pinned(...pods: readonly RealPod[]): Promise<void> {
+    if (this.attachment !== 'bridge') return
+    for (const { node, addresses } of pods.length > 0 ? pods : this.#pods.values()) {
+      await this.until(node, (listing) => addresses.every((one) => listing.includes(`" . ${one}`)), 'bridge picket')
+    }
+  }
+
+  /** How many packets with a source that is not their sender's were dropped: by the inet table, or on a bridge by the second one. */
+  spoofed(node: string): number {
+    const family = this.attachment === 'bridge' ? 'bridge' : 'inet'
+    const match = /packets (\d+)/.exec(this.run(node, ['nft', 'list', 'counter', family, 'picket', 'spoofed']))
+    assert.ok(match !== null)
+    return Number(match[1])
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 // One end of a one-way stream, in the network namespace that it is started in: a program of its own.
 //
 //   node stream.ts serve udp|tcp PORT                       streams to whoever asked once, until it is ended
-//   node stream.ts receive udp|tcp ADDRESS PORT             asks once; each line on stdin is answered with what came;
+//   node stream.ts receive udp|tcp ADDRESS PORT [FROM]      asks once; each line on stdin is answered with what came;
 //                                                         SIGUSR2 makes it send again
 //
 // **Invariant:** after its first words the client sends nothing but acknowledgements, so that only the reply direction
@@ -49,7 +49,7 @@ if (role === 'serve') {
 } else {
   const [address = '', port = '', from = '0'] = rest
   if (kind === 'tcp') {
-    const socket = net.connect({ host: address, port: Number(port) }).on('data', heard)
+    const socket = net.connect({ host: address, port: Number(port), localPort: Number(from) }).on('data', heard)
     socket.on('error', () => undefined)
     process.on('SIGUSR2', () => socket.write('again'))
   } else {

@@ -30,3 +30,11 @@ function block(head: string, lines: readonly string[]): string {
 export function withoutTraces(listing: string): string {
   return listing.replaceAll(/packets \d+ bytes \d+|\s+elements = \{[^}]* expires [^}]*\}/g, '')
 }
+
+/** What a listed table holds and nothing in it names: chains without a hook, sets, maps, counters; `set pods/X/v4`. */
+export function unnamed(listing: string): readonly string[] {
+  const text = listing.replaceAll(/comment "[^"]*"/g, '')
+  const names = new Set([...text.matchAll(/(?:@|\bjump |\bgoto |\bcounter name )"?([\w/.-]+)/g)].map(([, name]) => name))
+  const objects = [...text.matchAll(/^\t(chain|set|map|counter) (\S+) \{(\n\t\ttype \S+ hook )?/gm)]
+  return objects.flatMap(([, kind, name, hook]) => (hook !== undefined || names.has(name) ? [] : [`${kind} ${name}`])).sort()
+}

@@ -27,13 +27,19 @@ export interface TracePacket {
   readonly destinationPort: number
   readonly ctState: 'new' | 'established' | 'related' | 'invalid' | 'untracked'
   readonly ctDirection: 'original' | 'reply'
+  /** Of an ICMP error that is `related`: the first packet of the connection that it is about. */
+  readonly about?: Pick<TracePacket, 'source' | 'destination' | 'protocol' | 'sourcePort' | 'destinationPort'>
   readonly icmpType?: number
+  /** A SYN where the connection is new, else an ACK, unless told. */
+  readonly tcpFlags?: number
+  /** Type of the first chunk: an INIT where the association is new, else DATA, unless told. */
+  readonly sctpChunk?: number
   /** As it arrives. */
   readonly hopLimit?: number
   readonly ctMark?: number
 }
 
-export type FieldType = 'ipv4_addr' | 'ipv6_addr' | 'ifname' | 'inet_proto' | 'inet_service' | 'mark' | 'ct_state' | 'ct_dir' | 'ifkind' | 'icmp_type' | 'icmpv6_type' | 'number' | 'nfproto'
+export type FieldType = 'ipv4_addr' | 'ipv6_addr' | 'ifname' | 'inet_proto' | 'inet_service' | 'mark' | 'ct_state' | 'ct_dir' | 'ifkind' | 'icmp_type' | 'icmpv6_type' | 'tcp_flags' | 'number' | 'nfproto'
 
 /** What has happened to the packet already: the hook decides. */
 export interface Moment {
@@ -59,6 +65,7 @@ const ICMPV6: Readonly<Record<string, number>> = {
   'nd-router-advert': 134, 'nd-neighbor-solicit': 135, 'nd-neighbor-advert': 136, 'nd-redirect': 137, 'mld2-listener-report': 143,
 }
 const ICMP: Readonly<Record<string, number>> = { 'echo-reply': 0, 'destination-unreachable': 3, redirect: 5, 'echo-request': 8, 'time-exceeded': 11, 'parameter-problem': 12 }
+const TCP_FLAGS: Readonly<Record<string, number>> = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 }
 const FAMILY: Readonly<Record<string, number>> = { ipv4: 2, ipv6: 10 }
 
 const versionOf = (p: TracePacket): 4 | 6 => (p.source.includes(':') ? 6 : 4)
@@ -74,6 +81,20 @@ function port(which: 'sourcePort' | 'destinationPort', protocol?: string): Field
 /** A packet before conntrack, or one that it could not place, has no entry; `ct state` says INVALID then, everything else breaks off. */
 function hasEntry(p: TracePacket, m: Moment): boolean {
   return m.tracked && p.ctState !== 'invalid' && p.ctState !== 'untracked'
+}
+
+/** Who sends in that direction of the packet's connection, by its entry, and from which port; nothing is translated. */
+function sender(direction: 'original' | 'reply', p: TracePacket): { readonly address: string; readonly port: number } {
+  const first = p.about ?? p
+  return direction === (p.about === undefined ? p.ctDirection : 'original') ? { address: first.source, port: first.sourcePort } : { address: first.destination, port: first.destinationPort }
+}
+
+function entrySender(direction: 'original' | 'reply', version: 4 | 6): Field['read'] {
+  return (p, m) => {
+    if (!hasEntry(p, m)) return null
+    const { address } = sender(direction, p)
+    return (address.includes(':') ? 6 : 4) === version ? addressValue(address) : null
+  }
 }
 
 const READERS: readonly (readonly [string, FieldType, Field['read']])[] = [
@@ -97,10 +118,20 @@ const READERS: readonly (readonly [string, FieldType, Field['read']])[] = [
     [`${protocol} sport`, 'inet_service', port('sourcePort', protocol)],
     [`${protocol} dport`, 'inet_service', port('destinationPort', protocol)],
   ]),
+  ['tcp flags', 'tcp_flags', (p) => (p.protocol === 6 ? BigInt(p.tcpFlags ?? (p.ctState === 'new' ? 2 : 16)) : null)],
+  // Of SCTP, whose header is as long as that.
+  ['@th , 96 , 8', 'number', (p) => (p.protocol === 132 ? BigInt(p.sctpChunk ?? (p.ctState === 'new' ? 1 : 0)) : null)],
   ['icmp type', 'icmp_type', (p) => (p.protocol === 1 && p.icmpType !== undefined ? BigInt(p.icmpType) : null)],
   ['icmpv6 type', 'icmpv6_type', (p) => (p.protocol === 58 && p.icmpType !== undefined ? BigInt(p.icmpType) : null)],
   ['ct state', 'ct_state', (p, m) => (m.tracked ? p.ctState : 'invalid')],
   ['ct direction', 'ct_dir', (p, m) => (hasEntry(p, m) ? p.ctDirection : null)],
+  ...(['original', 'reply'] as const).flatMap((direction): readonly (readonly [string, FieldType, Field['read']])[] => [
+    [`ct ${direction} ip saddr`, 'ipv4_addr', entrySender(direction, 4)],
+    [`ct ${direction} ip6 saddr`, 'ipv6_addr', entrySender(direction, 6)],
+    // Of what has no ports, conntrack has something else there.
+    [`ct ${direction} proto-src`, 'inet_service', (p, m) => (hasEntry(p, m) ? BigInt(sender(direction, p).port) : null)],
+  ]),
+  ['ct protocol', 'inet_proto', (p, m) => (hasEntry(p, m) ? BigInt((p.about ?? p).protocol) : null)],
   ['ct mark', 'mark', (p, m) => (hasEntry(p, m) ? BigInt(p.ctMark ?? 0) : null)],
 ]
 
@@ -115,16 +146,27 @@ export function takeField(cursor: Cursor): Field | null {
   for (const [text, field] of FIELDS) {
     if (!cursor.take(...text.split(' '))) continue
     if (!cursor.take('and') && !cursor.take('&')) return field
-    const mask = BigInt(cursor.next('a mask').text)
-    return {
-      ...field,
-      read: (p, m) => {
-        const value = field.read(p, m)
-        return typeof value === 'bigint' ? value & mask : null
-      },
-    }
+    return masked(field, BigInt(cursor.next('a mask').text))
   }
   return null
+}
+
+/** As nft lists it: `tcp flags syn / fin,syn,rst,ack`. */
+export function takeFlags(cursor: Cursor, field: Field): Field {
+  let mask = 0n
+  do mask |= (parseValue('tcp_flags', cursor.next('a flag')) as { readonly first: bigint }).first
+  while (cursor.take(','))
+  return masked(field, mask)
+}
+
+function masked(field: Field, mask: bigint): Field {
+  return {
+    ...field,
+    read: (p, m) => {
+      const value = field.read(p, m)
+      return typeof value === 'bigint' ? value & mask : null
+    },
+  }
 }
 
 /** What a field is compared with: `first` to `last`, a text, or the beginning of one. */
@@ -169,6 +211,8 @@ export function parseValue(type: FieldType, token: Token): Value {
       return numbers(token, ICMP)
     case 'icmpv6_type':
       return numbers(token, ICMPV6)
+    case 'tcp_flags':
+      return numbers(token, TCP_FLAGS)
     case 'nfproto':
       return numbers(token, FAMILY)
     case 'inet_service':

@@ -2,7 +2,7 @@
 //
 // **Invariant:** a rule that has a word which is not understood is an error, never a rule without that word; so is a
 // limit in front of a verdict, which would let a limit decide (log rules are rules of their own).
-import { parseValue, takeField, type Field, type Value } from './tracer-fields.ts'
+import { parseValue, takeField, takeFlags, type Field, type Value } from './tracer-fields.ts'
 import { Cursor, TracerError, type Token } from './tracer-tokens.ts'
 
 export type Verdict = { readonly kind: 'accept' | 'drop' | 'return' | 'continue' | 'reject' } | { readonly kind: 'jump' | 'goto'; readonly chain: string }
@@ -109,7 +109,9 @@ function takeMatch(cursor: Cursor): Statement {
   const negated = cursor.take('!=')
   if (!negated) cursor.take('==')
   if (cursor.peek()?.text.startsWith('@') === true) return { kind: 'match', fields, negated, among: { set: takeSetName(cursor) } }
-  return { kind: 'match', fields, negated, among: { choice: takeChoice(cursor, fields) } }
+  const choice = takeChoice(cursor, fields)
+  const flags = fields[0]?.type === 'tcp_flags' && cursor.take('/') ? [takeFlags(cursor, fields[0])] : fields
+  return { kind: 'match', fields: flags, negated, among: { choice } }
 }
 
 function takeFields(cursor: Cursor): readonly Field[] {

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { pick, SAMPLE_PARTS, sampled } from '../support/sample.ts'
+import { attachments, pick, SAMPLE_PARTS, sampled } from '../support/sample.ts'
 import { judge, type Part } from '../support/summary.ts'
 import { ROOT } from './table.ts'
 
@@ -25,6 +25,20 @@ describe('samples', () => {
   it('cover everything in ten seeds in a row', () => {
     const seen = new Set(Array.from({ length: SAMPLE_PARTS }, (_, seed) => pick(ids, [], 1000 + seed)).flat())
     assert.equal(seen.size, ids.length)
+  })
+  it('take one attachment for as many seeds as cover everything, then the other one', () => {
+    const env = process.env
+    const { PICKET_TEST_SEED: _, PICKET_TEST_WHOLE: __, PICKET_TEST_LEFT_OUT: ___, ...rest } = env
+    try {
+      process.env = { ...rest, PICKET_TEST_SEED: '7' }
+      assert.deepEqual(attachments(), ['veth'])
+      process.env['PICKET_TEST_SEED'] = String(7 + SAMPLE_PARTS)
+      assert.deepEqual(attachments(), ['bridge'])
+      process.env['PICKET_TEST_WHOLE'] = '1'
+      assert.deepEqual(attachments(), ['veth', 'bridge'])
+    } finally {
+      process.env = env
+    }
   })
   it('refuse an id that does not exist', () => assert.throws(() => sampled(ids, { every: ['case-99'] }), /no such ids: case-99/))
 })

@@ -7,7 +7,7 @@ const told = (four: string | null, six: string | null): readonly string[] =>
   bridgeProblems((file) => (file.endsWith('ip6tables') ? six : four)).map(({ code, object, message }) => `${code} ${object}: ${message}`)
 
 function pod(...by: Attachment['by']): Attachment {
-  return { pod: 'pod/web', namespace: 'shop', name: 'web', by, sourcePrefixes: [], ingress: 'open', egress: 'open' }
+  return { pod: 'pod/web', namespace: 'shop', name: 'web', by, sourcePrefixes: [], ingress: 'open', egress: 'open', closed: false }
 }
 
 describe('what is told of bridges', () => {
@@ -22,7 +22,7 @@ describe('what is told of bridges', () => {
   it('counts pods on a bridge, and tells those without a port until it is found', () => {
     const bridged = new BridgedPods()
     const waiting = pod({ via: 'address', address: '10.0.0.1', port: null })
-    const found = pod({ via: 'address', address: '10.0.0.1', port: { index: 7, name: 'p7', mac: '02:00:00:00:00:07' } })
+    const found = pod({ via: 'address', address: '10.0.0.1', port: { index: 7, name: 'p7', mac: '02:00:00:00:00:07', bridge: 'cni0' } })
     assert.equal(bridged.changed(new Map([['pod/web', { before: null, after: pod({ via: 'interface', interface: 'veth1', address: '10.0.0.1' }) }]])), false)
     assert.equal(bridged.size, 0)
     assert.equal(bridged.changed(new Map([['pod/web', { before: null, after: waiting }]])), true)

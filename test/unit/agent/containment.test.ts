@@ -4,7 +4,7 @@ import type { Policy } from '../../../src/model/policy.ts'
 import type { Transaction } from '../../../src/nft/objects.ts'
 import { TABLE } from '../../../src/ruleset/skeleton.ts'
 import { AgentWorld } from '../../support/agent-world.ts'
-import { hostInterface, ipBlock, namespace, pod, policy, port } from '../../support/builders.ts'
+import { cidr, hostInterface, ipBlock, namespace, pod, policy, port } from '../../support/builders.ts'
 import { remove, upsert } from '../../support/cluster-feed.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 import { FaultyKernel } from '../../support/faulty-kernel.ts'
@@ -14,7 +14,6 @@ const COUNT = 64
 /** Policy i selects pod i and opens port 6000 + i: what the kernel is made to refuse is a port. */
 const one = (i: number, fields: Parameters<typeof policy>[0] = {}): Policy =>
   policy({ name: `p${i}`, pods: `app=a${i}`, ingress: [{ ports: [port(6000 + i)], peers: [ipBlock('10.9.0.0/16')] }], ...fields })
-const tries = (kernel: FakeKernel): number => kernel.checks.length + kernel.transactions.length
 const object = (i: number): string => `NetworkPolicy default/p${i}`
 
 async function started(kernel: FakeKernel, clock: FakeClock, policies: readonly Policy[]): Promise<AgentWorld> {
@@ -97,11 +96,30 @@ describe('containment', () => {
     for (const i of [5, 44]) kernel.refuseText(`tcp . ${6000 + i} `, `not ${i}`)
     const world = await started(kernel, clock, all)
     assert.deepEqual(quarantined(world), [object(44), object(5)].map((o) => `${o} spec.ingress`))
-    assert.ok(tries(kernel) <= 2 * (2 * Math.log2(2 * COUNT) + 2), `${tries(kernel)} tries`)
+    assert.ok(kernel.checks.length <= 2 * Math.log2(2 * COUNT) + 2, `${kernel.checks.length} tries`)
     assert.equal(openPorts(kernel).length, COUNT - 2)
     for (const problem of world.problems) assert.ok(problem.message.includes(`not ${problem.object.slice(object(0).length - 1)}`), problem.message)
     await world.close()
   })
+
+  for (const several of [[0, 1], [0, 63], [31, 32], [62, 63], [5, 20, 44]]) {
+    it(`rule 105: finds several at once, later (${several.join(', ')}), every two of them within 2 log2(owners) + 2 tries`, async () => {
+      const [kernel, clock] = [new FakeKernel(), new FakeClock()]
+      const world = await started(kernel, clock, all)
+      for (const i of several) kernel.refuseText(`tcp . ${7000 + i} `, `not ${i}`)
+      const [checks, commits] = [kernel.checks.length, kernel.transactions.length]
+      upsert(world.turns.inbox, 'policy', ...all.map((_, i) => one(i, { generation: 2, ingress: [{ ports: [port(7000 + i)], peers: [ipBlock('10.9.0.0/16')] }] })))
+      world.turn()
+      await settled()
+      const rounds = Math.ceil(several.length / 2)
+      assert.ok(kernel.checks.length - checks <= rounds * (2 * Math.log2(COUNT) + 2), `${kernel.checks.length - checks} tries`)
+      assert.deepEqual(quarantined(world), several.map((i) => `${object(i)} spec.ingress`).sort())
+      for (const problem of world.problems) assert.match(problem.message, new RegExp(`not ${problem.object.slice(object(0).length - 1)};`))
+      const steps = kernel.transactions.slice(commits).filter(({ step }) => step === 'stage').length
+      assert.ok(steps <= 1 + rounds, `${steps} times staged`)
+      await world.close()
+    })
+  }
 
   it('rule 105: finds one in a profile that it shares with others', async () => {
     const [kernel, clock] = [new FakeKernel(), new FakeClock()]
@@ -120,6 +138,33 @@ describe('containment', () => {
     const state = kernel.state(TABLE)
     for (const set of ['pod-interfaces', 'known-interfaces', 'ingress-by-interface']) assert.equal(state?.sets.get(set)?.elements.has('"veth15"'), false, set)
     assert.equal(state?.sets.get('pod-interfaces')?.elements.size, COUNT - 1)
+    await world.close()
+  })
+
+  it('rule 105: a pod on a bridge that is at fault is closed by its address, stays pinned, and is open again afterwards', async () => {
+    const [kernel, clock] = [new FakeKernel(), new FakeClock()]
+    kernel.refuseText('10.0.0.2 . 10.0.0.2')
+    const world = new AgentWorld(kernel, clock)
+    const pods = [1, 2].map((i) => pod({ name: `pod${i}`, node: 'n1', addresses: [`10.0.0.${i}`], labels: { app: `a${i}` }, ...(i === 2 ? { sourcePrefixes: [cidr('10.9.0.0/16')] } : {}) }))
+    upsert(world.turns.inbox, 'namespace', namespace())
+    upsert(world.turns.inbox, 'pod', ...pods)
+    upsert(world.turns.inbox, 'interface', hostInterface({ index: 9, name: 'cni0', kind: 'bridge' }))
+    upsert(world.turns.inbox, 'interface', ...pods.map((p, i) => hostInterface({ index: 10 + i, master: 9, behind: { mac: `02:00:00:00:00:0${i}`, addresses: p.addresses } })))
+    upsert(world.turns.inbox, 'policy', one(1))
+    world.turn()
+    await settled()
+    assert.deepEqual(quarantined(world), ['Pod default/pod2'])
+    const value = (map: string, key: string): string | undefined => kernel.state(TABLE)?.sets.get(map)?.elements.get(key)?.value
+    const verdicts = (i: number): readonly (string | undefined)[] => ['ingress', 'egress'].map((direction) => value(`${direction}-by-address-v4`, `10.0.0.${i}`)?.split('/')[0])
+    assert.deepEqual([verdicts(1), verdicts(2)], [['goto ingress', 'accept'], ['drop', 'drop']])
+    assert.equal(kernel.state(TABLE)?.sets.get('bridged-prefixes-v4')?.elements.size, 0)
+    assert.match(kernel.text(TABLE), /iifname "cni0" ip saddr 10\.9\.0\.0-10\.9\.255\.255 .*drop/)
+    const attached = world.turns.plan.locals.get('pod/default/pod2')?.attachment
+    assert.deepEqual(attached?.by.map((key) => key.via === 'address' && key.port?.name), ['veth11'])
+    kernel.acceptText('10.0.0.2 . 10.0.0.2')
+    await clock.advance(60_000)
+    assert.deepEqual([quarantined(world), verdicts(2)], [[], ['accept', 'accept']])
+    assert.equal(value('egress-by-prefix-v4', '"cni0" . 10.9.0.0-10.9.255.255'), 'accept')
     await world.close()
   })
 

@@ -85,6 +85,15 @@ describe('diff', () => {
     assert.deepEqual(applied, wanted)
   })
 
+  it('rules 91, 101: rules that were read back may need whatever goes: it goes after them', () => {
+    const applied = table({ 'set s': ['10.0.0.1', '10.0.0.9'], 'map m': { '"a"': 'goto c' }, 'chain c': LISTED_RULES, 'base b': LISTED_RULES })
+    const wanted = table({ 'set s': ['10.0.0.9'], 'map m': {}, 'chain c': ['accept'], 'base b': ['iifname vmap @m', 'ip saddr @s drop'] })
+    assert.deepEqual(way(applied, wanted), [
+      ['switch', 'rewrite c: accept', 'rewrite b: iifname vmap @m; ip saddr @s drop'],
+      ['switch', 'delete-elements s: 10.0.0.1', 'delete-elements m: "a" = goto c'],
+    ])
+  })
+
   it('rule 91: intervals that come and go in one set stay together, and so does a key whose value changes', () => {
     const applied = table({ 'intervals s': ['10.0.0.0-10.0.0.9'], 'map m': { '"a"': 'accept', '"b"': 'drop' }, 'chain c': ['ip saddr @s iifname vmap @m'] })
     const wanted = table({ 'intervals s': ['10.0.0.0-10.0.0.7'], 'map m': { '"a"': 'drop' }, 'chain c': ['ip saddr @s drop'] })

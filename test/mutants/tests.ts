@@ -1,0 +1,30 @@
+// The tests that planted bugs are held against.
+//
+// **Invariant:** each passes where nothing is planted, as run.ts sees to first.
+
+export interface MutantTest {
+  readonly file: string
+  /** Of the titles; all where it is not given. */
+  readonly grep?: string
+  /** Property tests: how many runs. What is caught is a property that failed. */
+  readonly runs?: number
+}
+
+export const TESTS = {
+  policy: { file: 'test/property/policy.test.ts', grep: 'every packet meets', runs: 1500 },
+  transitions: { file: 'test/transitions/expanders.test.ts', grep: 'any story', runs: 400 },
+  diff: { file: 'test/unit/nft/diff.test.ts' },
+  compare: { file: 'test/unit/nft/compare.test.ts' },
+  memory: { file: 'test/unit/agent/rule-memory.test.ts' },
+  repair: { file: 'test/unit/agent/repair.test.ts' },
+  containment: { file: 'test/unit/agent/containment.test.ts' },
+  quarantine: { file: 'test/unit/store/quarantine.test.ts' },
+  pins: { file: 'test/unit/ruleset/bridge.test.ts' },
+  cutter: { file: 'test/unit/agent/cutter.test.ts' },
+  golden: { file: 'test/golden/golden.test.ts' },
+  // These want root.
+  bridge: { file: 'test/kernel/bridge.test.ts', grep: 'rule 87' },
+  strays: { file: 'test/kernel/bridge-strays.test.ts' },
+} as const satisfies Readonly<Record<string, MutantTest>>
+
+export type TestName = keyof typeof TESTS
