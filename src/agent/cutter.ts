@@ -162,7 +162,7 @@ export class Cutter {
   /** What was restored goes out of the sets step by step, for as long as that takes. */
   async #clear(): Promise<string | null> {
     const isDue = this.#clearing === 'due'
-    const outcome = isDue ? await this.#set.clear() : null
+    const outcome = isDue ? await this.#set.clear(() => this.#due !== null) : null
     if (isDue) this.#clearing = 'idle'
     if (this.#clearing === 'idle' && this.#set.clears) {
       this.#clearing = 'timed'
