@@ -27,8 +27,11 @@ interface Change {
   readonly keys: readonly FlowKey[]
 }
 
-/** Elements of one commit: some milliseconds, so that commits of the ruleset need not wait long. */
-const MOST_AT_ONCE = 1_500
+/**
+ * Of one commit: some milliseconds, so that commits of the ruleset need not wait long. The socket takes some 210 KB; cutting what
+ * was just restored is three messages of 56 bytes for a connection of IPv6.
+ */
+const MOST_AT_ONCE = 1_200
 /** What goes from a set that is full: each time one reading of all of it. */
 const ROOM = 16_384
 
@@ -89,21 +92,22 @@ export class CutSet {
     })
   }
 
-  /** The next step of what was restored, to be called until nothing `clears`, at a distance that no packet stays under way for. */
-  async clear(): Promise<Outcome> {
+  /** The next step of what was restored, to be called until nothing `clears`, at a distance that no packet stays under way for; what is left when it `givesWay` has its turn then. */
+  async clear(givesWay: () => boolean = () => false): Promise<Outcome> {
     const seen = (times: number): readonly FlowKey[] => [...this.#restored].flatMap(([key, so]) => (so === times ? [key] : []))
     const [first, second, third] = [seen(0), seen(1), seen(2)]
-    const gone = await this.#commit(third, (keys) => [{ verb: 'remove', set: restoredFlows, keys }], (key) => this.#restored.delete(key))
+    const gone = await this.#commit(third, (keys) => [{ verb: 'remove', set: restoredFlows, keys }], (key) => this.#restored.delete(key), givesWay)
     if (gone.trouble !== null) return gone
     for (const key of first) this.#restored.set(key, 1)
-    return this.#commit(second, (keys) => [{ verb: 'remove', set: cutFlows, keys }], (key) => this.#restored.set(key, 2).has(key))
+    return this.#commit(second, (keys) => [{ verb: 'remove', set: cutFlows, keys }], (key) => this.#restored.set(key, 2).has(key), givesWay)
   }
 
-  async #commit(keys: readonly FlowKey[], changes: (part: readonly FlowKey[]) => readonly Change[], note: (key: FlowKey) => boolean): Promise<Outcome> {
+  async #commit(keys: readonly FlowKey[], changes: (part: readonly FlowKey[]) => readonly Change[], note: (key: FlowKey) => boolean, givesWay = (): boolean => false): Promise<Outcome> {
     let done = 0
     for (const family of FAMILIES) {
       const own = keys.filter((key) => familyOfKey(key) === family)
       for (let at = 0; at < own.length; at += MOST_AT_ONCE) {
+        if (givesWay()) return { done, trouble: null }
         const part = own.slice(at, at + MOST_AT_ONCE)
         const trouble = await this.#change(family, changes(part))
         if (trouble !== null) return { done, trouble: `the kernel did not take ${part.length} connections: ${trouble}` }

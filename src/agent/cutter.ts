@@ -20,6 +20,7 @@ import { lossesOf, type Losses } from '../policy/losses.ts'
 import type { PlanDelta } from '../policy/plan.ts'
 import { cutFlows, restoredFlows } from '../ruleset/names.ts'
 import { AddressTexts, flowOf, networksOf, reversed } from './cut-flows.ts'
+import { noRoom, notCut } from './cut-problems.ts'
 import { CutSet, type Outcome } from './cut-set.ts'
 import { Judging, type JudgingOptions } from './judging.ts'
 import { Parts } from './parts.ts'
@@ -72,6 +73,8 @@ export class Cutter {
   #failed = false
   /** How many connections made room for others at the last change. */
   #forgotten = 0
+  /** Where among the cut connections taking out goes on. */
+  #restoreFrom = 0
   #clearing: 'idle' | 'timed' | 'due' = 'idle'
   #closed = false
 
@@ -159,7 +162,7 @@ export class Cutter {
   /** What was restored goes out of the sets step by step, for as long as that takes. */
   async #clear(): Promise<string | null> {
     const isDue = this.#clearing === 'due'
-    const outcome = isDue ? await this.#set.clear() : null
+    const outcome = isDue ? await this.#set.clear(() => this.#due !== null) : null
     if (isDue) this.#clearing = 'idle'
     if (this.#clearing === 'idle' && this.#set.clears) {
       this.#clearing = 'timed'
@@ -223,17 +226,25 @@ export class Cutter {
     }
   }
 
-  /** Takes out what is allowed again. Where they are many, cutting comes first: with a next round due, that one goes on with it. */
+  /** Takes out what is allowed again. Where they are many, cutting comes first: a next round that is due goes on where this one left off. */
   async #restore(before: readonly FlowKey[], texts: AddressTexts, count: { restored: number; judged: number }): Promise<string | null> {
-    const again: FlowKey[] = []
-    await this.#judging.all(before.length, (i, judge) => {
-      const key = before[i] as FlowKey
-      const flow = flowOf(key, texts)
-      count.judged++
-      if (flow === null || judge.judge(flow).allowed) again.push(key)
-    })
-    for (let at = 0; at < again.length && this.#due === null; at += RESTORED_AT_ONCE) {
-      const { done, trouble } = await this.#set.restore(again.slice(at, at + RESTORED_AT_ONCE))
+    const first = this.#restoreFrom % Math.max(1, before.length)
+    const keys = [...before.slice(first), ...before.slice(0, first)]
+    this.#restoreFrom = 0
+    for (let at = 0; at < keys.length; at += RESTORED_AT_ONCE) {
+      if (this.#due !== null && at > 0) {
+        this.#restoreFrom = first + at
+        return null
+      }
+      const again: FlowKey[] = []
+      const part = keys.slice(at, at + RESTORED_AT_ONCE)
+      await this.#judging.all(part.length, (i, judge) => {
+        const key = part[i] as FlowKey
+        const flow = flowOf(key, texts)
+        count.judged++
+        if (flow === null || judge.judge(flow).allowed) again.push(key)
+      })
+      const { done, trouble } = await this.#set.restore(again)
       count.restored += done
       if (trouble !== null) return trouble
     }
@@ -271,23 +282,5 @@ export class Cutter {
       }
     })
     return denied
-  }
-}
-
-function notCut(message: string): Problem {
-  return {
-    code: 'NotCut',
-    severity: 'error',
-    object: 'established connections',
-    message: `${message}; connections that lost their permission may go on receiving until it succeeds, and it is tried again`,
-  }
-}
-
-function noRoom(count: number): Problem {
-  return {
-    code: 'CutForgotten',
-    severity: 'warning',
-    object: 'established connections',
-    message: `the set of cut connections is full: ${count} that were silent for longest were taken out of it, and may go on should they speak again`,
   }
 }

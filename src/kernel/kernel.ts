@@ -56,7 +56,7 @@ export interface Kernel {
   deleteTable(table: Table): Promise<CommitOutcome>
   /**
    * Changes elements of sets that packets fill too, keys byte for byte: by netlink, past nft and its cache of the table.
-   * All of them or none; at most some 1,500 elements, for the socket to take it.
+   * All of them or none; what the socket takes: some 200 KB.
    */
   changeElements(table: Table, changes: readonly ElementsChange[]): Promise<ElementsOutcome>
   /** Takes elements out of such sets; resolves to the keys of each, null where it could not. */

@@ -59,6 +59,17 @@ describe('the cut sets under a flood', function () {
     execFileSync('ip', ['netns', 'delete', NETNS])
   })
 
+  for (const [family, from] of [[4, '10.0.0.1 . 10.0.0.2'], [6, 'fd00::1 . fd00::2']] as const) {
+    it(`takes thousands of IPv${family} that are cut again while they are on their way out: each step fits the socket`, async () => {
+      const set = new CutSet(kernel)
+      const keys = Array.from({ length: 3_000 }, (_, i) => keyOfElement(`${from} . tcp . ${20_000 + i} . 80`) as FlowKey)
+      for (const step of ['add', 'restore', 'add', 'restore'] as const) assert.deepEqual(await set[step](keys), { done: keys.length, trouble: null })
+      while (set.clears) assert.equal((await set.clear()).trouble, null)
+      assert.equal(set.size, 0)
+      assert.doesNotMatch(nft('list', 'set', 'inet', 'picket', `restored-flows-v${family}`), /20000/)
+    })
+  }
+
   it(`rule 81: a connection that was cut and restored ${ROUNDS} times is in no set any more`, async () => {
     const set = new CutSet(kernel)
     const stuck: number[] = []
