@@ -67,9 +67,9 @@ async function kernel(env: Record<string, string>, only: string | null, leftOut:
 }
 
 /** Files of which `npm test` runs each third one: they take long, and their rules are tested in others too. */
-const ROTATING = ['demo', 'lab', 'repair', 'rules-crafted', 'rules-fragments', 'rules-reuse']
+const ROTATING = ['bridge', 'demo', 'repair', 'cutting', 'lab', 'rules-crafted', 'lab-bridge', 'rules-fragments', 'rules-reuse']
 /** And each sixth one of these. */
-const SELDOM = ['crash', 'refusals', 'rules-nat', 'rules-resets', 'rules-time-wait', 'foreign-tables', 'cut-both-ways', 'bridge-strays', 'rules-lifecycle-more']
+const SELDOM = ['crash', 'refusals', 'rules-nat', 'rules-resets', 'rules-time-wait', 'foreign-tables', 'cut-both-ways', 'bridge-strays', 'rules-lifecycle-more', 'soak']
 
 function resting(seed: number): readonly string[] {
   const rests = (names: readonly string[], parts: number): readonly string[] => names.filter((_, index) => (index + seed) % parts !== 0)
