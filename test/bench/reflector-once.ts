@@ -35,7 +35,8 @@ function longestStop(): number {
 }
 
 function synced(): void {
-  Object.assign(figures, { listSeconds: (performance.now() - began) / 1000, rows: rows.size, peakMb: process.resourceUsage().maxRSS / 1e3, listStopMs: longestStop() })
+  const { user, system } = process.cpuUsage(before)
+  Object.assign(figures, { listSeconds: (performance.now() - began) / 1000, cpuSeconds: (user + system) / 1e6, rows: rows.size, peakMb: process.resourceUsage().maxRSS / 1e3, listStopMs: longestStop() })
   setTimeout(() => {
     global.gc?.()
     figures['keptMb'] = process.memoryUsage().heapUsed / 1e6
@@ -54,6 +55,7 @@ function done(): void {
 
 delay.enable()
 began = performance.now()
+const before = process.cpuUsage()
 await watchCluster({
   access: { kubeconfig, context: null, apiServers: [] },
   clock: systemClock,

@@ -67,6 +67,7 @@ function figuresOf(title: string, all: readonly Once[]): readonly Figure[] {
   const figure = (name: string, key: string, unit: string, aim = ''): Figure => ({ name: `${title}: ${name}`, value: median(all.map((one) => one[key] ?? 0)), unit, aim })
   const list = [
     figure('all pods read', 'listSeconds', 's', '< 3'),
+    figure("reader's processor time for it", 'cpuSeconds', 's'),
     figure('memory at the peak', 'peakMb', 'MB', '< 350'),
     figure('memory kept', 'keptMb', 'MB'),
     figure('event loop stopped, at most', 'listStopMs', 'ms', '< 100'),
