@@ -66,14 +66,7 @@ export class Credentials {
   /** What to use for the next request. ApiFailure (Credentials) where a file or the plugin fails. */
   async current(): Promise<Access> {
     const config = this.#config()
-    if (this.#reading?.config !== config) {
-      const reading = { config, access: this.#read(config) }
-      const done = (): void => {
-        if (this.#reading === reading) this.#reading = null
-      }
-      reading.access.then(done, done)
-      this.#reading = reading
-    }
+    if (this.#reading?.config !== config) this.#reading = { config, access: this.#read(config) }
     return this.#limited(this.#reading.access, config.getCurrentUser())
   }
 
@@ -85,6 +78,8 @@ export class Credentials {
       await config.applyToHTTPSOptions(options)
     } catch (error) {
       throw fault(`${this.#where()}: ${whatFailed(user)}: ${said(messageOf(error))}${this.#hint()}`)
+    } finally {
+      if (this.#reading?.config === config) this.#reading = null
     }
     return Object.freeze({
       server: cluster.server.replace(/\/+$/, ''),
