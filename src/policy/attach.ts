@@ -57,7 +57,7 @@ export interface Found {
 
 /**
  * Where the pod's addresses lead. Two interfaces with a route to one address both count: both carry its packets. A pod that is
- * terminating gets none that it did not have (`had`): what is behind a new one is its address's next owner (decisions/0011).
+ * terminating gets none that it did not have before (`had`): what is behind a new one is its address's next owner (decisions/0011).
  */
 export function findInterfaces(pod: Pod, had: ReadonlySet<number>, interfaces: InterfaceTable, rules: PodInterfaces, work: WorkCount): Found {
   const by: HostKey[] = []
@@ -76,7 +76,8 @@ export function findInterfaces(pod: Pod, had: ReadonlySet<number>, interfaces: I
     by.push(...found)
     if (found.length === 0) missing.push(address)
   }
-  const left = keeps || links.size === 0 ? had : links
+  // Of one that was never seen in good order nothing is known: another's interface may be what led to its address first.
+  const left = pod.terminating || links.size === 0 ? had : links
   // By interface, a pod in quarantine is an unknown one; by address it must be known to be closed.
   return pod.quarantined === undefined ? { by, links: left, missing } : { by: by.filter((key) => key.via === 'address'), links: left, missing: [] }
 }

@@ -6,7 +6,7 @@
 import type { Address } from '../../src/model/ip.ts'
 import type { Protocol } from '../../src/model/objects.ts'
 import type { Direction } from '../../src/model/policy.ts'
-import type { RawCluster, RawNode, RawPeer, RawPod, RawPolicy, RawPort, RawRule, RawSelector } from './manifests.ts'
+import type { RawCluster, RawNamespace, RawNode, RawPeer, RawPod, RawPolicy, RawPort, RawRule, RawSelector } from './manifests.ts'
 import { objectsOf } from './manifests.ts'
 import { cidrHolds, sameAddress } from './oracle-address.ts'
 
@@ -78,8 +78,8 @@ function isTerminating(pod: RawPod): boolean {
   return pod.metadata.deletionTimestamp !== undefined
 }
 
-function createdAt(pod: RawPod): number {
-  return pod.metadata.creationTimestamp === undefined ? 0 : Date.parse(pod.metadata.creationTimestamp)
+function createdAt({ metadata }: RawPod | RawNamespace): number {
+  return metadata.creationTimestamp === undefined ? 0 : Date.parse(metadata.creationTimestamp)
 }
 
 function isAddressOfNode(cluster: RawCluster, name: string | undefined, address: Address): boolean {
@@ -146,7 +146,10 @@ function peerMatches(cluster: RawCluster, peer: RawPeer, policy: RawPolicy, addr
   if (!surelyMatches(peer.podSelector, pod.metadata.labels)) return false
   // "Otherwise it selects the pods matching podSelector in the policy's own namespace" (rule 12).
   if (peer.namespaceSelector === undefined) return pod.metadata.namespace === policy.metadata.namespace
-  const namespace = objectsOf(cluster, 'Namespace').find((n) => n.metadata.name === pod.metadata.namespace)
+  // Of two with one name the old one's deletion was not heard yet: the later one, then the greater UID, speaks (rule 100).
+  const [namespace] = objectsOf(cluster, 'Namespace')
+    .filter((n) => n.metadata.name === pod.metadata.namespace)
+    .sort((a, b) => createdAt(b) - createdAt(a) || (a.metadata.uid < b.metadata.uid ? 1 : -1))
   if (namespace === undefined) return false
   // "the control plane sets an immutable label kubernetes.io/metadata.name on all namespaces" (rule 21).
   return surelyMatches(peer.namespaceSelector, { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name })
