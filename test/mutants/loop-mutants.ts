@@ -66,11 +66,11 @@ export const LOOP_MUTANTS: readonly Mutant[] = [
   // Cutting.
   { title: 'rule 79: the reply direction of a cut connection passes', file: 'ruleset/connections.ts', search: '[false, true].map((reversed) => {', replace: '[false].map((reversed) => {', caughtBy: 'golden' },
   { title: 'rule 82: with keep, a SYN at the ports of an ended connection belongs to it', file: 'ruleset/skeleton.ts', search: 'ct state established tcp flags & 0x17 != 0x2 accept', replace: 'ct state established meta l4proto tcp accept', caughtBy: 'golden' },
-  { title: 'rule 83: an entry that a server made is never turned round', file: 'agent/cutter.ts', search: 'if (!judge.judge(asItsClient).allowed) denied.push(asItsClient)', replace: '', caughtBy: 'cutter' },
-  { title: 'rule 81: what is allowed again stays cut', file: 'agent/cutter.ts', search: 'if (judge.judge(flow).allowed) again.push(flow)', replace: '', caughtBy: 'cutter' },
-  { title: 'rule 101: what was in the cut sets at a start is forgotten', file: 'agent/cut-set.ts', search: 'this.#flows = new Map(keys.flatMap', replace: 'this.#flows = new Map([].flatMap', caughtBy: 'cutter' },
+  { title: 'rule 83: an entry that a server made is never turned round', file: 'agent/cutter.ts', search: 'if (other !== null && !judge.judge(other).allowed) denied.push(asItsClient)', replace: '', caughtBy: 'cutter' },
+  { title: 'rule 81: what is allowed again stays cut', file: 'agent/cutter.ts', search: 'if (flow === null || judge.judge(flow).allowed) again.push(key)', replace: '', caughtBy: 'cutter' },
+  { title: 'rule 101: what was in the cut sets at a start is forgotten', file: 'agent/cut-set.ts', search: 'new Set(keysOf(cut).filter', replace: 'new Set(keysOf([]).filter', caughtBy: 'cutter' },
   { title: 'rule 78: a dump that failed is not tried again', file: 'agent/cutter.ts', search: 'this.#want(scope.pods, scope.again)', replace: '', caughtBy: 'cutter' },
-  { title: 'rule 79: only connections that a pod opened are looked at', file: 'agent/cutter.ts', search: "const SIDES: readonly Side[] = ['server', 'client']", replace: "const SIDES: readonly Side[] = ['client']", caughtBy: 'cutter' },
+  { title: 'rule 81: what is restored is taken out while packets may meet it', file: 'agent/cut-set.ts', search: "(part) => [{ verb: 'add', set: restoredFlows, keys: part }]", replace: "(part) => [{ verb: 'remove', set: cutFlows, keys: part }]", caughtBy: 'cutSet' },
   { title: 'rule 79: a member that goes takes nothing away', file: 'policy/losses.ts', search: 'for (const id of plan.profiles.reading(sets)) profiles.add(id)', replace: '', caughtBy: 'cutter' },
   { title: 'rule 79: an edited profile takes nothing away', file: 'policy/losses.ts', search: 'for (const [id, { before, after }] of delta.profiles) if (before !== null && after !== null) profiles.add(id)', replace: '', caughtBy: 'cutter' },
 ]

@@ -20,6 +20,7 @@ export const TESTS = {
   containment: { file: 'test/unit/agent/containment.test.ts' },
   quarantine: { file: 'test/unit/store/quarantine.test.ts' },
   pins: { file: 'test/unit/ruleset/bridge.test.ts' },
+  cutSet: { file: 'test/unit/agent/cut-set.test.ts' },
   cutter: { file: 'test/unit/agent/cutter.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
