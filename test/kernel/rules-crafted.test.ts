@@ -51,9 +51,14 @@ for (const attachment of attachments()) describe(`crafted packets, on real packe
   }
 
   const entries = (node: string): number => lab.run(node, ['cat', '/proc/net/nf_conntrack']).split('\n').length
-  /** How many connections of that client are cut. */
-  const cutFlows = (node: string, { addresses: [four = '', six = ''] }: typeof DB): number =>
-    lab.listing(node, 'inet picket').split('\n').filter((line) => line.includes(' expires ') && (line.includes(`${four} . `) || line.includes(`${six} . `))).length
+  /** How many connections of that client are cut, and not on their way out again. */
+  const cutFlows = (node: string, { addresses }: typeof DB): number => {
+    const of = (set: string): readonly string[] => lab.run(node, ['nft', 'list', 'set', 'inet', 'picket', set]).match(/[0-9a-f.:]+ \. [0-9a-f.:]+ \. \w+ \. \d+ \. \d+(?= expires )/g) ?? []
+    return ['v4', 'v6'].flatMap((family) => {
+      const restored = of(`restored-flows-${family}`)
+      return of(`cut-flows-${family}`).filter((flow) => !restored.includes(flow) && addresses.some((address) => flow.includes(`${address} . `)))
+    }).length
+  }
 
   for (const client of CLIENTS) {
     it(`rule 83: what ${client.key} makes up before it asks, as client and as server, opens nothing`, async () => {
