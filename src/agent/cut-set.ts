@@ -5,7 +5,7 @@
 //
 // A packet that has met an element refreshes it, and puts it in again if it went in between: of 40,000 packets a second one
 // does in 4 of 100 removals. So a connection that may go on is restored in steps: it goes into restored-flows, where packets
-// stop meeting it; a while later out of cut-flows; a while later out of restored-flows.
+// stop meeting it; a while later out of cut-flows, both times that it is there; a while later out of restored-flows.
 // **Invariant:** what is believed to be in the sets is in them or has expired; what is in them and was put there by an
 // agent is believed to be in them.
 import { KEY_LENGTH, type FlowKey } from '../kernel/conntrack-flows.ts'
@@ -99,7 +99,11 @@ export class CutSet {
     const gone = await this.#commit(third, (keys) => [{ verb: 'remove', set: restoredFlows, keys }], (key) => this.#restored.delete(key), givesWay)
     if (gone.trouble !== null) return gone
     for (const key of first) this.#restored.set(key, 1)
-    return this.#commit(second, (keys) => [{ verb: 'remove', set: cutFlows, keys }], (key) => this.#restored.set(key, 2).has(key), givesWay)
+    // Twice: while the kernel brings a new element into force, a packet that meets it finds nothing to refresh, and makes a second one.
+    const remove = (keys: readonly FlowKey[]): readonly Change[] => [{ verb: 'remove', set: cutFlows, keys }]
+    const once = await this.#commit(second, remove, () => false, givesWay)
+    if (once.trouble !== null) return once
+    return this.#commit(second, remove, (key) => this.#restored.set(key, 2).has(key), givesWay)
   }
 
   async #commit(keys: readonly FlowKey[], changes: (part: readonly FlowKey[]) => readonly Change[], note: (key: FlowKey) => boolean, givesWay = (): boolean => false): Promise<Outcome> {

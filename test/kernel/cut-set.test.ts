@@ -89,6 +89,21 @@ describe('the cut sets under a flood', function () {
     assert.ok(packets(NAMES.cut) > ROUNDS, `only ${packets(NAMES.cut)} packets were cut`)
   })
 
+  it('rule 81: nor is one that was cut in one commit with 1,000 others, which the kernel brings into force one after the other', async () => {
+    const set = new CutSet(kernel)
+    const others = Array.from({ length: 1_000 }, (_, i) => keyOfElement(`127.0.0.2 . 127.0.0.1 . udp . ${i + 1} . 7000`) as FlowKey)
+    for (let round = 0; round < 5; round++) {
+      assert.equal((await set.add([...others, KEY])).trouble, null)
+      await pause(UNDER_WAY_MS)
+      assert.equal((await set.restore([...others, KEY])).trouble, null)
+      while (set.clears) {
+        await pause(UNDER_WAY_MS)
+        assert.equal((await set.clear()).trouble, null)
+      }
+      assert.equal(held(), false, `round ${round}`)
+    }
+  })
+
   it('packets pass from the moment that it is restored', async () => {
     const set = new CutSet(kernel)
     await set.add([KEY])
