@@ -47,7 +47,7 @@ export const LOOP_MUTANTS: readonly Mutant[] = [
   { title: 'rule 105: an edit does not end the quarantine', file: 'store/quarantine.ts', search: 'if (this.isEmpty) return []', replace: 'return []', caughtBy: 'containment' },
   { title: 'rule 57: quarantine closes both directions', file: 'store/quarantine.ts', search: 'owner.endsWith(` ${direction}`)', replace: "owner.endsWith(' ingress') || owner.endsWith(' egress') || direction === ''", caughtBy: 'containment' },
   { title: 'rule 57: quarantine opens what the policy isolated', file: 'store/quarantine.ts', search: "closes('ingress') ? { ingress: [] }", replace: "closes('ingress') ? { isolates: { ...row.isolates, ingress: false } }", caughtBy: 'containment' },
-  { title: 'rule 57: a pod in quarantine keeps its addresses', file: 'store/quarantine.ts', search: '...row, addresses: []', replace: '...row', caughtBy: 'containment' },
+  { title: 'rule 57: a pod in quarantine keeps its addresses', file: 'store/quarantine.ts', search: '...row, addresses: []', replace: '...row', caughtBy: 'quarantine' },
 
   // Pods on a bridge.
   { title: 'rule 87: whom a port may advertise stays behind', file: 'ruleset/bridge.ts', search: 'if (pins.length === 0) return this.wanted.removeChain(chain)', replace: '', caughtBy: 'pins' },
