@@ -18,8 +18,15 @@ interface ListedSet {
   readonly elem?: readonly unknown[]
 }
 
-/** What was done; null where nothing could be. */
-export function disturbTable(lab: RealCluster, node: string, table: string, random: Random): string | null {
+export interface Disturbance {
+  /** What was done, for nft. */
+  readonly what: string
+  /** An edit may take away just that: then nobody has anything to put right. */
+  readonly isOfElements: boolean
+}
+
+/** Null where nothing could be done. */
+export function disturbTable(lab: RealCluster, node: string, table: string, random: Random): Disturbance | null {
   const [family, name] = table.split(' ')
   const listing = lab.run(node, ['nft', '-j', '-a', 'list', 'table', ...table.split(' ')], { mayFail: true })
   if (listing === '') return null
@@ -58,5 +65,6 @@ export function disturbTable(lab: RealCluster, node: string, table: string, rand
   if (change === null) return null
   const text = typeof change === 'string' ? change : JSON.stringify(change)
   // The agent may have taken away in between what was chosen.
-  return lab.succeeds(node, ['nft', ...(typeof change === 'string' ? [] : ['-j']), text]) ? text : null
+  if (!lab.succeeds(node, ['nft', ...(typeof change === 'string' ? [] : ['-j']), text])) return null
+  return { what: text, isOfElements: typeof change !== 'string' || change.startsWith('flush set') }
 }

@@ -90,15 +90,17 @@ export class Mishaps {
       const before = await fleet.repairs(node)
       const at = Date.now()
       timeline.foreign(node, at)
-      const what = disturbTable(lab, node, table, world.random)
-      history.tell(`on ${node}, somebody else: ${what ?? 'nothing'}`)
-      if (what !== null) {
-        while ((await fleet.repairs(node)) === before) {
-          if (Date.now() - at > REPAIR_MS + 1_000) return fault(`on ${node} nobody put right within ${REPAIR_MS} ms: ${what}`)
-          await pause(20)
-        }
+      const done = disturbTable(lab, node, table, world.random)
+      history.tell(`on ${node}, somebody else: ${done?.what ?? 'nothing'}`)
+      if (done !== null) {
+        const states = history.states.length
+        const isOver = (): boolean => Date.now() - at > REPAIR_MS + 1_000
+        while ((await fleet.repairs(node)) === before && !isOver()) await pause(20)
+        // Elements that an edit was taking away at that moment; had they to be there, packets would tell, and the end of the round.
+        const isUntold = isOver()
+        if (isUntold && !(done.isOfElements && history.states.length > states)) return fault(`on ${node} nobody put right within ${REPAIR_MS} ms: ${done.what}`)
         this.foreign++
-        this.longestRepairMs = Math.max(this.longestRepairMs, Date.now() - at)
+        if (!isUntold) this.longestRepairMs = Math.max(this.longestRepairMs, Date.now() - at)
       }
       timeline.repaired(node, Date.now() + 1)
     })
