@@ -1,12 +1,10 @@
 // Connections between their forms: keys of the cut sets' elements (kernel/conntrack-flows.ts), the judge's packet, nft's text.
 //
 // **Invariant:** a key is the connection as its client sends it, behind DNAT; key and connection are one to one.
-import { KEY_LENGTH, type FlowKey, type Network } from '../kernel/conntrack-flows.ts'
-import { bitsOf, familyOf, fromBits, toBits, type Address, type Cidr, type Family } from '../model/ip.ts'
+import { KEY_LENGTH, type FlowKey } from '../kernel/conntrack-flows.ts'
+import { bytesOf, familyOf, fromBits, toBits, type Address, type Family } from '../model/ip.ts'
 import { PROTOCOLS, type Protocol } from '../model/objects.ts'
-import type { PodUid } from '../model/objects.ts'
 import type { Packet } from '../policy/judge.ts'
-import type { PolicyPlan } from '../policy/step.ts'
 
 export interface CutFlow extends Packet {
   readonly protocol: Protocol
@@ -81,27 +79,4 @@ export function splitKeys(bytes: Uint8Array, family: Family): FlowKey[] {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
   const length = KEY_LENGTH[family]
   return Array.from({ length: text.length / length }, (_, i) => text.slice(i * length, (i + 1) * length))
-}
-
-/** Where the pods are. Either end: a server's packet may have made the entry of a connection that its client opened. */
-export function networksOf(plan: PolicyPlan, pods: Iterable<PodUid> | 'all'): Network[] {
-  return [...(pods === 'all' ? plan.locals.keys() : pods)].flatMap((uid) => {
-    const attachment = plan.locals.get(uid)?.attachment
-    if (attachment === undefined) return []
-    return [...[...new Set(attachment.by.map((key) => key.address))].map(addressNetwork), ...attachment.sourcePrefixes.map(cidrNetwork)]
-  })
-}
-
-function addressNetwork(address: Address): Network {
-  const family = familyOf(address)
-  return { bytes: bytesOf(family, toBits(address)), prefix: bitsOf(family) }
-}
-
-function cidrNetwork(cidr: Cidr): Network {
-  return { bytes: bytesOf(cidr.family, cidr.first), prefix: cidr.prefix }
-}
-
-function bytesOf(family: Family, bits: bigint): Uint8Array {
-  const width = bitsOf(family) / 8
-  return Uint8Array.from({ length: width }, (_, i) => Number((bits >> BigInt((width - 1 - i) * 8)) & 255n))
 }

@@ -63,6 +63,12 @@ export function fromBits(family: Family, bits: bigint): Address {
   return new ipaddr.IPv6(parts).toRFC5952String()
 }
 
+/** In network order: 4 bytes or 16. */
+export function bytesOf(family: Family, bits: bigint): Uint8Array {
+  const width = bitsOf(family) / 8
+  return Uint8Array.from({ length: width }, (_, i) => Number((bits >> BigInt((width - 1 - i) * 8)) & 255n))
+}
+
 /** `ADDRESS/LENGTH`; host bits are cleared, as the API server allows them (rule 51). Null where `text` is not a CIDR. */
 export function parseCidr(text: string): Cidr | null {
   const match = /^([^/]+)\/(0|[1-9][0-9]{0,2})$/.exec(text)
