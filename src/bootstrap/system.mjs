@@ -14,6 +14,12 @@ const LIBRARY_FOLDERS = ['/usr/lib', '/usr/lib64', '/usr/local/lib', '/lib', '/l
 const TOOLS = {
   nft: { package: 'nftables', isThere: () => onPath('nft') && hasLibrary('libnftables.so.1') },
   ip: { package: 'iproute2', isThere: () => onPath('ip') },
+  // Of the test cluster's nodes, and of the image.
+  containerd: { package: 'containerd', isThere: () => onPath('containerd') },
+  runc: { package: 'runc', isThere: () => onPath('runc') },
+  'the CNI plugins': { package: 'containernetworking-plugins', isThere: () => existsSync('/usr/lib/cni/ptp') },
+  buildah: { package: 'buildah', isThere: () => onPath('buildah') },
+  debootstrap: { package: 'debootstrap', isThere: () => onPath('debootstrap') },
 }
 
 export function withSystemPath(env) {

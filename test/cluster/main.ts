@@ -1,0 +1,71 @@
+// `npm run cluster -- up | load-image | kubectl | down | build`: a real cluster on this machine, for tests and for trying things.
+//
+// **Invariant:** exit status 0 done, 1 kubectl's own failure, 2 could not; progress goes to stderr.
+import { spawn } from 'node:child_process'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { messageOf, PicketError } from '../../src/lib/errors.ts'
+import { down, openCluster, up } from './cluster.ts'
+import { ATTACHMENTS, CONTROL, MAX_NODES, netnsPath, type Attachment } from './layout.ts'
+import { ensurePrograms } from './programs.ts'
+import { sayOnStderr as say, step } from './progress.ts'
+
+function nodesArgument(text: string): number {
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : 0
+  if (count < 1 || count > MAX_NODES) throw new InvalidArgumentError(`expected 1 to ${MAX_NODES}`)
+  return count
+}
+
+function command(): Command {
+  const program = new Command('cluster').description('a real Kubernetes cluster in network namespaces of this machine; Go builds it, root runs it')
+  program
+    .command('up')
+    .description('start one and wait until its nodes are Ready and DNS answers')
+    .addOption(new Option('--nodes <count>', 'how many nodes').argParser(nodesArgument).default(2))
+    .addOption(new Option('--attachment <kind>', 'pods behind a veth each (ptp), or on a bridge').choices(ATTACHMENTS).default('veth'))
+    .option('--no-kube-proxy', 'nobody translates Services')
+    .option('--replace', 'end the one that is there first')
+    .action(async (flags: { readonly nodes: number; readonly attachment: Attachment; readonly kubeProxy: boolean; readonly replace?: boolean }) => {
+      await up({ nodes: flags.nodes, attachment: flags.attachment, kubeProxy: flags.kubeProxy, replace: flags.replace === true }, say)
+      say('ready; try: npm run -s cluster -- kubectl get nodes -o wide')
+    })
+  program
+    .command('load-image')
+    .description('give an image to every node')
+    .argument('<archive>', 'of docker or OCI')
+    .action(async (archive: string) => {
+      const cluster = await openCluster(say)
+      await step(say, 'loading the image into every node', () => cluster.loadImage(archive))
+    })
+  program
+    .command('kubectl')
+    .description("run the cluster's kubectl")
+    .argument('[args...]')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (args: readonly string[]) => {
+      const cluster = await openCluster(say)
+      const child = spawn('nsenter', [`--net=${netnsPath(CONTROL)}`, ...cluster.kubectlCommand(args)], { stdio: 'inherit' })
+      process.exitCode = await new Promise<number>((resolve, reject) => {
+        child.once('error', reject)
+        child.once('exit', (status) => resolve(status ?? 2))
+      })
+    })
+  program.command('down').description('end the cluster and remove all that was made for it').action(() => down(say))
+  program.command('build').description('build the programs into the cache, and start nothing').action(async () => void (await ensurePrograms(say)))
+  for (const one of [program, ...program.commands]) one.exitOverride().configureOutput({ outputError: () => undefined })
+  program.enablePositionalOptions()
+  for (const one of program.commands) if (one.name() === 'kubectl') one.passThroughOptions()
+  return program
+}
+
+try {
+  if (process.getuid?.() !== 0 && !process.argv.includes('build') && !process.argv.includes('--help')) {
+    throw new PicketError('NotRoot', 'the cluster is made of namespaces, which only root may make: run the command as root')
+  }
+  await command().parseAsync(process.argv.slice(2), { from: 'user' })
+} catch (error) {
+  if (!(error instanceof CommanderError && error.exitCode === 0)) {
+    process.stderr.write(`picket: ${messageOf(error).replace(/^error: /, '')}${error instanceof CommanderError ? '; see "npm run cluster -- --help"' : ''}\n`)
+    process.exitCode = 2
+  }
+}
