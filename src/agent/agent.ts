@@ -259,6 +259,7 @@ class Agent implements RunningAgent {
       kernel: this.#kernelDescription,
       applied: this.#applied,
       wanted: this.#turns.revision,
+      drained: !this.#turns.inbox.hasWork,
       counts: this.#counts(),
       problems: this.#allProblems(),
       repairs: this.#repairs,

@@ -12,6 +12,8 @@ export interface StatusInput {
   readonly kernel: string
   readonly applied: Applied
   readonly wanted: number
+  /** Nothing that the sources said waits for a turn. */
+  readonly drained: boolean
   readonly counts: Readonly<Record<string, number>>
   readonly problems: readonly Problem[]
   readonly repairs: Repairs
@@ -34,6 +36,7 @@ export function statusOf(input: StatusInput): unknown {
     enforced: applied.report !== null && !notEnforced,
     revision: applied.report?.revision ?? 0,
     wantedRevision: input.wanted,
+    settled: input.drained && applied.report?.revision === input.wanted,
     programmedAt: applied.report === null ? null : new Date(applied.report.at).toISOString(),
     covers: { manifests: applied.covers },
     ...(input.cluster === null ? {} : { cluster: clusterOf(input.cluster) }),

@@ -89,6 +89,11 @@ export class Inbox {
     this.#onWork()
   }
 
+  /** Whether something was said since the last drain. */
+  get hasWork(): boolean {
+    return this.#told
+  }
+
   /** Everything since the last drain, netted; empty where nothing was said. */
   drain(): Batch {
     const batch = this.#pending

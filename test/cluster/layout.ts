@@ -16,6 +16,8 @@ export const STATE = '/var/tmp/picket-cluster'
 
 export const CONTROL = `${PREFIX}-control`
 export const OUTSIDE = `${PREFIX}-outside`
+/** Joined to nothing: where the threads of the tests' probes are while they make no sockets. */
+export const REST = `${PREFIX}-rest`
 
 export const POD_RANGES = { 4: '10.244.0.0/16', 6: 'fd00:244::/48' } as const
 export const SERVICE_RANGES = { 4: '10.96.0.0/16', 6: 'fd00:96::/108' } as const

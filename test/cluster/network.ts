@@ -1,8 +1,8 @@
 // The cluster's network namespaces: one for the control plane with the bridge that joins all, one a node, one outside host.
 //
 // **Invariant:** nothing here has a way to the machine's own network: the namespaces are joined to each other only.
-import { CONTROL, CONTROL_ADDRESSES, OUTSIDE, OUTSIDE_ADDRESSES, netnsPath, type Addresses, type NodePlace } from './layout.ts'
-import { mustRun, type Room } from './processes.ts'
+import { CONTROL, CONTROL_ADDRESSES, OUTSIDE, OUTSIDE_ADDRESSES, REST, netnsPath, type Addresses, type NodePlace } from './layout.ts'
+import { mustRun } from './processes.ts'
 
 const BRIDGE = 'fabric'
 const FORWARDING = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']
@@ -19,7 +19,7 @@ async function setSysctls(netns: string, settings: readonly string[]): Promise<v
 }
 
 export async function makeNetwork(nodes: readonly NodePlace[]): Promise<void> {
-  for (const netns of [CONTROL, OUTSIDE, ...nodes.map((node) => node.netns)]) {
+  for (const netns of [CONTROL, OUTSIDE, REST, ...nodes.map((node) => node.netns)]) {
     await mustRun(null, ['ip', 'netns', 'add', netns])
     await setSysctls(netns, NO_DAD)
     await ip(netns, ['link set lo up'])
@@ -46,8 +46,4 @@ async function join(netns: string, port: string, addresses: Addresses): Promise<
 export async function routePods(to: NodePlace, cidrs: readonly string[], nodes: readonly NodePlace[]): Promise<void> {
   const lines = cidrs.map((cidr) => `route replace ${cidr} via ${to.addresses[cidr.includes(':') ? 6 : 4]}`)
   for (const netns of [CONTROL, OUTSIDE, ...nodes.filter((node) => node !== to).map((node) => node.netns)]) await ip(netns, lines)
-}
-
-export function roomOf(netns: string): Room {
-  return { netns }
 }

@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { ControlPlane } from './control-plane.ts'
-import { CGROUP, DNS_ADDRESSES, DNS_DOMAIN, POD_RANGES, type Attachment, type NodePlace } from './layout.ts'
+import { DNS_ADDRESSES, DNS_DOMAIN, POD_RANGES, type Attachment, type NodePlace } from './layout.ts'
 import { POD_IMAGE } from './images.ts'
 import { logOf, mustRun, runIn, startDaemon, until, type Room } from './processes.ts'
 import type { Programs } from './programs.ts'
@@ -121,7 +121,7 @@ function kubeletConfig(resolvConf: string): unknown {
     // Whoever reaches a kubelet is in the cluster's namespaces.
     authentication: { anonymous: { enabled: true }, webhook: { enabled: false } }, authorization: { mode: 'AlwaysAllow' },
     // Cgroups of version 1 and of a machine that others use too.
-    failCgroupV1: false, cgroupDriver: 'cgroupfs', cgroupsPerQOS: false, enforceNodeAllocatable: [], cgroupRoot: `/${CGROUP}/pods`,
+    failCgroupV1: false, cgroupDriver: 'cgroupfs', cgroupsPerQOS: false, enforceNodeAllocatable: [],
     localStorageCapacityIsolation: false, evictionHard: {}, imageGCHighThresholdPercent: 100, failSwapOn: false, serializeImagePulls: false,
     // Tests kill what runs in pods: it comes back soon.
     featureGates: { KubeletCrashLoopBackOffMax: true }, crashLoopBackOff: { maxContainerRestartPeriod: '1s' },

@@ -62,9 +62,16 @@ export function cgroupFolder(): string {
   return path.join(root, CGROUP)
 }
 
+/** Where containerd puts its containers, whatever kubelet says: below the namespace of Kubernetes' own. */
+export const CONTAINERS = 'k8s.io/*'
+
+/** Below a hierarchy. */
+export function containerCgroup(id: string): string {
+  return CONTAINERS.replace('*', id)
+}
+
 /** Starts what is to stay, with its output in a log of that name. Returns its process id. */
 export function startDaemon(name: string, room: Room, args: readonly string[], env: Readonly<Record<string, string>> = {}): number {
-  // Containers get siblings of it: version 2 wants no processes beside them.
   const folder = path.join(cgroupFolder(), 'daemons')
   mkdirSync(folder, { recursive: true })
   mkdirSync(FILES.logs, { recursive: true })
