@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { messageOf, PicketError } from '../../src/lib/errors.ts'
 import { down, openCluster, up } from './cluster.ts'
+import { buildImage } from './image.ts'
 import { ATTACHMENTS, CONTROL, MAX_NODES, netnsPath, type Attachment } from './layout.ts'
 import { ensurePrograms } from './programs.ts'
 import { sayOnStderr as say, step } from './progress.ts'
@@ -30,11 +31,12 @@ function command(): Command {
     })
   program
     .command('load-image')
-    .description('give an image to every node')
-    .argument('<archive>', 'of docker or OCI')
-    .action(async (archive: string) => {
+    .description('build the image of this clone, or take an archive, and give it to every node')
+    .argument('[archive]', 'of docker or OCI; none: what the Dockerfile builds')
+    .action(async (archive: string | undefined) => {
       const cluster = await openCluster(say)
-      await step(say, 'loading the image into every node', () => cluster.loadImage(archive))
+      const file = archive ?? (await buildImage(say)).archive
+      await step(say, 'loading the image into every node', () => cluster.loadImage(file))
     })
   program
     .command('kubectl')

@@ -1,0 +1,82 @@
+// The image of this clone, built by buildah from the Dockerfile on a Debian that debootstrap makes here.
+//
+// Sources -> an archive in the cache, named by what it was built of. Trust in further authorities (of a proxy, say) is
+// taken over from this machine into the base, and so into the build. **Invariant:** an archive in the cache is whole.
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { PicketError } from '../../src/lib/errors.ts'
+import { CACHE } from './layout.ts'
+import { mustRun, onPath, runIn } from './processes.ts'
+import { step, stepOf, type Say } from './progress.ts'
+
+const root = path.resolve(import.meta.dirname, '../..')
+const STORAGE = path.join(CACHE, 'buildah')
+const BASE = 'localhost/picket-base'
+const AUTHORITIES = '/usr/local/share/ca-certificates'
+/** A month: then Debian's packages are fetched anew. */
+const BASE_LIVES_MS = 30 * 86_400_000
+
+export interface BuiltImage {
+  /** Path of a docker archive. */
+  readonly archive: string
+  /** As the manifests name it. */
+  readonly name: string
+}
+
+export async function buildImage(say: Say): Promise<BuiltImage> {
+  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { readonly version: string }
+  const name = `picket.dev/picket:${version}`
+  const archive = path.join(CACHE, 'images', `picket-${digest()}.tar`)
+  if (existsSync(archive)) return { archive, name }
+  for (const program of ['buildah', 'debootstrap']) {
+    if (!onPath(program)) throw new PicketError('ClusterFailed', `${program} is missing here; on Debian: apt-get install buildah debootstrap`)
+  }
+  mkdirSync(path.dirname(archive), { recursive: true })
+  await ensureBase(say)
+  const id = path.join(STORAGE, `image.${process.pid}`)
+  const args = ['build', '--isolation', 'chroot', '--network', 'host', '--layers', '--pull-never', '--build-arg', `BASE=${BASE}`, '--build-arg', `VERSION=${version}`, '--iidfile', id, '-t', name, root]
+  await stepOf(say, 'building the image', [...buildah(), ...args])
+  const making = `${archive}.${process.pid}`
+  try {
+    await stepOf(say, 'writing it down', [...buildah(), 'push', name, `docker-archive:${making}:${name}`])
+    renameSync(making, archive)
+  } finally {
+    rmSync(making, { force: true })
+    rmSync(id, { force: true })
+  }
+  return { archive, name }
+}
+
+function buildah(): readonly string[] {
+  return ['buildah', '--root', path.join(STORAGE, 'storage'), '--runroot', path.join(STORAGE, 'run')]
+}
+
+/** Of everything that can change what the image is. */
+function digest(): string {
+  const files = globSync(['Dockerfile', 'package.json', 'package-lock.json', 'tsconfig.json', 'deploy/image/**', 'src/**/*.{ts,mjs,json,go,mod,c}'], { cwd: root })
+  const hash = createHash('sha256')
+  for (const file of files.sort()) if (statSync(path.join(root, file)).isFile()) hash.update(`${file}\0`).update(readFileSync(path.join(root, file)))
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** A small Debian as an image; made here, since there may be no registry to fetch one from. */
+async function ensureBase(say: Say): Promise<void> {
+  const { status, stdout } = await runIn(null, [...buildah(), 'inspect', '--type', 'image', '--format', '{{.Docker.Created}}', BASE])
+  if (status === 0 && Date.now() - Date.parse(stdout.replace(/ \+0000 UTC$/, 'Z').replace(' ', 'T')) < BASE_LIVES_MS) return
+  const folder = path.join(CACHE, `debian.${process.pid}`)
+  try {
+    await stepOf(say, 'making a Debian to build on', ['debootstrap', '--variant=minbase', 'bookworm', folder])
+    if (existsSync(AUTHORITIES)) cpSync(AUTHORITIES, path.join(folder, AUTHORITIES), { recursive: true })
+    for (const file of globSync(path.join(folder, 'var/cache/apt/archives/*.deb'))) rmSync(file)
+    await step(say, 'taking it as an image', async () => {
+      const container = (await mustRun(null, [...buildah(), 'from', 'scratch'])).trim()
+      await mustRun(null, [...buildah(), 'add', container, folder, '/'], { timeout: 180_000 })
+      // What the build's npm trusts; Debian's own knows the system's store only when told.
+      await mustRun(null, [...buildah(), 'config', '--env', 'NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt', container])
+      await mustRun(null, [...buildah(), 'commit', '--rm', container, BASE], { timeout: 180_000 })
+    })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
