@@ -1,13 +1,14 @@
-// The test commands: `npm run check`, `npm test`, `npm run test:kernel`.
+// The test commands: `npm run check`, `npm test`, `npm run test:kernel`, `npm run test:cluster`.
 //
 // check: types, lint, and every test that needs no privileges. test: check and a sample of the kernel tests. kernel: all
-// of those. Flags: --seed N (which tenth of the kernel cases `npm test` adds), --runs N (property tests), --only TEXT
+// of those. cluster: a real cluster is made, tested and ended. Flags: --seed N (which tenth of the kernel cases `npm test` adds), --runs N (property tests), --only TEXT
 // (test files whose path holds TEXT). **Invariant:** the last line is `N passed, N failed`, and the status is 0 only
 // where nothing failed and every part ran.
 import { globSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { conclude, failedPart, runPart, type Part, type Result } from './support/summary.ts'
+import { CLUSTER_TESTS, goIsThere } from './cluster/tests.ts'
 
 const root = path.resolve(import.meta.dirname, '..')
 const MODULES = path.join(root, 'node_modules')
@@ -66,6 +67,27 @@ async function kernel(env: Record<string, string>, only: string | null, leftOut:
   return results
 }
 
+/** One cluster for all files, in their order: the first installs Picket, the last takes it away. */
+async function clusterTests(only: string | null): Promise<readonly Result[]> {
+  if (process.getuid?.() !== 0) return [failedPart('cluster', 'its nodes are namespaces, which only root may make: run the command as root')]
+  if (!goIsThere()) {
+    process.stdout.write(`there is no "go" here, which builds the cluster's programs; not tested therefore: ${CLUSTER_TESTS.map((one) => `${one.name} (${one.what})`).join(', ')}\n`)
+    return []
+  }
+  const command = (title: string, limit: number, ...args: readonly string[]): Promise<Result> =>
+    runPart({ title, program: process.execPath, args: [path.join(root, 'test/cluster/main.ts'), ...args], counts: 'tool', limit })
+  const results = [await command('the programs of the cluster', 40 * MINUTE, 'build'), await command('a cluster of two nodes', 5 * MINUTE, 'up', '--replace')]
+  if (results.every(({ failed }) => failed === 0)) {
+    results.push(await command('the image', 15 * MINUTE, 'load-image'))
+    for (const { name, needed } of CLUSTER_TESTS) {
+      const file = `test/cluster/${name}.test.ts`
+      if (only === null || needed || name.includes(only)) results.push(await runPart(mocha(file, [file], ['--exit', '--timeout', '120000'], {}, 20 * MINUTE)))
+    }
+  }
+  results.push(await command('the cluster ends', 2 * MINUTE, 'down'))
+  return results
+}
+
 /** Files of which `npm test` runs each third one: they take long, and their rules are tested in others too. */
 const ROTATING = ['bridge', 'demo', 'repair', 'cutting', 'lab', 'rules-crafted', 'lab-bridge', 'rules-fragments', 'rules-reuse']
 /** And each sixth one of these. */
@@ -90,7 +112,8 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   const flags = readFlags(args)
   if (command === 'check') return conclude(await check(flags), [])
   if (command === 'kernel') return conclude(await kernel({ PICKET_TEST_WHOLE: '1' }, flags.only), [])
-  if (command !== 'test') throw new TypeError('expected check, test or kernel')
+  if (command === 'cluster') return conclude(await clusterTests(flags.only), [])
+  if (command !== 'test') throw new TypeError('expected check, test, kernel or cluster')
   process.stdout.write(`seed ${flags.seed} (again: npm test -- --seed ${flags.seed})\n`)
   const leftOut = flags.only === null ? resting(flags.seed) : []
   const results = [...(await check(flags)), ...(await kernel({ PICKET_TEST_SEED: String(flags.seed) }, flags.only, leftOut))]

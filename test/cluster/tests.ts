@@ -1,0 +1,23 @@
+// The files of `npm run test:cluster`, in the order in which they run on one cluster.
+//
+// **Invariant:** every *.test.ts of this folder is listed; whatever one leaves behind, the next may rely on only if it is
+// said here.
+export { goIsThere } from './programs.ts'
+
+export interface ClusterTest {
+  /** `test/cluster/NAME.test.ts`. */
+  readonly name: string
+  readonly what: string
+  /** Others build on it: it runs whatever `--only` says. */
+  readonly needed: boolean
+}
+
+export const CLUSTER_TESTS: readonly ClusterTest[] = [
+  { name: 'image', what: 'the image starts read-only, without a shell, with NET_ADMIN only', needed: false },
+  { name: 'install', what: 'the manifests install it, and it enforces', needed: true },
+  { name: 'cases', what: 'the policy cases on real pods', needed: false },
+  { name: 'lifecycle', what: 'probes of kubelet, pods that end, namespaces that go', needed: false },
+  { name: 'restarts', what: 'kills, roll-outs and deletions of the agent under load', needed: false },
+  { name: 'api-server', what: 'an API server that goes away, a storm of events', needed: false },
+  { name: 'middle', what: 'a watch that is cut, stalled and garbled on its way', needed: false },
+]
