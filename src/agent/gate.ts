@@ -45,6 +45,7 @@ export class PodGate {
   readonly #file: GateFile
   readonly #waiting = new Set<Waiting>()
   #saved = 0
+  #saving: Promise<void> = Promise.resolve()
 
   private constructor(options: GateOptions, overlay: GateOverlay) {
     this.#options = options
@@ -160,10 +161,13 @@ export class PodGate {
     return missingOf(entry, { nodeName: config.nodeName, plan: turns.plan, snapshot, row: this.#overlay.podOf(entry) })
   }
 
-  async #save(): Promise<void> {
-    if (this.#saved === this.#overlay.version) return
-    this.#saved = this.#overlay.version
-    await this.#file.save()
+  /** Resolves when the file holds at least what is true now. */
+  #save(): Promise<void> {
+    if (this.#saved !== this.#overlay.version) {
+      this.#saved = this.#overlay.version
+      this.#saving = this.#file.save()
+    }
+    return this.#saving
   }
 
   async #guard(ask: () => Promise<GateReply>): Promise<GateReply> {
