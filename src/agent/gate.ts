@@ -148,7 +148,7 @@ export class PodGate {
       }
       const waiting: Waiting = { entry, since: null, answer: (reply) => end(reply.status === 200 ? { ...reply, body: { ...(reply.body as object), ms: Math.round(clock.now() - began) } } : reply) }
       const gone = (): void => end(refused(503, 'the plugin is gone'))
-      const cancel = clock.after(timeoutMs, () => end(refused(504, `${titleOf(entry)} is not programmed after ${timeoutMs / 1000} s: ${this.#missing(entry) ?? `the kernel does not hold it yet: ${this.#options.trouble()}`}`)))
+      const cancel = clock.after(timeoutMs, () => end(refused(504, `${titleOf(entry)} is not programmed after ${Math.round(timeoutMs / 100) / 10} s: ${this.#missing(entry) ?? `the kernel does not hold it yet: ${this.#options.trouble()}`}`)))
       signal.addEventListener('abort', gone)
       this.#waiting.add(waiting)
     })

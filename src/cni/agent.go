@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -142,6 +143,9 @@ func send(socket, method, path string, what request, deadline time.Time) (int, s
 
 // plain leaves out the address that was made up for HTTP.
 func plain(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("it takes the request and does not answer")
+	}
 	if inner, ok := err.(interface{ Unwrap() error }); ok && inner.Unwrap() != nil {
 		return inner.Unwrap()
 	}
