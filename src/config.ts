@@ -150,6 +150,9 @@ export function isDebug(): boolean {
   return process.env['PICKET_DEBUG'] === '1'
 }
 
+/** Whether a container runtime started us as a CNI plugin. */
+export const isStartedByRuntime = (): boolean => (process.env['CNI_COMMAND'] ?? '') !== ''
+
 /** Folders that programs are looked for in: PATH, and what Debian leaves out of it for everybody but root. */
 export function programFolders(): readonly string[] {
   const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => folder !== '')

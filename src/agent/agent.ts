@@ -8,7 +8,7 @@ import { ConntrackReader } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'
 import type { Clock } from '../lib/clock.ts'
-import { problemKey, type Problem } from '../lib/problem.ts'
+import type { Problem } from '../lib/problem.ts'
 import type { Covers } from '../manifests/watch.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
@@ -21,7 +21,9 @@ import { Committer, type CommitReport, type Repair } from './committer.ts'
 import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
 import { ForeignFlowtables } from './foreign.ts'
+import { PodGate } from './gate.ts'
 import { Repairs } from './repairs.ts'
+import { ProblemParts } from './problem-parts.ts'
 import { checkSource, openSource, type ObjectSource } from './source.ts'
 import { Turns } from './turn.ts'
 import { statusOf } from './status.ts'
@@ -30,8 +32,6 @@ export interface RunningAgent {
   /** Ends the process's part; the kernel stays as it is. */
   close(): Promise<void>
 }
-
-type ProblemPart = 'source' | 'kernel' | 'cutting' | 'foreign' | 'pins' | 'bridges'
 
 interface Closable {
   close(): Promise<void>
@@ -58,8 +58,7 @@ class Agent implements RunningAgent {
   readonly #repairs = new Repairs()
   readonly #foreign = new ForeignFlowtables()
   readonly #closables: Closable[] = []
-  /** Problems of those parts that tell all of theirs at once. */
-  readonly #problems = new Map<ProblemPart, readonly Problem[]>()
+  readonly #problems: ProblemParts
   #committer: Committer | null = null
   /** Null with establishedConnections: keep. */
   #cutter: Cutter | null = null
@@ -67,6 +66,7 @@ class Agent implements RunningAgent {
   #bridge: BridgeTable | null = null
   #interfaces: InterfaceWatch | null = null
   #source: ObjectSource | null = null
+  #gate: PodGate | null = null
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
@@ -80,6 +80,7 @@ class Agent implements RunningAgent {
     this.#config = config
     this.#clock = clock
     this.#log = log
+    this.#problems = new ProblemParts(log)
     this.#applied = new Applied()
     this.#turns = new Turns({
       clock,
@@ -117,12 +118,14 @@ class Agent implements RunningAgent {
       onSearched: () => this.#afterSearch(),
       onRepaired: (repair) => this.#repaired(repair),
       onHeld: (report) => this.#held(report),
-      onProblems: (problems) => this.#setProblems('kernel', problems),
+      onProblems: (problems) => this.#problems.set('kernel', problems),
     })
     const committer = this.#committer
     this.#closables.push(committer)
     await kernel.watch(TABLE, (change) => committer.check(change))
+    const gate = await this.#openGate()
     this.#socket = await openSocket(config.socket, {
+      asked: gate.asked,
       status: () => this.#status(),
       notReady: () => (this.#applied.report === null ? this.#missing() : null),
       covers: (digest) => this.#applied.covers?.digest === digest,
@@ -130,14 +133,14 @@ class Agent implements RunningAgent {
     this.#closables.push(this.#socket)
     if (config.podAttachment !== 'interface') this.#bridge = await this.#startBridge(kernel)
     this.#interfaces = await watchInterfaces({
-      onEvents: (events) => this.#push(events),
+      onEvents: (events) => this.#hear(events),
       onLost: (message) => this.#log.warn({ message }, 'interfaces are read anew'),
       ...(this.#bridge === null ? {} : { portReader: this.#bridge.ports }),
     })
     this.#closables.push(this.#interfaces)
     this.#source = await openSource(config, this.#clock, {
-      onEvents: (events) => this.#push(events),
-      onProblems: (problems) => this.#setProblems('source', problems),
+      onEvents: (events) => this.#hear(events),
+      onProblems: (problems) => this.#problems.set('source', problems),
       onCovers: (covers) => {
         this.#covers = covers
         this.#planTurn()
@@ -151,6 +154,11 @@ class Agent implements RunningAgent {
   async close(): Promise<void> {
     this.#closed = true
     for (const part of this.#closables.splice(0).reverse()) await part.close()
+  }
+
+  /** What a source says. */
+  #hear(events: readonly SourceEvent[]): void {
+    this.#push(events.flatMap((event) => this.#gate?.take(event) ?? [event]))
   }
 
   #push(events: readonly SourceEvent[]): void {
@@ -178,12 +186,28 @@ class Agent implements RunningAgent {
     this.#committer.released(report.released)
     this.#applied.turned(report, covers)
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
+    this.#gate?.turned()
+  }
+
+  async #openGate(): Promise<PodGate> {
+    const gate = await PodGate.open({
+      clock: this.#clock,
+      config: this.#config,
+      turns: this.#turns,
+      push: (events) => this.#push(events),
+      held: () => Math.min(this.#committer?.held ?? 0, this.#bridge?.held ?? Infinity),
+      trouble: () => this.#missing(),
+      onNote: (note) => this.#log.warn(note),
+    })
+    this.#gate = gate
+    this.#closables.push(gate)
+    return gate
   }
 
   async #startBridge(kernel: Kernel): Promise<BridgeTable> {
-    const onProblems = (problems: readonly Problem[]): void => this.#setProblems('pins', problems)
+    const onProblems = (problems: readonly Problem[]): void => this.#problems.set('pins', problems)
     const readPorts = (): void => this.#interfaces?.readPorts()
-    const bridge = new BridgeTable({ kernel, clock: this.#clock, readPorts, onRepaired: (repair) => this.#repaired(repair), onProblems })
+    const bridge = new BridgeTable({ kernel, clock: this.#clock, readPorts, onHeld: () => this.#gate?.held(), onRepaired: (repair) => this.#repaired(repair), onProblems })
     this.#closables.push(bridge)
     await bridge.start()
     return bridge
@@ -199,7 +223,7 @@ class Agent implements RunningAgent {
       nodeEgress: this.#config.nodeEgress,
       planSettled: () => (this.#committer?.searching === true ? new Promise((resolve) => this.#afterSearches.push(resolve)) : Promise.resolve()),
       onCut: (report) => this.#log.info({ ...report, ms: Math.round(report.ms), inForce: cutter.size }, 'connections cut'),
-      onProblems: (problems) => this.#setProblems('cutting', problems),
+      onProblems: (problems) => this.#problems.set('cutting', problems),
     })
     this.#closables.push(conntrack, cutter)
     return cutter
@@ -222,8 +246,8 @@ class Agent implements RunningAgent {
   /** Anew with each ruleset, too: an interface may have become a pod's. */
   #tellForeign(): void {
     const pods = this.#turns.translator.wanted.state.sets.get('pod-interfaces')?.elements
-    this.#setProblems('foreign', this.#foreign.problems((name) => pods?.has(`"${name}"`) === true))
-    this.#setProblems('bridges', [...(this.#bridge?.problems() ?? []), ...(this.#interfaces?.problems() ?? [])])
+    this.#problems.set('foreign', this.#foreign.problems((name) => pods?.has(`"${name}"`) === true))
+    this.#problems.set('bridges', [...(this.#bridge?.problems() ?? []), ...(this.#interfaces?.problems() ?? [])])
   }
 
   #held(report: CommitReport): void {
@@ -232,21 +256,16 @@ class Agent implements RunningAgent {
     const line = this.#applied.held(report, this.#clock.wallTime())
     if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
     this.#socket?.changed()
-  }
-
-  #setProblems(part: ProblemPart, problems: readonly Problem[]): void {
-    const before = new Set((this.#problems.get(part) ?? []).map(problemKey))
-    for (const problem of problems) if (!before.has(problemKey(problem))) this.#log[problem.severity === 'error' ? 'error' : 'warn']({ problem }, 'problem')
-    this.#problems.set(part, problems)
+    this.#gate?.held()
   }
 
   #allProblems(): readonly Problem[] {
-    return [...this.#problems.values()].flat().concat([...this.#turns.problems.values()])
+    return [...this.#problems.all(), ...this.#turns.problems.values()]
   }
 
   #missing(): string {
     if (!this.#turns.inbox.isSynced()) return this.#source?.missing() ?? 'the sources are being opened'
-    return this.#problems.get('kernel')?.[0]?.message ?? 'the first complete ruleset is being written'
+    return this.#problems.of('kernel')[0]?.message ?? 'the first complete ruleset is being written'
   }
 
   #counts(): ReturnType<Applied['counts']> {

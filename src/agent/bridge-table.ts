@@ -18,6 +18,7 @@ export interface BridgeTableOptions {
   readonly clock: Clock
   /** Reads what is behind ports again: something is missing. */
   readonly readPorts: () => void
+  readonly onHeld: () => void
   readonly onRepaired: (repair: Repair) => void
   readonly onProblems: (problems: readonly Problem[]) => void
 }
@@ -61,6 +62,11 @@ export class BridgeTable {
     return [...(this.#bridged.size > 0 ? bridgeProblems() : []), ...this.#bridged.unpinned()]
   }
 
+  /** The revision that the kernel holds of it; endless while there is no such table. */
+  get held(): Revision {
+    return this.#committer?.held ?? Infinity
+  }
+
   /** As Committer.check(). */
   check(change: ForeignChange | null): void {
     this.#committer?.check(change)
@@ -74,7 +80,7 @@ export class BridgeTable {
 
   #begin(): void {
     if (this.#committer !== null || this.#closed) return
-    const { kernel, clock, onRepaired } = this.#options
+    const { kernel, clock, onHeld, onRepaired } = this.#options
     const committer = new Committer({
       kernel,
       clock,
@@ -83,7 +89,7 @@ export class BridgeTable {
       ownersOf: (name, elements) => this.#pins.wanted.ownersOf(name, elements),
       // What is pinned follows from addresses alone: there is nothing to leave out, and the search ends with what is refused.
       compile: () => undefined,
-      onHeld: () => undefined,
+      onHeld,
       onRepaired,
       onProblems: (problems) => {
         this.#commitProblems = problems.map((problem) => ({ ...problem, message: `table bridge picket: ${problem.message}` }))

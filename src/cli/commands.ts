@@ -15,6 +15,10 @@ export interface CommandEntry {
 export const COMMANDS: readonly CommandEntry[] = [
   { name: 'agent', summary: 'enforce NetworkPolicy on this node, until stopped', load: () => import('./agent.ts') },
   { name: 'cleanup', summary: "remove Picket's tables from this node, and nothing else", load: () => import('./cleanup.ts') },
+  {
+    name: 'cni', summary: 'install or remove the pod-start gate: a CNI plugin that holds a pod back until its policies are in the kernel',
+    load: () => import('./cni.ts'),
+  },
   { name: 'lab', summary: 'a cluster in network namespaces: try policies on real packets', load: () => import('./lab.ts') },
   { name: 'demo', summary: 'a small shop on three nodes: what policies do, on real packets', load: () => import('./demo.ts') },
   { name: 'version', summary: 'show the versions of picket, Node and nft', load: () => import('./version.ts') },

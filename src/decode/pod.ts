@@ -12,6 +12,8 @@ import { PORT_NAME, isPortName } from './names.ts'
 import { A_PORT_NUMBER, A_PROTOCOL, isPortNumber, protocolOf } from './protocols.ts'
 
 export const SOURCE_PREFIXES = 'picket.dev/source-prefixes'
+/** On the API's image of a pod that kubelet runs from a file: the UID that the runtime and its plugins know it by. */
+const MIRROR = 'kubernetes.io/config.mirror'
 const PHASES = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']
 
 /** `uid` is the pod's identity, `source` where it came from. Never throws. */
@@ -37,6 +39,7 @@ export function decodePod(raw: unknown, uid: Uid, source?: string): Decoded<Pod>
     createdAt: readCreatedAt(reader, metadata),
     ports: readNamedPorts(reader, spec),
     sourcePrefixes: readSourcePrefixes(reader, metadata),
+    ...mirrored(metadata),
   }
   const named = name !== null && namespace !== null && labels !== null
   const decoded = reader.decoded<Pod>(named ? Object.freeze({ ...pod, namespace, name, labels }) : null)
@@ -105,6 +108,12 @@ function readContainerPorts(reader: FieldReader, container: Mapping, field: stri
     else if (protocol === null) reader.error(`${path}.protocol`, own(entry, 'protocol'), A_PROTOCOL)
     else ports.push(Object.freeze({ name, protocol, port }))
   })
+}
+
+function mirrored(metadata: Mapping): Pick<Pod, 'mirrors'> {
+  const annotations = own(metadata, 'annotations')
+  const uid = isMapping(annotations) ? own(annotations, MIRROR) : undefined
+  return typeof uid === 'string' && uid !== '' && uid.length <= 128 ? { mirrors: uid } : {}
 }
 
 /** CIDRs, separated by commas. A pod that only asks for too much stays as it is: it just may not send as these. */

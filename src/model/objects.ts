@@ -38,6 +38,10 @@ export interface Pod {
   readonly ports: readonly NamedPort[]
   /** What it may send as besides its own addresses: annotation `picket.dev/source-prefixes`. Honoured by config only. */
   readonly sourcePrefixes: readonly Cidr[]
+  /** Of a mirror pod: the UID under which its kubelet runs it (annotation `kubernetes.io/config.mirror`). */
+  readonly mirrors?: Uid
+  /** Its addresses are those that its network plugin gave it, before the API says any. Set by the agent's gate only. */
+  readonly given?: true
   /** Its addresses while it is in quarantine: nobody's then, and nothing may pass to or from them. Set by the store only. */
   readonly quarantined?: readonly Address[]
 }

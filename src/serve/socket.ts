@@ -1,4 +1,4 @@
-// The agent's Unix socket: GET /status, /status/wait, /readyz and /livez, as HTTP.
+// The agent's Unix socket: /status, /status/wait, /readyz, /livez, and the gate that the CNI plugin asks, as HTTP.
 //
 // What is said comes from callbacks; this file knows HTTP and nothing of policies.
 // **Invariant:** a socket file of a live agent is never taken away; a dead one's is.
@@ -7,6 +7,7 @@ import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
 import { messageOf, PicketError } from '../lib/errors.ts'
+import { readBody } from './body.ts'
 
 export interface SocketAnswers {
   /** What GET /status says. */
@@ -15,6 +16,8 @@ export interface SocketAnswers {
   readonly notReady: () => string | null
   /** Whether the kernel holds what that digest of the manifests' folder says. */
   readonly covers: (digest: string) => boolean
+  /** By method and path (`POST /gate/pods`): what takes a body. Aborted when the client goes. */
+  readonly asked: Readonly<Record<string, (body: unknown, signal: AbortSignal) => Promise<{ readonly status: number; readonly body: unknown }>>>
 }
 
 export interface AgentSocket {
@@ -77,7 +80,9 @@ function isAlive(file: string): Promise<boolean> {
 
 function handle(request: http.IncomingMessage, response: http.ServerResponse, answers: SocketAnswers, waiters: Set<Waiter>): void {
   const url = new URL(request.url ?? '/', 'http://agent')
-  if (request.method !== 'GET') return send(response, 405, { error: `method ${request.method ?? ''}: expected GET` })
+  const asked = answers.asked[`${request.method} ${url.pathname}`]
+  if (asked !== undefined) return void answer(request, response, asked).catch((error: unknown) => send(response, 500, { error: messageOf(error) }))
+  if (request.method !== 'GET') return send(response, 405, { error: `${request.method} ${url.pathname}: expected GET, or one of ${Object.keys(answers.asked).join(', ')}` })
   switch (url.pathname) {
     case '/livez':
       return send(response, 200, { live: true })
@@ -92,6 +97,15 @@ function handle(request: http.IncomingMessage, response: http.ServerResponse, an
     default:
       return send(response, 404, { error: `path ${url.pathname}: expected /status, /status/wait, /readyz or /livez` })
   }
+}
+
+async function answer(request: http.IncomingMessage, response: http.ServerResponse, ask: SocketAnswers['asked'][string]): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  const body = await readBody(request)
+  if (body.kind === 'refused') return send(response, body.status, { error: body.error })
+  const reply = await ask(body.value, gone.signal)
+  send(response, reply.status, reply.body)
 }
 
 /** Answers 200 as soon as the kernel holds `digest`, 504 when `timeoutMs` (at most a minute) is over. */

@@ -12,8 +12,12 @@ import { isPeer } from '../model/policy.ts'
 import { Postings } from '../selectors/postings.ts'
 import type { WorkCount } from './snapshot.ts'
 
-/** Of several claimants the owner comes first: not terminating before terminating, then created later, then the greater UID. */
+/**
+ * Of several claimants the owner comes first: who was given it by the network plugin just now (decisions/0013), then not
+ * terminating before terminating, then created later, then the greater UID.
+ */
 function byClaim(a: Pod, b: Pod): number {
+  if (a.given !== b.given) return a.given === true ? -1 : 1
   if (a.terminating !== b.terminating) return a.terminating ? 1 : -1
   return b.createdAt - a.createdAt || byText(b.uid, a.uid)
 }
@@ -78,7 +82,7 @@ export class AddressClaims {
 function conflict(address: Address, owner: Pod, other: Pod): Problem {
   const winner = `Pod ${owner.namespace}/${owner.name}`
   const name = `Pod ${other.namespace}/${other.name}`
-  const why = owner.createdAt > other.createdAt ? 'which was created later' : `whose UID ${owner.uid} is the greater one`
+  const why = owner.given === true ? 'which the network plugin gave it' : owner.createdAt > other.createdAt ? 'which was created later' : `whose UID ${owner.uid} is the greater one`
   const now = `it counts as that of ${winner}, ${why}, and ${name} is judged without it`
   return {
     code: 'AddressConflict',

@@ -31,7 +31,7 @@ export function readTable(): readonly Row[] {
 
 /** Whether src/ has anything of it. */
 export function exists(row: Row): boolean {
-  return existsSync(path.join(ROOT, `src/${row.name}.ts`)) || globSync(`src/${row.name}/**/*.{ts,mjs}`, { cwd: ROOT }).length > 0
+  return existsSync(path.join(ROOT, `src/${row.name}.ts`)) || globSync(`src/${row.name}/**/*.{ts,mjs,go}`, { cwd: ROOT }).length > 0
 }
 
 /**

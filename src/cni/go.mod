@@ -1,0 +1,3 @@
+module picket.dev/cni
+
+go 1.19
