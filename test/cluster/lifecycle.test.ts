@@ -1,4 +1,4 @@
-// Pods and namespaces that come and go on real kubelets, under policy: rules 90-104 of the specification on a real cluster.
+// Pods and namespaces that come and go on real kubelets, under policy: rules 58 and 90-104 on a real cluster.
 //
 // **Invariant:** who is denied is shown by packets, each beside one that must pass.
 import assert from 'node:assert/strict'
@@ -41,7 +41,7 @@ describe('lifecycle', function () {
     return result?.kind === 'answered' && result.by === to
   }
 
-  it('rule 85: kubelet\'s probes reach a pod that everything is denied to', async () => {
+  it('rule 58: kubelet\'s probes reach a pod that everything is denied to', async () => {
     const deny = await api.create(policy('deny-all', NS, { podSelector: { matchLabels: { app: 'probed' } }, policyTypes: ['Ingress', 'Egress'] }))
     await settled(cluster.nodes, { networkpolicies: deny.metadata.resourceVersion })
     const probe = { httpGet: { port: 8080, path: '/' }, periodSeconds: 1, failureThreshold: 2 }
@@ -104,7 +104,7 @@ describe('lifecycle', function () {
     await until('the pod is gone', 40_000, async () => ((await api.find('v1', 'Pod', NS, 'leaving')) === null ? true : null))
   })
 
-  it('rule 100: a namespace goes in its order: pods stay enforced until they are gone, and nothing of it is left', async () => {
+  it('rule 99: a namespace goes in its order: pods stay enforced until they are gone, and nothing of it is left', async () => {
     const going = `${NS}-going`
     await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: going } })
     const deny = await api.create(policy('deny', going, { podSelector: {} }))
