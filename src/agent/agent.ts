@@ -3,7 +3,7 @@
 //   manifests or API server, rtnetlink -> inbox -> turn -> committer -> kernel;  status and problems -> socket, log
 //
 // **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
-import type { AgentConfig } from '../config.ts'
+import type { AgentConfig } from '../settings.ts'
 import { ConntrackReader } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'

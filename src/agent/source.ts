@@ -2,7 +2,7 @@
 //
 // The first stage of the flow, behind one face. **Invariant:** rows and problems are the same for both, and every kind that
 // is not the kernel's own is synced by whichever is open.
-import type { AgentConfig } from '../config.ts'
+import type { AgentConfig } from '../settings.ts'
 import { decodeObject, objectKindOf, type DecodedObject, type ObjectKind } from '../decode/decode.ts'
 import type { ClusterState } from '../kube/source.ts'
 import type { Clock } from '../lib/clock.ts'
