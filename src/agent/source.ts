@@ -73,6 +73,6 @@ function fromManifest(event: ManifestEvent): readonly SourceEvent[] {
 
 /** Manifests seldom say when an object was created; the order in which they came tells who owns an address (rule 94). */
 function ordered({ decoded }: DecodedObject, order: number): DecodedObject['decoded'] {
-  if (decoded.kind === 'bad' || !('createdAt' in decoded.row) || decoded.row.createdAt !== 0) return decoded
+  if (decoded.kind === 'bad' || !('createdAt' in decoded.row) || 'generation' in decoded.row || decoded.row.createdAt !== 0) return decoded
   return { ...decoded, row: Object.freeze({ ...decoded.row, createdAt: order }) } as DecodedObject['decoded']
 }
