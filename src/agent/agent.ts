@@ -3,7 +3,7 @@
 //   manifests or API server, rtnetlink -> inbox -> turn -> committer -> kernel;  status and problems -> socket, log
 //
 // **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
-import type { AgentConfig } from '../config.ts'
+import type { AgentConfig } from '../settings.ts'
 import { ConntrackReader } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'
@@ -22,9 +22,12 @@ import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
 import { ForeignFlowtables } from './foreign.ts'
 import { PodGate } from './gate.ts'
+import { Measures } from './measures.ts'
 import { Repairs } from './repairs.ts'
+import { repeat } from './repeat.ts'
 import { ProblemParts } from './problem-parts.ts'
 import { checkSource, openSource, type ObjectSource } from './source.ts'
+import { TurnPlanner } from './turn-planner.ts'
 import { Turns } from './turn.ts'
 import { statusOf } from './status.ts'
 
@@ -54,8 +57,9 @@ class Agent implements RunningAgent {
   readonly #clock: Clock
   readonly #log: Log
   readonly #turns: Turns
-  readonly #applied: Applied
+  readonly #applied = new Applied()
   readonly #repairs = new Repairs()
+  readonly #measures: Measures
   readonly #foreign = new ForeignFlowtables()
   readonly #closables: Closable[] = []
   readonly #problems: ProblemParts
@@ -70,21 +74,16 @@ class Agent implements RunningAgent {
   #socket: AgentSocket | null = null
   #kernelDescription = ''
   #covers: Covers | null = null
-  readonly #afterSearches: (() => void)[] = []
-  #turnPlanned = false
-  /** It fell into a search for what the kernel refuses. */
-  #turnWaits = false
-  #closed = false
+  readonly #planner = new TurnPlanner({ searching: () => this.#committer?.searching === true, run: () => this.#turn() })
 
   constructor(config: AgentConfig, clock: Clock, log: Log) {
     this.#config = config
     this.#clock = clock
     this.#log = log
     this.#problems = new ProblemParts(log)
-    this.#applied = new Applied()
     this.#turns = new Turns({
       clock,
-      onWork: () => this.#planTurn(),
+      onWork: () => this.#planner.plan(),
       onPlanned: (revision, delta) => {
         this.#cutter?.planned(revision, delta)
         this.#bridge?.planned(revision, delta)
@@ -98,12 +97,20 @@ class Agent implements RunningAgent {
       },
       skeleton: config,
     })
+    this.#measures = new Measures(config, clock, {
+      turns: this.#turns,
+      applied: this.#applied,
+      problems: () => this.#allProblems(),
+      cutConnections: () => this.#cutter?.size ?? 0,
+      cluster: () => this.#source?.cluster() ?? null,
+      notReady: () => this.#notReady(),
+    })
   }
 
   async start(): Promise<void> {
     const config = this.#config
     await checkSource(config, this.#clock)
-    const kernel = await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) })
+    const kernel = this.#measures.watchKernel(await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) }))
     this.#kernelDescription = kernel.description
     this.#closables.push(kernel)
     if (config.establishedConnections === 'cut') this.#cutter = this.#startCutter(kernel)
@@ -115,7 +122,7 @@ class Agent implements RunningAgent {
       onRead: (applied) => this.#cutter?.read(applied),
       ownersOf: (name, elements) => this.#turns.translator.wanted.ownersOf(name, elements),
       compile: (quarantine) => this.#recompile(quarantine),
-      onSearched: () => this.#afterSearch(),
+      onSearched: () => this.#planner.searchEnded(),
       onRepaired: (repair) => this.#repaired(repair),
       onHeld: (report) => this.#held(report),
       onProblems: (problems) => this.#problems.set('kernel', problems),
@@ -127,10 +134,11 @@ class Agent implements RunningAgent {
     this.#socket = await openSocket(config.socket, {
       asked: gate.asked,
       status: () => this.#status(),
-      notReady: () => (this.#applied.report === null ? this.#missing() : null),
+      notReady: () => this.#notReady(),
       covers: (digest) => this.#applied.covers?.digest === digest,
     })
     this.#closables.push(this.#socket)
+    this.#closables.push(...(await this.#measures.open()))
     if (config.podAttachment !== 'interface') this.#bridge = await this.#startBridge(kernel)
     this.#interfaces = await watchInterfaces({
       onEvents: (events) => this.#hear(events),
@@ -143,16 +151,16 @@ class Agent implements RunningAgent {
       onProblems: (problems) => this.#problems.set('source', problems),
       onCovers: (covers) => {
         this.#covers = covers
-        this.#planTurn()
+        this.#planner.plan()
       },
     })
     this.#closables.push(this.#source)
-    this.#watchForeign(() => kernel.flowtables())
+    this.#closables.push(repeat(this.#clock, config.resyncInterval, () => this.#lookAround(() => kernel.flowtables())))
     this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
   }
 
   async close(): Promise<void> {
-    this.#closed = true
+    this.#planner.close()
     for (const part of this.#closables.splice(0).reverse()) await part.close()
   }
 
@@ -162,29 +170,20 @@ class Agent implements RunningAgent {
   }
 
   #push(events: readonly SourceEvent[]): void {
+    this.#measures.arrived(events)
     for (const event of events) this.#turns.inbox.push(event)
     // The inbox tells of work once until it is drained, and it is not drained before everything is synced.
-    this.#planTurn()
-  }
-
-  #planTurn(): void {
-    if (this.#turnPlanned || this.#closed) return
-    this.#turnPlanned = true
-    setImmediate(() => {
-      this.#turnPlanned = false
-      if (!this.#closed) this.#turn()
-    })
+    this.#planner.plan()
   }
 
   #turn(): void {
     const covers = this.#covers
     if (this.#committer === null) return
-    this.#turnWaits = this.#committer.searching
-    if (this.#turnWaits) return
     const report = this.#turns.run()
     if (report === null) return
     this.#committer.released(report.released)
     this.#applied.turned(report, covers)
+    this.#measures.turned(report)
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
     this.#gate?.turned()
   }
@@ -221,17 +220,15 @@ class Agent implements RunningAgent {
       clock: this.#clock,
       turns: this.#turns,
       nodeEgress: this.#config.nodeEgress,
-      planSettled: () => (this.#committer?.searching === true ? new Promise((resolve) => this.#afterSearches.push(resolve)) : Promise.resolve()),
-      onCut: (report) => this.#log.info({ ...report, ms: Math.round(report.ms), inForce: cutter.size }, 'connections cut'),
+      planSettled: () => this.#planner.settled(),
+      onCut: (report) => {
+        this.#measures.cut(report)
+        this.#log.info({ ...report, ms: Math.round(report.ms), inForce: cutter.size }, 'connections cut')
+      },
       onProblems: (problems) => this.#problems.set('cutting', problems),
     })
     this.#closables.push(conntrack, cutter)
     return cutter
-  }
-
-  #afterSearch(): void {
-    for (const resolve of this.#afterSearches.splice(0)) resolve()
-    if (this.#turnWaits) this.#planTurn()
   }
 
   #recompile(quarantine: ReadonlySet<Owner>): void {
@@ -240,6 +237,7 @@ class Agent implements RunningAgent {
   }
 
   #repaired(repair: Repair): void {
+    this.#measures.repaired(repair)
     this.#log.warn(this.#repairs.add(repair, this.#clock.wallTime()), 'repaired')
   }
 
@@ -252,6 +250,7 @@ class Agent implements RunningAgent {
 
   #held(report: CommitReport): void {
     this.#tellForeign()
+    this.#measures.held(report)
     this.#cutter?.held(report.revision)
     const line = this.#applied.held(report, this.#clock.wallTime())
     if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
@@ -261,6 +260,10 @@ class Agent implements RunningAgent {
 
   #allProblems(): readonly Problem[] {
     return [...this.#problems.all(), ...this.#turns.problems.values()]
+  }
+
+  #notReady(): string | null {
+    return this.#applied.report === null ? this.#missing() : null
   }
 
   #missing(): string {
@@ -282,20 +285,15 @@ class Agent implements RunningAgent {
       counts: this.#counts(),
       problems: this.#allProblems(),
       repairs: this.#repairs,
-      missing: this.#applied.report === null ? this.#missing() : null,
+      missing: this.#notReady(),
       cluster: this.#source?.cluster() ?? null,
     })
   }
 
   /** On the timer, and foreign flowtables at once: those carry packets past policy (rule 89), and what was not told is read back. */
-  #watchForeign(read: Parameters<ForeignFlowtables['look']>[0]): void {
-    const look = async (): Promise<void> => {
-      if (this.#applied.report !== null) for (const table of [this.#committer, this.#bridge]) table?.check(null)
-      await this.#foreign.look(read)
-      this.#tellForeign()
-      if (!this.#closed) cancel = this.#clock.after(this.#config.resyncInterval, () => void look())
-    }
-    let cancel = this.#clock.after(0, () => void look())
-    this.#closables.push({ close: async () => cancel() })
+  async #lookAround(read: Parameters<ForeignFlowtables['look']>[0]): Promise<void> {
+    if (this.#applied.report !== null) for (const table of [this.#committer, this.#bridge]) table?.check(null)
+    await this.#foreign.look(read)
+    this.#tellForeign()
   }
 }

@@ -3,7 +3,7 @@
 //   socket -> request -> overlay -> inbox ... turn -> is the pod in the plan? -> commit -> answer
 //
 // **Invariant:** "programmed" is answered only after a commit was acknowledged that holds the plan in which the pod was found.
-import type { AgentConfig } from '../config.ts'
+import type { AgentConfig } from '../settings.ts'
 import { PicketError } from '../lib/errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Revision, SourceEvent } from '../model/changes.ts'

@@ -2,7 +2,7 @@
 //
 // The first stage of the flow, behind one face. **Invariant:** rows and problems are the same for both, and every kind that
 // is not the kernel's own is synced by whichever is open.
-import type { AgentConfig } from '../config.ts'
+import type { AgentConfig } from '../settings.ts'
 import { decodeObject, objectKindOf, type DecodedObject, type ObjectKind } from '../decode/decode.ts'
 import type { ClusterState } from '../kube/source.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -73,6 +73,6 @@ function fromManifest(event: ManifestEvent): readonly SourceEvent[] {
 
 /** Manifests seldom say when an object was created; the order in which they came tells who owns an address (rule 94). */
 function ordered({ decoded }: DecodedObject, order: number): DecodedObject['decoded'] {
-  if (decoded.kind === 'bad' || !('createdAt' in decoded.row) || decoded.row.createdAt !== 0) return decoded
+  if (decoded.kind === 'bad' || !('createdAt' in decoded.row) || 'generation' in decoded.row || decoded.row.createdAt !== 0) return decoded
   return { ...decoded, row: Object.freeze({ ...decoded.row, createdAt: order }) } as DecodedObject['decoded']
 }

@@ -25,6 +25,8 @@ export interface TurnReport {
   readonly rowsTouched: number
   /** Whose quarantine an edit ended. */
   readonly released: readonly Owner[]
+  /** When the policies that are new in this turn were created: milliseconds since 1970, 0 where it is not known. */
+  readonly newPolicies: readonly number[]
   /** Milliseconds of each stage. */
   readonly ms: { readonly store: number; readonly policy: number; readonly translate: number }
 }
@@ -99,6 +101,7 @@ export class Turns {
       objects: names(turn.delta),
       rowsTouched: this.#rows() - rows,
       released: turn.released,
+      newPolicies: [...turn.delta.policies.values()].flatMap(({ before, after }) => (before === null && after !== null ? [after.createdAt] : [])),
       ms: { store: stored - start, policy: stepped - stored, translate: translated - stepped },
     }
   }

@@ -66,12 +66,19 @@ export function readLabels(reader: FieldReader, metadata: Mapping): Labels | nul
   return readable ? labels : null
 }
 
-/** metadata.creationTimestamp in milliseconds since 1970; 0, with a warning, where it cannot be read. */
+/** metadata.creationTimestamp in milliseconds since 1970; null where it cannot be read. */
+export function createdAtOf(metadata: Mapping): number | null {
+  const value = own(metadata, 'creationTimestamp')
+  const time = typeof value === 'string' && /^\d{4}-\d{2}-\d{2}[Tt]/.test(value) ? Date.parse(value) : NaN
+  return Number.isNaN(time) ? null : time
+}
+
+/** The same; 0, with a warning where there is one that cannot be read. */
 export function readCreatedAt(reader: FieldReader, metadata: Mapping): number {
   const value = own(metadata, 'creationTimestamp')
   if (value === undefined) return 0
-  const time = typeof value === 'string' && /^\d{4}-\d{2}-\d{2}[Tt]/.test(value) ? Date.parse(value) : NaN
-  if (!Number.isNaN(time)) return time
+  const time = createdAtOf(metadata)
+  if (time !== null) return time
   const message = `found ${show(value)}, expected a time such as 2026-01-31T12:00:00Z; the object counts as the oldest`
   reader.remark('warning', 'InvalidField', 'metadata.creationTimestamp', message)
   return 0

@@ -8,7 +8,7 @@ import { EVERYTHING } from '../model/labels.ts'
 import type { Uid } from '../model/objects.ts'
 import { DIRECTIONS, type Direction, type Policy, type PolicyRule } from '../model/policy.ts'
 import { FieldReader, type Mapping, isMapping, own } from './fields.ts'
-import { readMetadata, readName, readNamespace, titleOf } from './metadata.ts'
+import { createdAtOf, readMetadata, readName, readNamespace, titleOf } from './metadata.ts'
 import { readPeers } from './peers.ts'
 import { readPorts } from './ports.ts'
 import { type SelectorReading, readSelector } from './selector.ts'
@@ -51,6 +51,7 @@ export function decodePolicy(raw: unknown, uid: Uid, source?: string): Decoded<P
       namespace,
       name,
       generation: readGeneration(metadata),
+      createdAt: createdAtOf(metadata) ?? 0,
       pods: pods.selector,
       isolates: Object.freeze(isolates),
       // Rule 4: rules of a direction that is not in policyTypes do not matter. Rule 25: the pods that a selector selects only

@@ -71,6 +71,8 @@ export interface ResourceState {
   readonly reconnects: number
   /** Of the last failure, whether or not it is over. */
   readonly lastError: string | null
+  /** Failures since the start, by code. */
+  readonly errors: Readonly<Partial<Record<FailureCode, number>>>
 }
 
 export class Reflector {
@@ -86,6 +88,7 @@ export class Reflector {
   #lastEventAt: number | null = null
   #lastHeardAt: number | null = null
   #lastError: string | null = null
+  readonly #errors: Partial<Record<FailureCode, number>> = {}
   #problem: Problem | null = null
   /** WatchList failed for another reason than that there is none: the next list is read in pages. */
   #pagesNext = false
@@ -123,6 +126,7 @@ export class Reflector {
       lists: this.#lists,
       reconnects: Math.max(0, this.#watches - 1),
       lastError: this.#lastError,
+      errors: { ...this.#errors },
     }
   }
 
@@ -252,6 +256,7 @@ export class Reflector {
   #failed(error: unknown): number {
     const failure = error instanceof ApiFailure ? error : new ApiFailure('Internal', `a mistake of our own: ${messageOf(error)}`)
     this.#lastError = failure.message
+    this.#errors[failure.code] = (this.#errors[failure.code] ?? 0) + 1
     const ofPlace = OF_PLACE.includes(failure.code)
     if (ofPlace) this.#failuresOfPlace += 1
     const lost = failure.code === 'Gone' || failure.code === 'Internal' || (ofPlace && this.#failuresOfPlace % FAILURES_BEFORE_LIST === 0)

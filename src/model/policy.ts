@@ -14,6 +14,8 @@ export interface Policy {
   readonly namespace: string
   readonly name: string
   readonly generation: number
+  /** Milliseconds since 1970 of metadata.creationTimestamp, which is whole seconds; 0 where there is none. Nothing is enforced by it. */
+  readonly createdAt: number
   /** Which pods of its own namespace it selects (rule 6). */
   readonly pods: LabelSelector
   /** policyTypes, defaulted (rule 3). */

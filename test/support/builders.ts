@@ -70,6 +70,7 @@ export function policy(fields: PolicyFields = {}): Policy {
     namespace: space,
     name,
     generation: 1,
+    createdAt: 0,
     pods: pods === undefined ? EVERYTHING : selector(pods),
     isolates: { ingress: ingress !== undefined || egress === undefined, egress: egress !== undefined },
     ...rest,

@@ -1,8 +1,9 @@
-// `npm run generate`: writes what is made from src/imports.json into .oxlintrc.json and src/README.md, and the table of
-// settings into deploy/docs/configuration.md.
+// `npm run generate`: writes what is made from src/imports.json into .oxlintrc.json and src/README.md, the table of
+// settings into deploy/docs/configuration.md, and that of metrics into deploy/docs/metrics.md.
 //
 // **Invariant:** running it twice changes nothing the second time.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { METRICS_FILE, metricsText } from './metrics-page.ts'
 import { SETTINGS_FILE, settingsText } from './settings-page.ts'
 import { LINTER_FILE, linterText, MAP_FILE, mapText, readTable } from './table.ts'
 
@@ -10,3 +11,4 @@ const rows = readTable()
 writeFileSync(LINTER_FILE, linterText(readFileSync(LINTER_FILE, 'utf8'), rows))
 writeFileSync(MAP_FILE, mapText(readFileSync(MAP_FILE, 'utf8'), rows))
 writeFileSync(SETTINGS_FILE, settingsText(readFileSync(SETTINGS_FILE, 'utf8')))
+writeFileSync(METRICS_FILE, metricsText(readFileSync(METRICS_FILE, 'utf8')))

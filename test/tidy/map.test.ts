@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { METRICS_FILE, metricsText } from './metrics-page.ts'
 import { SETTINGS_FILE, settingsText } from './settings-page.ts'
 import { exists, LINTER_FILE, linterText, MAP_FILE, mapText, readTable, ROOT } from './table.ts'
 
@@ -41,6 +42,10 @@ describe('the map', () => {
   it('has the settings as the agent has them', () => {
     const page = readFileSync(path.join(ROOT, SETTINGS_FILE), 'utf8')
     assert.equal(settingsText(page), page, GENERATE)
+  })
+  it('has the metrics as the agent has them', () => {
+    const page = readFileSync(path.join(ROOT, METRICS_FILE), 'utf8')
+    assert.equal(metricsText(page), page, GENERATE)
   })
   it('names tests that exist', () => {
     const folders = [...map.matchAll(/`(test\/[\w/.-]+)`/g)].map((match) => match[1] as string)

@@ -1,10 +1,11 @@
-// The table of settings in deploy/docs/configuration.md, from the one in src/config.ts.
+// The table of settings in deploy/docs/configuration.md, from the one in src/settings.ts.
 //
 // `npm run generate` writes it; a tidy test compares. **Invariant:** what the page says of a setting is what the agent does.
-import { flagOf, SETTINGS, type Setting } from '../../src/config.ts'
+import { flagOf } from '../../src/config.ts'
+import { SETTINGS, type Setting } from '../../src/settings.ts'
 
 export const SETTINGS_FILE = 'deploy/docs/configuration.md'
-const BEGIN = '<!-- from src/config.ts, by `npm run generate` -->'
+const BEGIN = '<!-- from src/settings.ts, by `npm run generate` -->'
 const END = '<!-- end -->'
 
 export function settingsText(page: string): string {

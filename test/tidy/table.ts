@@ -34,15 +34,19 @@ export function exists(row: Row): boolean {
   return existsSync(path.join(ROOT, `src/${row.name}.ts`)) || globSync(`src/${row.name}/**/*.{ts,mjs,go}`, { cwd: ROOT }).length > 0
 }
 
+function isOneFile(name: string): boolean {
+  return existsSync(path.join(ROOT, `src/${name}.ts`))
+}
+
 /**
  * The override of the linter for one row: nothing of ours but what the row allows. Patterns read as in .gitignore, the
  * last one that matches wins. Folders of src/ have no folders in them, so one `../` reaches everything.
  */
 function linterOverride(row: Row): object | null {
   if (row.imports === 'all') return null
-  const isFile = existsSync(path.join(ROOT, `src/${row.name}.ts`))
+  const isFile = isOneFile(row.name)
   const up = isFile ? './' : '../'
-  const allowed = ['lib', ...row.imports].map((name) => `!${up}${name}${name.includes('/') ? '.ts' : '/**'}`)
+  const allowed = ['lib', ...row.imports].map((name) => `!${up}${name}${name.includes('/') || isOneFile(name) ? '.ts' : '/**'}`)
   const impure = row.pure ? IMPURE_LIB.map((name) => `${up}${name}.ts`) : []
   const ours = { group: [`${up}**`, ...allowed, ...impure], message: `${row.name} may import ${['lib', ...row.imports].join(', ')}` }
   const nodes = { group: ['node:*', 'node:*/**', ...PURE_PACKAGES.map((name) => `!${name}`)], message: `${row.name} does no I/O` }
@@ -83,7 +87,7 @@ export function mapText(current: string, rows: readonly Row[]): string {
   const after = rest?.split(END)[1]
   if (before === undefined || after === undefined) throw new Error(`src/README.md has lost its marks: ${BEGIN} and ${END}`)
   const lines = rows.filter(exists).map((row) => {
-    const isFile = existsSync(path.join(ROOT, `src/${row.name}.ts`))
+    const isFile = isOneFile(row.name)
     const title = isFile ? `${row.name}.ts` : `${row.name}/`
     const imports = row.imports === 'all' ? 'everything' : row.imports.join(', ') || 'nothing'
     const first = row.first === undefined ? '' : `[${row.first}](${row.first})`

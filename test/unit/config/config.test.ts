@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { Command } from 'commander'
-import { addSettingFlags, flagOf, loadAgentConfig, parseDuration, SETTINGS } from '../../../src/config.ts'
+import { addSettingFlags, flagOf, loadAgentConfig, parseDuration } from '../../../src/config.ts'
+import { SETTINGS } from '../../../src/settings.ts'
 import { PicketError } from '../../../src/lib/errors.ts'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-config-'))
@@ -53,6 +54,7 @@ describe('the agent config', () => {
       context: '',
       apiServer: [],
       socket: '/run/picket/agent.sock',
+      healthAddress: '127.0.0.1:9654', metricsAddress: '127.0.0.1:9655',
       newPods: 'deny',
       nodeEgress: 'allow',
       dropInvalid: true,
@@ -70,7 +72,7 @@ describe('the agent config', () => {
   })
 
   it('takes each setting from the file', () => {
-    const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
+    const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nhealthAddress: "[::1]:1"\nmetricsAddress: none\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
     const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\nserviceProxy: none\nmasquerade: none\nlogLevel: debug\n'
     assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists) }), {
       nodeName: 'n2',
@@ -79,6 +81,7 @@ describe('the agent config', () => {
       context: 'c',
       apiServer: ['https://10.0.0.1:6443', 'https://[fd00::1]:6443'],
       socket: '/tmp/s',
+      healthAddress: '[::1]:1', metricsAddress: 'none',
       newPods: 'allow',
       podAttachment: 'address',
       nodeEgress: 'enforce',
@@ -170,6 +173,19 @@ describe('the agent config', () => {
   it('says that Services and masquerade are not in this version', () => {
     refused({ ...REQUIRED, serviceProxy: 'picket' }, /^--service-proxy: "picket": this version leaves Services to kube-proxy/)
     refused({ ...REQUIRED, masquerade: 'picket' }, /^--masquerade: "picket": this version leaves masquerading/)
+  })
+
+  it('takes a loopback address with a port for health, and any or none for metrics', () => {
+    for (const healthAddress of ['127.0.0.1:1', '127.255.9.10:65535', '[::1]:9654']) assert.equal(loadAgentConfig({ ...REQUIRED, healthAddress }).healthAddress, healthAddress)
+    for (const healthAddress of ['none', '', '0.0.0.0:9654', '[::]:9654', '10.0.0.1:9654', 'localhost:9654', '127.0.0.1', '127.0.0.256:1', '127.0.0.1:0', '127.0.0.1:65536', '127.0.0.1:1/', '[::1]']) {
+      refused({ ...REQUIRED, healthAddress }, /^--health-address: expected a loopback address HOST:PORT, such as 127\.0\.0\.1:9654 or \[::1\]:9654, got /)
+    }
+    for (const metricsAddress of ['none', '[::]:9655', '0.0.0.0:1', 'node-1.example:9655', '[fe80::1%eth0]:9655', '10.0.0.1:65535']) {
+      assert.equal(loadAgentConfig({ ...REQUIRED, metricsAddress }).metricsAddress, metricsAddress)
+    }
+    for (const metricsAddress of ['', 'off', ':9655', '::1:9655', '10.0.0.1', '10.0.0.1:0', '[::]:70000', 'a b:1', 'http://a:1']) {
+      refused({ ...REQUIRED, metricsAddress }, /^--metrics-address: expected HOST:PORT, such as 127\.0\.0\.1:9655 or \[::\]:9655, or none, got /)
+    }
   })
 
   it('takes interface patterns with one * at the end only', () => {

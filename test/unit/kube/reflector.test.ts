@@ -416,7 +416,7 @@ describe('kube: reflector', () => {
       await follower.until('synced', () => follower.synced.length === 1)
       const [state] = follower.state.resources
       assert.deepEqual({ ...state, lastEventAt: 0, lastHeardAt: 0 }, {
-        resource: 'pods', synced: true, resourceVersion: '101', lastEventAt: 0, lastHeardAt: 0, lists: 1, reconnects: 0, lastError: null,
+        resource: 'pods', synced: true, resourceVersion: '101', lastEventAt: 0, lastHeardAt: 0, lists: 1, reconnects: 0, lastError: null, errors: {},
       })
       for (const time of [state?.lastEventAt, state?.lastHeardAt]) assert.ok(time !== null && time !== undefined && time >= before && time <= Date.now())
     })

@@ -1,0 +1,150 @@
+// The settings of the agent as one table: names, defaults, checks and help, from which config.ts makes flags and the page its rows.
+//
+// **Invariant:** everything that can be said of a setting without reading anything is said here, once.
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+/** Where the cluster's objects come from. */
+export type Source =
+  | { readonly kind: 'manifests'; readonly directory: string }
+  /** Kubeconfig and context are null where they are not given, `apiServers` is empty then. */
+  | { readonly kind: 'kube'; readonly kubeconfig: string | null; readonly context: string | null; readonly apiServers: readonly string[] }
+
+export interface AgentConfig {
+  readonly nodeName: string
+  readonly source: Source
+  /** Empty where it is not given; these three are part of the source. */
+  readonly kubeconfig: string
+  readonly context: string
+  readonly apiServer: readonly string[]
+  /** Path of the Unix socket. */
+  readonly socket: string
+  /** HOST:PORT, a loopback address. */
+  readonly healthAddress: string
+  /** HOST:PORT, or `none`. */
+  readonly metricsAddress: string
+  readonly newPods: 'deny' | 'allow'
+  readonly nodeEgress: 'allow' | 'enforce'
+  readonly dropInvalid: boolean
+  readonly establishedConnections: 'cut' | 'keep'
+  /** Names of namespaces. */
+  readonly sourcePrefixNamespaces: readonly string[]
+  /** Names of interfaces, or beginnings of names followed by `*`. */
+  readonly podInterfaces: readonly string[]
+  readonly podAttachment: 'auto' | 'interface' | 'address'
+  readonly kernelAccess: 'auto' | 'libnftables' | 'nft'
+  /** Milliseconds. */
+  readonly resyncInterval: number
+  readonly serviceProxy: 'none'
+  readonly masquerade: 'none'
+  readonly logLevel: (typeof LOG_LEVELS)[number]
+}
+
+export type SettingName = keyof AgentConfig
+
+export interface Setting {
+  readonly name: SettingName
+  readonly type: 'text' | 'choice' | 'boolean' | 'list' | 'duration'
+  /** As in the file; null: there is none, and the setting is required. */
+  readonly default: string | boolean | readonly string[] | null
+  readonly choices?: readonly string[]
+  /** Environment variable that is asked where neither flag nor file has it. */
+  readonly env?: string
+  /** What a value (an item, of a list) has to look like, and that in words. */
+  readonly pattern?: RegExp
+  readonly expected?: string
+  /** Choices that are reserved for later, with what to say to them. */
+  readonly refused?: Readonly<Record<string, string>>
+  readonly help: string
+}
+
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+const DNS_NAME = /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/
+const PORT = '([1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])'
+const LOOPBACK = new RegExp(`^(127(\\.(\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])){3}|\\[::1\\]):${PORT}$`)
+const ANY_ADDRESS = new RegExp(`^(none|([A-Za-z0-9][-.A-Za-z0-9]{0,252}|\\[[0-9A-Fa-f:.]{2,45}(%[-.\\w]{1,15})?\\]):${PORT})$`)
+const NO_SERVICES = 'this version leaves Services to kube-proxy; expected none'
+const NO_MASQUERADE = 'this version leaves masquerading to the network plugin; expected none'
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    name: 'nodeName', type: 'text', default: null, env: 'NODE_NAME', pattern: DNS_NAME, expected: "a Node's name",
+    help: 'the Node this agent enforces for',
+  },
+  {
+    name: 'source', type: 'text', default: 'kube', pattern: /^(kube$|manifests:.)/, expected: 'kube or manifests:DIR',
+    help: "where objects come from: kube, the cluster's API server, or manifests:DIR, a folder of YAML and JSON",
+  },
+  {
+    name: 'kubeconfig', type: 'text', default: '', pattern: /^[^\n]{0,255}$/, expected: 'a path of at most 255 characters',
+    help: 'kubeconfig to reach the API server with; none: the service account of the pod in which the agent runs',
+  },
+  {
+    name: 'context', type: 'text', default: '', pattern: /^[^\n]{0,253}$/, expected: 'a context of the kubeconfig',
+    help: 'context of the kubeconfig; none: its current one',
+  },
+  {
+    name: 'apiServer', type: 'list', default: [], pattern: /^https:\/\/[^\s/?#@]+:\d{1,5}$/, expected: 'https://HOST:PORT',
+    help: "API servers, tried in turn, instead of the kubeconfig's or the Service's address: so that no Service is needed to reach them",
+  },
+  {
+    name: 'socket', type: 'text', default: '/run/picket/agent.sock',
+    pattern: /^.{1,107}$/, expected: 'a path of at most 107 characters',
+    help: 'Unix socket that answers GET /status and /readyz',
+  },
+  {
+    name: 'healthAddress', type: 'text', default: '127.0.0.1:9654', pattern: LOOPBACK, expected: 'a loopback address HOST:PORT, such as 127.0.0.1:9654 or [::1]:9654',
+    help: 'where GET /livez and /readyz are answered over HTTP, for probes; always on',
+  },
+  {
+    name: 'metricsAddress', type: 'text', default: '127.0.0.1:9655', pattern: ANY_ADDRESS, expected: 'HOST:PORT, such as 127.0.0.1:9655 or [::]:9655, or none',
+    help: 'where GET /metrics is answered over HTTP, for Prometheus; [::]:9655 for everybody who reaches the node, none for nobody',
+  },
+  {
+    name: 'newPods', type: 'choice', default: 'deny', choices: ['deny', 'allow'],
+    help: "forwarded traffic of a pod's interface that no object names yet",
+  },
+  {
+    name: 'nodeEgress', type: 'choice', default: 'allow', choices: ['allow', 'enforce'],
+    help: 'whether egress policy applies from a pod to its own node',
+  },
+  {
+    name: 'dropInvalid', type: 'boolean', default: true,
+    help: 'drop and count packets from or to pods that conntrack calls invalid',
+  },
+  {
+    name: 'establishedConnections', type: 'choice', default: 'cut', choices: ['cut', 'keep'],
+    help: 'connections that policy stops allowing',
+  },
+  {
+    name: 'sourcePrefixNamespaces', type: 'list', default: [], pattern: DNS_LABEL, expected: 'names of namespaces',
+    help: 'namespaces whose pods may name further source prefixes by annotation',
+  },
+  {
+    name: 'podInterfaces', type: 'list', default: [],
+    pattern: /^(?=.{1,15}$)[^\s/*]*\*?$/, expected: 'names of interfaces, at most 15 characters, with at most one * at the end',
+    help: 'interfaces taken for pod interfaces besides those of kind veth (cali*)',
+  },
+  {
+    name: 'podAttachment', type: 'choice', default: 'auto', choices: ['auto', 'interface', 'address'],
+    help: "what leads to a pod: an interface with a host route to it, or its address (pods on a bridge)",
+  },
+  {
+    name: 'kernelAccess', type: 'choice', default: 'auto', choices: ['auto', 'libnftables', 'nft'],
+    help: 'the way to nf_tables; auto: libnftables, else nft',
+  },
+  {
+    name: 'resyncInterval', type: 'duration', default: '30s',
+    help: 'how often the table is read back and compared, beside what the kernel tells, and the node searched for foreign flowtables',
+  },
+  {
+    name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none'], refused: { picket: NO_SERVICES },
+    help: 'who translates Services',
+  },
+  {
+    name: 'masquerade', type: 'choice', default: 'none',
+    choices: ['none'], refused: { picket: NO_MASQUERADE },
+    help: 'who masquerades what leaves the cluster',
+  },
+  { name: 'logLevel', type: 'choice', default: 'info', choices: LOG_LEVELS, help: 'least level that is logged' },
+]

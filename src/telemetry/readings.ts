@@ -1,0 +1,63 @@
+// What the gauges and counters of a scrape are read from: plain numbers, asked for when somebody scrapes and at no other time.
+//
+// **Invariant:** every text that becomes a label is one of few: kinds, directions, codes, reasons, resources.
+import type { Problem } from '../lib/problem.ts'
+
+/** By label. */
+export type Counts = Readonly<Record<string, number>>
+
+export interface Sizes {
+  /** Rows by kind. */
+  readonly objects: Counts
+  /** Pods of this node. */
+  readonly localPods: number
+  /** Of them, by direction. */
+  readonly isolatedPods: Counts
+  /** Nothing leads to them yet. */
+  readonly pendingPods: number
+  readonly profiles: number
+  /** Of the wanted tables. */
+  readonly chains: number
+  readonly rules: number
+  readonly sets: number
+  readonly elements: number
+  readonly cutConnections: number
+}
+
+/** One resource of the API server. */
+export interface WatchReading {
+  readonly resource: string
+  readonly synced: boolean
+  /** Seconds since anything was heard, bookmarks included; since the start where nothing was. */
+  readonly silence: number
+  readonly lists: number
+  readonly reconnects: number
+  /** Failures by reason. */
+  readonly errors: Counts
+}
+
+export interface Reading {
+  readonly synced: boolean
+  readonly ready: boolean
+  readonly enforced: boolean
+  readonly appliedRevision: number
+  readonly wantedRevision: number
+  /** Seconds since 1970 of the last commit that the kernel came to hold; 0 for none. */
+  readonly appliedAt: number
+  readonly sizes: Sizes
+  readonly problems: readonly Problem[]
+  /** Empty where the objects come from a folder. */
+  readonly watches: readonly WatchReading[]
+  /** Events since the start, by kind. */
+  readonly events: Counts
+  /** Objects that could not be read as they should be, by kind. */
+  readonly decodeErrors: Counts
+}
+
+/** What does not change while the process lives. */
+export interface Build {
+  readonly version: string
+  readonly node: string
+  /** The way into the kernel: `libnftables 1.1.6`. */
+  readonly kernel: string
+}

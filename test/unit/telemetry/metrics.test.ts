@@ -1,0 +1,113 @@
+// The metrics by Prometheus' conventions, and what a scrape says of a made-up agent.
+import assert from 'node:assert/strict'
+import { Metrics } from '../../../src/telemetry/metrics.ts'
+import type { Reading } from '../../../src/telemetry/readings.ts'
+import { parseExposition } from '../../support/exposition.ts'
+import { exposedMetrics, isOurs } from '../../tidy/metrics-page.ts'
+
+const READING: Reading = {
+  synced: true, ready: true, enforced: false, appliedRevision: 3, wantedRevision: 4, appliedAt: 5.5,
+  sizes: { objects: { pod: 7 }, localPods: 2, isolatedPods: { ingress: 1, egress: 0 }, pendingPods: 0, profiles: 1, chains: 9, rules: 20, sets: 4, elements: 11, cutConnections: 0 },
+  problems: [],
+  watches: [],
+  events: { pod: 70 },
+  decodeErrors: { pod: 1 },
+}
+const BUILD = { version: '1', node: '24', kernel: 'k "1"\n\\' }
+const LABELS = ['kind', 'direction', 'code', 'severity', 'resource', 'reason', 'table', 'outcome', 'stage', 'cause', 'version', 'node_version', 'kernel_access']
+
+function made(reading: () => Reading = () => READING): Metrics {
+  return new Metrics(reading, BUILD, ['inet picket'])
+}
+
+async function scraped(metrics: Metrics): Promise<ReturnType<typeof parseExposition>> {
+  return parseExposition(await metrics.text())
+}
+
+describe('metrics', () => {
+  const ours = exposedMetrics().filter(isOurs)
+
+  it('are ours by name, with the process\'s and Node\'s beside them', () => {
+    const others = exposedMetrics().filter((one) => !isOurs(one))
+    assert.ok(ours.length >= 25 && others.length >= 10)
+    for (const { name } of others) assert.match(name, /^(process|nodejs)_/)
+  })
+  it('end in _total where they are counters, and nowhere else', () => {
+    for (const { name, type } of ours) assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`)
+  })
+  it('have base units, and say so', () => {
+    for (const { name, type, help } of ours) {
+      assert.doesNotMatch(name, /_(ms|millis|milliseconds|minutes|us|ns|kb|mb|percent)(_|$)/)
+      if (type === 'histogram' || /duration|silence|timestamp/.test(name)) assert.match(name, /_seconds$/)
+      if (/seconds since/i.test(help)) assert.match(name, /_seconds$/)
+    }
+  })
+  it('have help of a sentence, without what breaks a table', () => {
+    for (const { name, help } of exposedMetrics()) assert.match(help, /^[A-Z][^|\n]{10,}$/, name)
+    for (const { name, help } of ours) assert.match(help, /\.$/, name)
+  })
+  it('have labels of few values only: no names of objects, no addresses, no messages', () => {
+    for (const { name, labelNames } of ours) for (const label of labelNames) assert.ok(LABELS.includes(label), `${name}: ${label}`)
+  })
+  it('say that timestamps of the API are whole seconds', () => {
+    assert.match(ours.find(({ name }) => name === 'picket_policy_enforcement_duration_seconds')?.help ?? '', /whole seconds/)
+  })
+  it('are read at a scrape, and go where the reading goes', async () => {
+    let reading = { ...READING, problems: [{ code: 'NotCut', severity: 'error' as const, object: 'o', message: 'm' }] }
+    const metrics = made(() => reading)
+    const first = await scraped(metrics)
+    assert.deepEqual([first.value('picket_objects', { kind: 'pod' }), first.value('picket_ready'), first.value('picket_enforced'), first.value('picket_rules')], [7, 1, 0, 20])
+    assert.deepEqual([first.value('picket_events_total', { kind: 'pod' }), first.value('picket_problems', { code: 'NotCut', severity: 'error' })], [70, 1])
+    reading = { ...READING, problems: [], events: { pod: 71 }, ready: false }
+    const second = await scraped(metrics)
+    assert.deepEqual([second.value('picket_events_total', { kind: 'pod' }), second.value('picket_ready')], [71, 0])
+    assert.equal(second.value('picket_problems', { code: 'NotCut', severity: 'error' }), 0, 'the end of a problem is seen')
+  })
+  it('have watches by resource, and errors by reason', async () => {
+    const watches = [{ resource: 'pods', synced: true, silence: 1.5, lists: 2, reconnects: 3, errors: { Unreachable: 4 } }]
+    const all = await scraped(made(() => ({ ...READING, watches })))
+    const of = { resource: 'pods' }
+    assert.deepEqual([all.value('picket_watch_synced', of), all.value('picket_watch_silence_seconds', of), all.value('picket_watch_lists_total', of), all.value('picket_watch_reconnects_total', of)], [1, 1.5, 2, 3])
+    assert.equal(all.value('picket_watch_errors_total', { ...of, reason: 'Unreachable' }), 4)
+  })
+  it('count what happens', async () => {
+    const metrics = made()
+    metrics.eventsHeld(0.02, 3)
+    metrics.policyEnforced(1.2)
+    metrics.committed('inet picket', 'refused', 0.004)
+    metrics.staged('store', 0.0002)
+    metrics.connectionsCut(5, 2)
+    const all = await scraped(metrics)
+    assert.deepEqual(['0.01', '0.025', '+Inf'].map((le) => all.value('picket_event_commit_duration_seconds_bucket', { le })), [0, 3, 3])
+    assert.ok(Math.abs((all.value('picket_event_commit_duration_seconds_sum') ?? 0) - 0.06) < 1e-9)
+    assert.equal(all.value('picket_policy_enforcement_duration_seconds_count'), 1)
+    assert.equal(all.value('picket_commits_total', { table: 'inet picket', outcome: 'refused' }), 1)
+    assert.equal(all.value('picket_commits_total', { table: 'inet picket', outcome: 'acknowledged' }), 0, 'there from the start, so that a rate sees the first one')
+    assert.equal(all.value('picket_commit_duration_seconds_count', { table: 'inet picket', outcome: 'refused' }), 1)
+    assert.equal(all.value('picket_turn_stage_duration_seconds_count', { stage: 'store' }), 1)
+    assert.deepEqual([all.value('picket_connections_cut_total'), all.value('picket_connections_restored_total')], [5, 2])
+  })
+  it('tell at most so many programs apart', async () => {
+    const metrics = made()
+    for (let i = 0; i < 1_000; i += 1) metrics.repaired(`p${i}`)
+    metrics.repaired(null)
+    const all = await scraped(metrics)
+    const causes = all.series.filter(({ name }) => name === 'picket_repairs_total')
+    assert.ok(causes.length <= 17, String(causes.length))
+    assert.equal(causes.reduce((sum, { value }) => sum + value, 0), 1_001)
+    assert.deepEqual([all.value('picket_repairs_total', { cause: 'unknown' }), all.value('picket_repairs_total', { cause: 'p3' })], [1, 1])
+  })
+  it('escape what labels hold', async () => {
+    assert.equal((await scraped(made())).value('picket_build_info', { version: '1', node_version: '24', kernel_access: BUILD.kernel }), 1)
+  })
+  it('fail as a scrape alone where the reading fails, and work again', async () => {
+    let broken = true
+    const metrics = made(() => {
+      if (broken) throw new Error('broken')
+      return READING
+    })
+    await assert.rejects(metrics.text(), /broken/)
+    broken = false
+    assert.match(await metrics.text(), /picket_ready 1/)
+  })
+})
