@@ -150,6 +150,9 @@ export function isDebug(): boolean {
   return process.env['PICKET_DEBUG'] === '1'
 }
 
+/** The first file of $KUBECONFIG; null for none. */
+export const kubeconfigInEnvironment = (): string | null => process.env['KUBECONFIG']?.split(':').find((file) => file !== '') ?? null
+
 /** Folders that programs are looked for in: PATH, and what Debian leaves out of it for everybody but root. */
 export function programFolders(): readonly string[] {
   const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => folder !== '')

@@ -15,6 +15,7 @@ export interface CommandEntry {
 export const COMMANDS: readonly CommandEntry[] = [
   { name: 'agent', summary: 'enforce NetworkPolicy on this node, until stopped', load: () => import('./agent.ts') },
   { name: 'cleanup', summary: "remove Picket's tables from this node, and nothing else", load: () => import('./cleanup.ts') },
+  { name: 'check', summary: 'whether nodes can enforce, what stands in the way, and what policies will start to do', load: () => import('./check.ts') },
   { name: 'lab', summary: 'a cluster in network namespaces: try policies on real packets', load: () => import('./lab.ts') },
   { name: 'demo', summary: 'a small shop on three nodes: what policies do, on real packets', load: () => import('./demo.ts') },
   { name: 'version', summary: 'show the versions of picket, Node and nft', load: () => import('./version.ts') },
