@@ -1,7 +1,6 @@
 // The check from outside: what the API says, what policies will do, and what pods on the nodes saw, as one report.
 //
 // **Invariant:** the report tells of every node that was asked for, and of the cluster, whatever failed in between.
-import manifest from '../../package.json' with { type: 'json' }
 import type { Transport } from '../kube/transport.ts'
 import { PicketError } from '../lib/errors.ts'
 import { by } from '../lib/sorting.ts'
@@ -18,8 +17,9 @@ import type { DaemonSetFacts } from './raw.ts'
 
 export interface ClusterCheckOptions {
   readonly transport: Transport
-  /** Of the pods; null: that of the installed DaemonSet, else this version's. */
+  /** Of the pods; null: that of the installed DaemonSet, else `usualImage`. */
   readonly image: string | null
+  readonly usualImage: string
   /** Names of nodes; 'all' for all of them, 'none' for the API alone. */
   readonly nodes: 'all' | 'none' | readonly string[]
   readonly signal: AbortSignal
@@ -45,7 +45,7 @@ export async function checkCluster(options: ClusterCheckOptions): Promise<Cluste
   const policies = blind ? { findings: [], effects: [] } : judgePolicies(compiled, facts.services, hasNodeLocalDns)
   const installed = facts.daemonSets.find(isOurs) ?? null
   const asked = nodes.map((name) => ({ name, hasAgent: hasAgent(name, compiled) }))
-  const image = options.image ?? installed?.images[0] ?? `picket:${manifest.version}`
+  const image = options.image ?? installed?.images[0] ?? options.usualImage
   const answers = asked.length === 0 ? [] : await askNodes({ ...options, image, nodes: asked })
   const ofCluster = [...judgeCluster(facts), ...policies.findings].map((one) => ({ node: null, ...one }))
   const ofNodes = [...answers].sort(by(({ node }) => node)).flatMap((answer) => {

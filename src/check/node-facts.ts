@@ -7,7 +7,7 @@ import os from 'node:os'
 import { ConntrackReader } from '../kernel/conntrack.ts'
 import { decodeFlowtables } from '../kernel/flowtables.ts'
 import type { ForeignFlowtable } from '../kernel/kernel.ts'
-import { openRunner } from '../kernel/open.ts'
+import { openRunner, type KernelAccess } from '../kernel/open.ts'
 import { firstError, type Runner } from '../kernel/runner.ts'
 import { getOver } from '../lab/agent-status.ts'
 import { PicketError } from '../lib/errors.ts'
@@ -70,18 +70,18 @@ export const SETTINGS = {
 const LIST_DEADLINE_MS = 15_000
 const AGENT_DEADLINE_MS = 3_000
 
-/** PicketError NotPermitted where this process may not look at all. `socket`: of the agent. */
-export async function readNode(socket: string): Promise<NodeFacts> {
-  const tables = await readTables()
+/** PicketError NotPermitted where this process may not look at all. `socket`: of the agent; `access`: as it has it. */
+export async function readNode(socket: string, access: KernelAccess): Promise<NodeFacts> {
+  const tables = await readTables(access)
   const [links, conntrackFault, legacyTables, programs, agent] = await Promise.all([readLinks(), readConntrack(), readLegacyTables(), readPrograms(), askAgent(socket)])
   const settings = Object.fromEntries(await Promise.all(Object.values(SETTINGS).map(async (name) => [name, await readText(`/proc/sys/${name}`)])))
   return { kernel: os.release(), ...tables, links, conntrackFault, legacyTables, settings, programs, agent, time: Date.now() }
 }
 
-async function readTables(): Promise<Pick<NodeFacts, 'access' | 'tables' | 'chains' | 'flowtables'>> {
+async function readTables(access: KernelAccess): Promise<Pick<NodeFacts, 'access' | 'tables' | 'chains' | 'flowtables'>> {
   let opened: Awaited<ReturnType<typeof openRunner>>
   try {
-    opened = await openRunner({ access: 'auto', trial: 'listing' })
+    opened = await openRunner({ access, trial: 'listing' })
   } catch (error) {
     if (!(error instanceof PicketError) || error.code === 'NotPermitted') throw error
     return { access: { kind: 'fails', message: error.message }, tables: [], chains: [], flowtables: [] }

@@ -139,7 +139,7 @@ class Run {
         await createObject(transport, pods, object, signal)
         return
       } catch (failure) {
-        const isEarly = failure instanceof ApiFailure && failure.code === 'PermissionMissing' && /service ?account/i.test(failure.message)
+        const isEarly = failure instanceof ApiFailure && failure.code === 'PermissionMissing' && /looking up service ?account/i.test(failure.message)
         if (isEarly && Date.now() < until) {
           await pause(POLL_MS, undefined, { signal })
           continue

@@ -1,7 +1,6 @@
 // What `picket check --local -o json` prints: a node's findings, and what the one who asked needs besides. Written and read here.
 //
 // **Invariant:** stable keys; what another version wrote, or nobody of ours, is refused with a reason and never half believed.
-import manifest from '../../package.json' with { type: 'json' }
 import { parseCidr } from '../model/ip.ts'
 import type { HostInterface } from '../model/objects.ts'
 import type { Finding } from './finding.ts'
@@ -18,9 +17,12 @@ export interface NodeReport {
 
 export type WrittenInterface = Omit<HostInterface, 'networks' | 'behind'> & { readonly networks: readonly string[] }
 
-export function nodeReport(facts: NodeFacts): NodeReport {
-  const interfaces = facts.links.map(({ networks, behind: _, ...rest }) => ({ ...rest, networks: networks.map(({ text }) => text) }))
-  return { version: manifest.version, time: new Date(facts.time).toISOString(), findings: judgeNode(facts), interfaces }
+/** `version`: ours. */
+export function nodeReport(facts: NodeFacts, version: string): NodeReport {
+  const interfaces = facts.links.map(({ index, name, kind, master, addresses, hostRoutes, hasWiderRoutes, networks }) => ({
+    index, name, kind, master, addresses, hostRoutes, hasWiderRoutes, networks: networks.map(({ text }) => text),
+  }))
+  return { version, time: new Date(facts.time).toISOString(), findings: judgeNode(facts), interfaces }
 }
 
 /** A text where it is no report: why. */

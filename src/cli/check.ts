@@ -7,9 +7,11 @@ import { existsSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { Command, Option } from 'commander'
+import manifest from '../../package.json' with { type: 'json' }
 import type { PlacedFinding } from '../check/finding.ts'
 import { kubeconfigInEnvironment } from '../config.ts'
 import type { ClusterAccess } from '../kube/source.ts'
+import type { KernelAccess } from '../kernel/open.ts'
 import { PicketError } from '../lib/errors.ts'
 import { reportText } from './check-report.ts'
 import { contextOption, kubeconfigOption, outputOption, timeoutOption } from './options.ts'
@@ -23,6 +25,7 @@ interface CheckOptions {
   readonly node?: readonly string[]
   readonly pods: boolean
   readonly socket: string
+  readonly kernelAccess: KernelAccess
   readonly timeout: number
   readonly output: string
 }
@@ -38,14 +41,15 @@ export function command(): Command {
     .addOption(new Option('--no-pods', 'make no pods: ask the API server only'))
     .addOption(new Option('--image <image>', "image of the pods (default: that of the installed DaemonSet, else this version's)"))
     .addOption(new Option('--socket <file>', "the agent's socket, with --local").default('/run/picket/agent.sock'))
+    .addOption(new Option('--kernel-access <way>', 'the way to nf_tables, with --local: as the agent').choices(['auto', 'libnftables', 'nft']).default('auto'))
     .addOption(timeoutOption(120_000))
     .addOption(outputOption('text', 'json'))
     .action((options: CheckOptions) => (options.local === true ? checkNode(options) : checkFromOutside(options)))
 }
 
-async function checkNode({ socket, output }: CheckOptions): Promise<void> {
+async function checkNode({ socket, kernelAccess, output }: CheckOptions): Promise<void> {
   const [{ readNode }, { nodeReport }] = await Promise.all([import('../check/node-facts.ts'), import('../check/node-report.ts')])
-  const report = nodeReport(await readNode(socket))
+  const report = nodeReport(await readNode(socket, kernelAccess), manifest.version)
   const findings = report.findings.map((one) => ({ node: null, ...one }))
   if (output === 'json') printJson(report, 'line')
   else print(reportText(findings))
@@ -65,6 +69,7 @@ async function checkFromOutside(options: CheckOptions): Promise<void> {
     const { findings, policies } = await checkCluster({
       transport,
       image: options.image ?? null,
+      usualImage: `picket:${manifest.version}`,
       nodes: options.pods ? (options.node ?? 'all') : 'none',
       signal: AbortSignal.any([interrupted.signal, late]),
       announce: (text) => process.stderr.write(`picket check: ${text}\n`),
