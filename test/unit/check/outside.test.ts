@@ -70,7 +70,8 @@ describe('check: from outside', () => {
     stage.put(PODS, 'picket-system', 'picket-agent-1', { metadata: { labels }, spec: { nodeName: 'n1', hostNetwork: true }, status: { phase: 'Running' } })
     const answer = await check()
     assert.deepEqual(trouble(answer), ['warning n2 agent: DaemonSet picket-system/picket-agent is there, and no pod of it is on this node'])
-    assert.deepEqual(stage.made.map((pod) => [pod.namespace, container(pod)['image'], container(pod)['volumeMounts'] !== undefined]).sort(), [['picket-system', 'registry/picket:9', false], ['picket-system', 'registry/picket:9', true]])
+    const made = stage.made.map((pod) => [pod.node, pod.namespace, container(pod)['image'], container(pod)['volumeMounts'] !== undefined].join(' '))
+    assert.deepEqual(made.sort(), ['n1 picket-system registry/picket:9 true', 'n2 picket-system registry/picket:9 false'])
   })
   it('what a node says is told of that node, and pods that nothing leads to', async () => {
     for (const [name, ip] of [['here', '10.0.0.5'], ['lost', '10.0.0.6']] as const) stage.put(PODS, 'shop', name, { spec: { nodeName: 'n1' }, status: { phase: 'Running', podIPs: [{ ip }] } })
