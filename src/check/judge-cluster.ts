@@ -17,7 +17,7 @@ function server({ version, versionProblem }: ClusterFacts): Finding {
 function rights({ unread }: ClusterFacts): readonly Finding[] {
   if (unread.length === 0) return [ok('rights', 'everything that is asked for may be read')]
   return unread.map(({ what, reason, needed }) => {
-    const remedy = `ask as somebody who may list ${what}: what depends on them was not checked`
+    const remedy = `ask as somebody who may read ${what}: what depends on them was not checked`
     return needed ? error('rights', `${what} cannot be read: ${reason}`, remedy) : warning('rights', `${what} cannot be read: ${reason}`, remedy)
   })
 }

@@ -37,7 +37,7 @@ const AT_A_TIME = 20
 const POLL_MS = 300
 /** A namespace's service account is made a moment after it. */
 const ACCOUNT_WAIT_MS = 15_000
-const REMOVE_LIMIT_MS = 15_000
+const REMOVE_LIMIT_MS = 30_000
 /** Seconds. */
 const POD_DEADLINE = 600
 /** Of a container that waits: it will not start by itself. */
@@ -58,6 +58,7 @@ class Run {
   readonly #made = new Map<string, ObjectPath>()
   #namespace = PICKET_NAMESPACE
   #ownNamespace: ObjectPath | null = null
+  #announced = false
   /** Why no pod can be made at all. */
   #refused: Finding | null = null
 
@@ -73,6 +74,7 @@ class Run {
       const finding = this.#whyNot(failure, `no namespace for the pods`)
       return nodes.map(({ name }) => ({ node: name, answer: finding }))
     }
+    this.#announced = true
     announce(`makes ${counted(nodes.length, 'short-lived pod')} in namespace ${this.#namespace}, one on each node, image ${image}; each is removed when it has answered`)
     const answers: NodeAnswer[] = []
     const waiting = [...nodes]
@@ -89,9 +91,22 @@ class Run {
     const signal = AbortSignal.timeout(REMOVE_LIMIT_MS)
     const paths = [...this.#made.values(), ...(this.#ownNamespace === null ? [] : [this.#ownNamespace])]
     const failures = await Promise.all(paths.map((path) => deleteObject(transport, path, signal).then(() => null, messageOf)))
-    const failure = failures.find((one) => one !== null)
-    if (failure === undefined) announce(this.#ownNamespace === null ? 'removed the pods' : `removed the pods and namespace ${this.#namespace}`)
+    const failure = failures.find((one) => one !== null) ?? (await this.#namespaceLeft(signal))
+    if (!this.#announced && paths.length === 0) return
+    if (failure === null) announce(this.#ownNamespace === null ? 'removed the pods' : `removed the pods and namespace ${this.#namespace}`)
     else announce(`could not remove everything (${failure}); remove the rest with: kubectl delete pods,namespaces -A -l ${RUN_LABEL}=${this.#id}`)
+  }
+
+  /** Its controller takes some seconds to remove what is in it: null when it is gone, else what is known. */
+  async #namespaceLeft(signal: AbortSignal): Promise<string | null> {
+    const place = this.#ownNamespace
+    if (place === null) return null
+    try {
+      while ((await getObject(this.#options.transport, place, signal)) !== null) await pause(POLL_MS, undefined, { signal })
+      return null
+    } catch (failure) {
+      return signal.aborted ? `namespace ${this.#namespace} is still being removed` : messageOf(failure)
+    }
   }
 
   async #findPlace(): Promise<void> {
