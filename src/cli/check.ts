@@ -69,7 +69,7 @@ async function checkFromOutside(options: CheckOptions): Promise<void> {
     const { findings, policies } = await checkCluster({
       transport,
       image: options.image ?? null,
-      usualImage: `picket:${manifest.version}`,
+      usualImage: `picket.dev/picket:${manifest.version}`,
       nodes: options.pods ? (options.node ?? 'all') : 'none',
       signal: AbortSignal.any([interrupted.signal, late]),
       announce: (text) => process.stderr.write(`picket check: ${text}\n`),
