@@ -21,6 +21,8 @@ export function isDebug(): boolean {
 
 /** Whether a container runtime started us as a CNI plugin. */
 export const isStartedByRuntime = (): boolean => (process.env['CNI_COMMAND'] ?? '') !== ''
+/** The first file of $KUBECONFIG; null for none. */
+export const kubeconfigInEnvironment = (): string | null => process.env['KUBECONFIG']?.split(':').find((file) => file !== '') ?? null
 
 /** Folders that programs are looked for in: PATH, and what Debian leaves out of it for everybody but root. */
 export function programFolders(): readonly string[] {

@@ -15,11 +15,16 @@ export class ForeignFlowtables {
 
   /** One problem for each flowtable that has a pod's interface among its devices. */
   problems(isPodInterface: (name: string) => boolean): readonly Problem[] {
-    return this.#known.flatMap((flowtable) => {
-      const devices = flowtable.devices.filter(isPodInterface)
-      return devices.length === 0 ? [] : [notEnforced(flowtable, devices)]
-    })
+    return flowtableProblems(this.#known, isPodInterface)
   }
+}
+
+/** One for each that has a pod's interface among its devices. */
+export function flowtableProblems(flowtables: readonly ForeignFlowtable[], isPodInterface: (name: string) => boolean): readonly Problem[] {
+  return flowtables.flatMap((flowtable) => {
+    const devices = flowtable.devices.filter(isPodInterface)
+    return devices.length === 0 ? [] : [notEnforced(flowtable, devices)]
+  })
 }
 
 function notEnforced(flowtable: ForeignFlowtable, devices: readonly string[]): Problem {

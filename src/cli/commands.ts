@@ -19,6 +19,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'cni', summary: 'install or remove the pod-start gate: a CNI plugin that holds a pod back until its policies are in the kernel',
     load: () => import('./cni.ts'),
   },
+  { name: 'check', summary: 'whether nodes can enforce, what stands in the way, and what policies will start to do', load: () => import('./check.ts') },
   { name: 'lab', summary: 'a cluster in network namespaces: try policies on real packets', load: () => import('./lab.ts') },
   { name: 'demo', summary: 'a small shop on three nodes: what policies do, on real packets', load: () => import('./demo.ts') },
   { name: 'version', summary: 'show the versions of picket, Node and nft', load: () => import('./version.ts') },

@@ -17,6 +17,8 @@ export interface OpenKernelOptions {
   readonly access: KernelAccess
   /** Path of the network namespace to work in, in place of the process's own. */
   readonly netns?: string
+  /** `listing`: whether the kernel takes what is needed is left to the caller to find out. */
+  readonly trial?: 'listing' | 'transaction'
   /** Told what was chosen where that is not the first choice; one sentence. */
   readonly onNote?: (text: string) => void
   readonly deadlines?: Deadlines
@@ -33,13 +35,25 @@ add rule inet picket-trial forward ct state invalid ip saddr @addresses counter 
 
 /** Throws PicketError: NotPermitted, NoNftables (the kernel), NoNft (the program), NoLibnftables. */
 export async function openKernel(options: OpenKernelOptions): Promise<Kernel> {
-  const { access, netns, onNote, deadlines = DEADLINES } = options
+  const { description, runner } = await openRunner(options)
+  return new TextKernel(description, runner, options.deadlines ?? DEADLINES, options.netns)
+}
+
+export interface OpenedRunner {
+  /** `libnftables 1.0.6` */
+  readonly description: string
+  readonly runner: Runner
+}
+
+/** The way in alone, for whoever only looks: as openKernel. */
+export async function openRunner(options: Omit<OpenKernelOptions, 'deadlines'>): Promise<OpenedRunner> {
+  const { access, netns, onNote, trial = 'transaction' } = options
   // Asked first: libnftables itself writes about it to standard error, past its error buffer.
   if (!mayAdminister()) throw notPermitted('this process lacks CAP_NET_ADMIN')
   if (access !== 'nft') {
     const runner = new LibnftablesRunner(netns)
-    const tried = await tryOut(runner)
-    if (tried.kind === 'works') return new TextKernel(`libnftables ${tried.version}`, runner, deadlines, netns)
+    const tried = await tryOut(runner, trial)
+    if (tried.kind === 'works') return { description: `libnftables ${tried.version}`, runner }
     await runner.close()
     if (tried.kind === 'refused') throw tried.error
     if (access === 'libnftables') {
@@ -52,8 +66,8 @@ export async function openKernel(options: OpenKernelOptions): Promise<Kernel> {
     throw new PicketError('NoNft', `${missing} on this machine; install the package nftables`)
   }
   const runner = new NftProcessRunner(netns)
-  const tried = await tryOut(runner)
-  if (tried.kind === 'works') return new TextKernel(`nft ${tried.version}`, runner, deadlines, netns)
+  const tried = await tryOut(runner, trial)
+  if (tried.kind === 'works') return { description: `nft ${tried.version}`, runner }
   await runner.close()
   throw tried.kind === 'refused' ? tried.error : new PicketError('NoNft', `the program nft does not answer: ${tried.message}`)
 }
@@ -64,10 +78,11 @@ type Tried =
   | { readonly kind: 'refused'; readonly error: PicketError }
   | { readonly kind: 'unusable'; readonly message: string }
 
-async function tryOut(runner: Runner): Promise<Tried> {
+async function tryOut(runner: Runner, depth: 'listing' | 'transaction'): Promise<Tried> {
   const listed = await runner.run({ text: 'list tables', mode: 'json', deadline: TRIAL_DEADLINE })
   if (listed.kind === 'lost') return { kind: 'unusable', message: listed.message }
   if (listed.kind === 'failed') return { kind: 'refused', error: refusal(listed.output, 'list tables') }
+  if (depth === 'listing') return { kind: 'works', version: versionOf(listed.output) }
   const trial = await runner.run({ text: TRIAL, mode: 'check', deadline: TRIAL_DEADLINE })
   if (trial.kind === 'lost') return { kind: 'unusable', message: trial.message }
   if (trial.kind === 'failed') return { kind: 'refused', error: refusal(trial.output, TRIAL) }

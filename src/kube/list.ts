@@ -8,6 +8,7 @@ import { ApiFailure } from './failures.ts'
 import { ItemSplitter } from './items.ts'
 import type { Resource } from './resources.ts'
 import { MOST_OBJECT_BYTES, parseJson, rowOf, versionOf, type Rows } from './rows.ts'
+import type { RoleResource } from './statuses.ts'
 import type { Transport } from './transport.ts'
 
 const PAGE = 500
@@ -19,6 +20,11 @@ export interface List {
   readonly version: string
 }
 
+/** What can be listed, whether it is decoded or not. */
+export interface Listed extends RoleResource {
+  readonly path: string
+}
+
 interface Page {
   readonly version: string | null
   /** Empty at the end. */
@@ -27,22 +33,37 @@ interface Page {
 
 /** ApiFailure where it cannot be read whole. */
 export async function readList(transport: Transport, resource: Resource, signal: AbortSignal): Promise<List> {
+  let rows: Rows = new Map()
+  const version = await eachItem(transport, resource, signal, () => {
+    rows = new Map()
+    return (item) => {
+      const { key, decoded } = rowOf(item, resource)
+      rows.set(key, decoded as never)
+    }
+  })
+  return { rows, version }
+}
+
+/**
+ * Gives every item of a list to what `begin` returns, and resolves to the list's version. Where the list is begun anew, so
+ * is `begin` called. ApiFailure where it cannot be read whole.
+ */
+export async function eachItem(transport: Transport, listed: Listed, signal: AbortSignal, begin: () => (item: unknown) => void): Promise<string> {
   try {
-    return await readPages(transport, resource, String(PAGE), signal)
+    return await readPages(transport, listed, String(PAGE), signal, begin())
   } catch (error) {
     if (!(error instanceof ApiFailure) || error.code !== 'Gone') throw error
-    return readPages(transport, resource, null, signal)
+    return readPages(transport, listed, null, signal, begin())
   }
 }
 
-async function readPages(transport: Transport, resource: Resource, limit: string | null, signal: AbortSignal): Promise<List> {
-  const rows: Rows = new Map()
+async function readPages(transport: Transport, resource: Listed, limit: string | null, signal: AbortSignal, take: (item: unknown) => void): Promise<string> {
   let next = ''
   for (let page = 0; page < MOST_PAGES; page += 1) {
     const query = { ...(limit === null ? {} : { limit }), ...(next === '' ? {} : { continue: next }) }
-    const read = await readPage(transport, resource, query, rows, signal)
+    const read = await readPage(transport, resource, query, take, signal)
     if (read.version === null) throw new ApiFailure('Garbage', `a list of ${resource.plural} without a resourceVersion was sent`)
-    if (read.next === '') return { rows, version: read.version }
+    if (read.next === '') return read.version
     next = read.next
     await turn()
   }
@@ -51,18 +72,15 @@ async function readPages(transport: Transport, resource: Resource, limit: string
 
 async function readPage(
   transport: Transport,
-  resource: Resource,
+  resource: Listed,
   query: Readonly<Record<string, string>>,
-  rows: Rows,
+  take: (item: unknown) => void,
   signal: AbortSignal,
 ): Promise<Page> {
   const { body } = await transport.get({ verb: 'list', resource, path: resource.path, query }, signal)
   const items = new ItemSplitter(MOST_OBJECT_BYTES)
   for await (const portion of body) {
-    for (const item of items.push(portion)) {
-      const { key, decoded } = rowOf(parseJson(item, `an item of the list of ${resource.plural}`), resource)
-      rows.set(key, decoded as never)
-    }
+    for (const item of items.push(portion)) take(parseJson(item, `an item of the list of ${resource.plural}`))
   }
   const list = parseJson(items.end(), `the list of ${resource.plural}`)
   const { metadata } = list as { readonly metadata?: { readonly continue?: unknown } | null }

@@ -60,7 +60,8 @@ export async function checkAccess(access: ClusterAccess, clock: Clock): Promise<
   await transport.close()
 }
 
-function transportFor(access: ClusterAccess, clock: Clock, limits: TransportLimits = USUAL_LIMITS): Transport {
+/** For whoever asks the API server once. Nothing is asked yet. */
+export function transportFor(access: ClusterAccess, clock: Clock, limits: TransportLimits = USUAL_LIMITS): Transport {
   const credentials = new Credentials({ kubeconfig: access.kubeconfig, context: access.context, clock })
   return new Transport({ credentials, apiServers: access.apiServers, limits })
 }

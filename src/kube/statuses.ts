@@ -4,10 +4,13 @@
 import { said, ApiFailure, type FailureCode } from './failures.ts'
 import type { Resource } from './resources.ts'
 
+/** As roles name a resource. */
+export type RoleResource = Pick<Resource, 'plural' | 'group'>
+
 /** What was asked for; `resource` is null for questions about the server itself. */
 export interface Purpose {
-  readonly verb: 'list' | 'watch' | 'get'
-  readonly resource: Resource | null
+  readonly verb: 'list' | 'watch' | 'get' | 'create' | 'delete'
+  readonly resource: RoleResource | null
 }
 
 /** The body of a failed request: a Status of the API, or whatever a proxy says. */
@@ -58,7 +61,8 @@ export function eventFailure(object: unknown, resource: Resource): ApiFailure {
 function forbidden(server: string, { verb, resource }: Purpose, words: string): string {
   if (resource === null) return `${server} does not let us ask for its version (403)${words}`
   const group = resource.group === '' ? 'the core group' : `the group ${resource.group}`
-  return `the role lacks the verb "${verb}" on the resource "${resource.plural}" of ${group}, in all namespaces (403)${words}`
+  const where = verb === 'list' || verb === 'watch' ? ', in all namespaces' : ''
+  return `the role lacks the verb "${verb}" on the resource "${resource.plural}" of ${group}${where} (403)${words}`
 }
 
 function messageIn(body: string): string {

@@ -15,6 +15,12 @@ export interface Target extends Purpose {
   readonly query: Readonly<Record<string, string>>
 }
 
+/** What is sent with a request that changes something; the body as JSON. */
+export interface Change {
+  readonly method: 'POST' | 'DELETE'
+  readonly body: unknown
+}
+
 export interface Answer {
   /** Throws an ApiFailure where the connection is cut or hangs, and the signal's reason once it is aborted. */
   readonly body: AsyncIterable<Buffer>
@@ -56,7 +62,16 @@ export class Transport {
   }
 
   /** The answer to a GET that is 200; ApiFailure for everything else, and the signal's reason once it is aborted. */
-  async get(target: Target, signal: AbortSignal): Promise<Answer> {
+  get(target: Target, signal: AbortSignal): Promise<Answer> {
+    return this.#request(target, null, signal)
+  }
+
+  /** The answer to a change that was taken (200 to 202); fails as get(). */
+  send(target: Target, change: Change, signal: AbortSignal): Promise<Answer> {
+    return this.#request(target, change, signal)
+  }
+
+  async #request(target: Target, change: Change | null, signal: AbortSignal): Promise<Answer> {
     const access = await this.#options.credentials.current()
     const servers = this.#servers(access)
     const failures: ApiFailure[] = []
@@ -65,7 +80,7 @@ export class Transport {
     for (let i = 0; i < servers.length; i += 1) {
       const server = servers[(start + i) % servers.length] as string
       try {
-        return await this.#ask(server, target, access, signal)
+        return await this.#ask(server, target, change, access, signal)
       } catch (error) {
         if (signal.aborted) throw signal.reason
         const failure = connectionFailure(error, server)
@@ -100,19 +115,20 @@ export class Transport {
     throw new ApiFailure('Credentials', `this process runs in no pod (KUBERNETES_SERVICE_HOST is not set); ${OUTSIDE}`)
   }
 
-  async #ask(server: string, target: Target, access: Access, signal: AbortSignal): Promise<Answer> {
+  async #ask(server: string, target: Target, change: Change | null, access: Access, signal: AbortSignal): Promise<Answer> {
     const { limits, credentials } = this.#options
     const query = new URLSearchParams(target.query).toString()
     const response = await request(`${server}${target.path}${query === '' ? '' : `?${query}`}`, {
       dispatcher: this.#dispatcherFor(access),
-      headers: { ...access.headers, accept: 'application/json', 'user-agent': 'picket' },
+      ...(change === null ? {} : { method: change.method, body: JSON.stringify(change.body) }),
+      headers: { ...access.headers, ...(change === null ? {} : { 'content-type': 'application/json' }), accept: 'application/json', 'user-agent': 'picket' },
       headersTimeout: limits.answer,
       bodyTimeout: limits.quiet,
       signal,
     })
     // What is read in vain must not become an unhandled error.
     response.body.on('error', () => {})
-    if (response.statusCode === 200) return { server, body: portions(response.body, server, limits.quiet, signal) }
+    if (response.statusCode >= 200 && response.statusCode <= 202) return { server, body: portions(response.body, server, limits.quiet, signal) }
     const head = await firstPart(response.body)
     if (response.statusCode === 401) credentials.forget()
     const retryAfter = response.headers['retry-after']

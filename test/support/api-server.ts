@@ -13,11 +13,14 @@ export interface ApiObject {
 }
 
 export interface Asked {
+  readonly method: string
   readonly path: string
   readonly query: Readonly<Record<string, string>>
   readonly authorization: string | undefined
   /** The name in the client's certificate. */
   readonly client: string | undefined
+  /** What was sent; empty with GET. */
+  readonly body: string
 }
 
 interface Change {
@@ -184,7 +187,15 @@ export class ApiServer {
     const query = Object.fromEntries(url.searchParams)
     const socket = request.socket as Partial<TLSSocket>
     const client = socket.getPeerCertificate?.().subject?.CN
-    const asked = { path: url.pathname, query, authorization: request.headers.authorization, client: typeof client === 'string' ? client : undefined }
+    const { method = 'GET', headers: { authorization } } = request
+    const asked = { method, path: url.pathname, query, authorization, client: typeof client === 'string' ? client : undefined, body: '' }
+    if (method === 'GET') return this.#answerTo(asked, request, response)
+    let body = ''
+    request.on('data', (chunk: Buffer) => (body += chunk.toString())).on('end', () => this.#answerTo({ ...asked, body }, request, response))
+  }
+
+  #answerTo(asked: Asked, request: http.IncomingMessage, response: http.ServerResponse): void {
+    const { query } = asked
     this.asked.push(asked)
     const instead = this.behaviour.instead(asked)
     if (instead === 'hang') return
