@@ -27,9 +27,10 @@ mkdir -p "$root/opt/picket/node_modules/@koromix"
 cp -R "$source/node_modules/koffi" "$root/opt/picket/node_modules/koffi"
 cp -R "$source"/node_modules/@koromix/koffi-linux-* "$root/opt/picket/node_modules/@koromix/"
 rm -rf "$root"/opt/picket/node_modules/@koromix/*/musl_*
-rm -rf "$root"/opt/picket/node_modules/koffi/cnoke.cjs "$root"/opt/picket/node_modules/koffi/src/koffi/src
+rm -f "$root/opt/picket/node_modules/koffi/cnoke.cjs"
 find "$root/opt/picket/node_modules/koffi" -type f ! -name '*.js' ! -name '*.cjs' ! -name package.json ! -name 'LICENSE*' -delete
 find "$root/opt/picket/node_modules/koffi" -type d -empty -delete
+find "$root/opt/picket/node_modules" -type f -exec chmod 0644 {} +
 
 # Libraries: of the programs, of koffi, and of libnftables, which koffi opens by name.
 nftables="/usr/lib/$triplet/libnftables.so.1"

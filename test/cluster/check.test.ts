@@ -64,8 +64,7 @@ describe('picket check on a real cluster', function () {
     const args = ['--image', 'picket.invalid/none:1', '--node', cluster.nodes[0]?.name ?? '']
     const { findings } = reportOf(await check(...args, '-o', 'json'))
     assert.match(findings.find(({ level }) => level === 'error')?.found ?? '', /^its pod does not start: (ImagePullBackOff|InvalidImageName)/)
-    const [program = '', ...rest] = ['nsenter', `--net=${netnsPath(CONTROL)}`, ...command(args)]
-    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn('nsenter', [`--net=${netnsPath(CONTROL)}`, ...command(args)], { stdio: ['ignore', 'pipe', 'pipe'] })
     const ended = once(child, 'close')
     await until('a pod of the check is there', 30_000, async () => ((await api.list('v1', 'Pod', null, `?labelSelector=${LABEL}`)).length > 0 ? true : null))
     child.kill('SIGINT')

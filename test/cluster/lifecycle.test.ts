@@ -6,7 +6,7 @@ import type { Family } from '../../src/model/ip.ts'
 import { api, type KubeObject } from './api.ts'
 import { agentStatus, settled } from './agents.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
-import { podObject, RealPods, runningPod, statusOf } from './pods.ts'
+import { pidOf, podObject, RealPods, runningPod, statusOf } from './pods.ts'
 import { runIn, sleep, until } from './processes.ts'
 
 const PORT = { protocol: 'TCP', port: 8080 } as const
@@ -74,12 +74,13 @@ describe('lifecycle', function () {
     for (const family of FAMILIES) assert.deepEqual([await reaches(`${NS}/job`, `${NS}/server`, family), await reaches(`${NS}/stranger`, `${NS}/server`, family)], [true, false])
     const addresses = pods.get(`${NS}/job`).addresses
     await pods.forget([`${NS}/job`])
-    await runIn(null, ['kill', '-TERM', String((await pidOfPod('job')))])
+    process.kill(pidOf(await runningPod(NS, 'job')), 'SIGTERM')
     await until('the job is finished', 30_000, async () => (['Succeeded', 'Failed'].includes(statusOf(await api.get('v1', 'Pod', NS, 'job')).phase ?? '') ? true : null))
     await settled(cluster.nodes, { pods: await versionOf('job') })
     assert.deepEqual((statusOf(await api.get('v1', 'Pod', NS, 'job')).podIPs ?? []).map(({ ip }) => ip), addresses, 'the API still tells its addresses')
-    const listed = await runIn(cluster.roomOf(node1), ['nft', 'list', 'table', 'inet', 'picket'])
-    for (const address of addresses) assert.ok(!listed.stdout.includes(address), `${address} of a finished pod is still in the table of ${node1}`)
+    const { stdout } = await runIn(cluster.roomOf(node1), ['nft', 'list', 'table', 'inet', 'picket'])
+    const words = new Set(stdout.split(/[\s,]+/))
+    for (const address of addresses) assert.ok(!words.has(address), `${address} of a finished pod is still in the table of ${node1}`)
     await api.remove('v1', 'Pod', NS, 'job', 0)
   })
 
@@ -112,8 +113,8 @@ describe('lifecycle', function () {
     await pods.add([{ namespace: going, name: 'server', node: node1, serve: [PORT], container: { lifecycle: { preStop } }, spec: { terminationGracePeriodSeconds: 10 } }])
     await settled(cluster.nodes, { networkpolicies: deny.metadata.resourceVersion })
     await api.remove('v1', 'Namespace', null, going)
-    const until_ = Date.now() + 4000
-    while (Date.now() < until_ && (await api.find('v1', 'Pod', going, 'server')) !== null) {
+    const end = Date.now() + 4000
+    while (Date.now() < end && (await api.find('v1', 'Pod', going, 'server')) !== null) {
       for (const family of FAMILIES) assert.equal(await reaches(`${NS}/stranger`, `${going}/server`, family), false, 'the namespace is going, the pod is still there, and open')
     }
     await pods.forget([`${going}/server`])
@@ -124,10 +125,5 @@ describe('lifecycle', function () {
 
   async function versionOf(name: string): Promise<string | undefined> {
     return (await api.get('v1', 'Pod', NS, name)).metadata.resourceVersion
-  }
-
-  async function pidOfPod(name: string): Promise<number> {
-    const { pidOf } = await import('./pods.ts')
-    return pidOf(await runningPod(NS, name))
   }
 })

@@ -34,6 +34,8 @@ export async function makeNetwork(nodes: readonly NodePlace[]): Promise<void> {
   for (const node of nodes) {
     await join(node.netns, node.name, node.addresses)
     await setSysctls(node.netns, FORWARDING)
+    // A connection to a Service's address has to have a way before it is translated. This one ends at the control plane, which forwards nothing.
+    await ip(node.netns, [`route add default via ${CONTROL_ADDRESSES[4]}`, `route add default via ${CONTROL_ADDRESSES[6]}`])
   }
 }
 

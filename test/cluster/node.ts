@@ -125,6 +125,6 @@ function kubeletConfig(resolvConf: string): unknown {
     localStorageCapacityIsolation: false, evictionHard: {}, imageGCHighThresholdPercent: 100, failSwapOn: false, serializeImagePulls: false,
     // Tests kill what runs in pods: it comes back soon.
     featureGates: { KubeletCrashLoopBackOffMax: true }, crashLoopBackOff: { maxContainerRestartPeriod: '1s' },
-    nodeStatusUpdateFrequency: '5s',
+    nodeStatusUpdateFrequency: '5s', syncFrequency: '1s',
   }
 }
