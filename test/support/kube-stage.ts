@@ -8,6 +8,10 @@ export type StageOrder =
   | { readonly do: 'open' | 'close' | 'cut' | 'compact' }
   | { readonly do: 'put'; readonly path: string; readonly object: ApiObject }
   | { readonly do: 'remove'; readonly path: string; readonly key: string }
+  /** Every path that has `path` in it is answered so, until 'usual'. */
+  | { readonly do: 'answer'; readonly path: string; readonly status: number; readonly body: string }
+  | { readonly do: 'version'; readonly version: string }
+  | { readonly do: 'usual' }
 
 export const STAGE_PORT = 16443
 
@@ -29,6 +33,15 @@ async function perform(order: StageOrder): Promise<void> {
       return server?.cut()
     case 'compact':
       return server?.compact()
+    case 'answer':
+      if (server !== null) server.behaviour.instead = (asked) => (asked.path.includes(order.path) ? order : null)
+      return
+    case 'version':
+      if (server !== null) server.behaviour.version = order.version
+      return
+    case 'usual':
+      if (server !== null) Object.assign(server.behaviour, { instead: () => null, version: 'v1.37.2' })
+      return
     case 'put':
       objects.set(`${order.path} ${order.object.metadata.namespace ?? ''}/${order.object.metadata.name}`, order)
       return server?.put(order.path, order.object)
