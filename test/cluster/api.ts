@@ -46,7 +46,7 @@ export function ask(method: string, path: string, body: unknown = null, contentT
       response.on('end', () => {
         const content = Buffer.concat(chunks).toString()
         try {
-          resolve({ status: response.statusCode ?? 0, body: content.startsWith('{') ? (JSON.parse(content) as unknown) : content })
+          resolve({ status: response.statusCode ?? 0, body: response.headers['content-type']?.startsWith('application/json') === true ? (JSON.parse(content) as unknown) : content })
         } catch (error) {
           reject(error as Error)
         }

@@ -103,7 +103,7 @@ describe('first packets of new pods', function () {
     const found = await Promise.all(calls.map(async ({ server, family, container }) => {
       const lines = await until(`${name}: ${container} has called`, 60_000, async () => {
         const { status, body } = await ask('GET', `/api/v1/namespaces/${NS}/pods/${name}/log?container=${container}`)
-        const all = (typeof body === 'string' ? body : JSON.stringify(body)).split('\n').filter((line) => line.startsWith('{"place"'))
+        const all = String(body).split('\n').filter((line) => line.startsWith('{"place"'))
         return status === 200 && all.length === PLACES.length ? all : null
       })
       return lines.map((line) => ({ server, family, ...(JSON.parse(line) as Pick<Called, 'place' | 'answered'>) }))

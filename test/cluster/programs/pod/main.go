@@ -158,7 +158,7 @@ func call(protocol, target string) bool {
 	}
 	defer connection.Close()
 	connection.SetDeadline(time.Now().Add(patience))
-	if _, err := connection.Write([]byte("who are you?")); err != nil {
+	if _, err := connection.Write([]byte("who-are-you\n")); err != nil {
 		return false
 	}
 	count, _ := connection.Read(make([]byte, 256))
