@@ -53,7 +53,14 @@ function command(): Command {
       })
     })
   program.command('down').description('end the cluster and remove all that was made for it').action(() => down(say))
-  program.command('build').description('build the programs into the cache, and start nothing').action(async () => void (await ensurePrograms(say)))
+  program
+    .command('build')
+    .description('build the programs into the cache, and start nothing')
+    .option('--image', 'and the image of this clone')
+    .action(async ({ image }: { readonly image?: boolean }) => {
+      await ensurePrograms(say)
+      if (image === true) await buildImage(say)
+    })
   for (const one of [program, ...program.commands]) one.exitOverride().configureOutput({ outputError: () => undefined })
   program.enablePositionalOptions()
   for (const one of program.commands) if (one.name() === 'kubectl') one.passThroughOptions()
