@@ -34,7 +34,8 @@ export interface ClusterReport {
 
 /** Milliseconds: more is told, as certificates and logs would suffer. */
 const MOST_SKEW = 30_000
-const OUR_NAME = 'app.kubernetes.io/name'
+/** Of the DaemonSet in deploy/base, and of its pods; that which uninstalls has another component. */
+const AGENT_LABELS = { 'app.kubernetes.io/name': 'picket', 'app.kubernetes.io/component': 'agent' } as const
 
 /** ApiFailure where the server cannot be asked; PicketError NoSuchNode. */
 export async function checkCluster(options: ClusterCheckOptions): Promise<ClusterReport> {
@@ -70,11 +71,11 @@ function chosen(nodes: ClusterCheckOptions['nodes'], facts: ClusterFacts): reado
 }
 
 function isOurs({ namespace, labels, images }: DaemonSetFacts): boolean {
-  return namespace === PICKET_NAMESPACE && labels[OUR_NAME] === 'picket' && images.length > 0
+  return namespace === PICKET_NAMESPACE && images.length > 0 && Object.entries(AGENT_LABELS).every(([key, value]) => labels[key] === value)
 }
 
 function hasAgent(node: string, { snapshot }: Compiled): boolean {
-  return [...snapshot.pods.where('node+namespace', `${node}/${PICKET_NAMESPACE}`)].some((pod) => pod.labels.get(OUR_NAME) === 'picket' && !pod.finished)
+  return [...snapshot.pods.where('node+namespace', `${node}/${PICKET_NAMESPACE}`)].some((pod) => !pod.finished && Object.entries(AGENT_LABELS).every(([key, value]) => pod.labels.get(key) === value))
 }
 
 function notThere({ name }: DaemonSetFacts): Finding {
