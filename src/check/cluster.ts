@@ -7,12 +7,13 @@ import { by } from '../lib/sorting.ts'
 import { unattached } from './attached.ts'
 import { readCluster, type ClusterFacts } from './cluster-facts.ts'
 import { compile, type Compiled } from './compiled.ts'
+import type { PolicyEffect } from './effects.ts'
 import { imageName } from './engines.ts'
 import { named, warning, type Finding, type PlacedFinding } from './finding.ts'
 import { judgeCluster } from './judge-cluster.ts'
 import { askNodes, PICKET_NAMESPACE, type NodeAnswer } from './node-pods.ts'
 import { interfacesOf } from './node-report.ts'
-import { judgePolicies, type PolicyEffect } from './policies.ts'
+import { judgePolicies } from './policies.ts'
 import type { DaemonSetFacts } from './raw.ts'
 
 export interface ClusterCheckOptions {
@@ -33,7 +34,8 @@ export interface ClusterReport {
 
 /** Milliseconds: more is told, as certificates and logs would suffer. */
 const MOST_SKEW = 30_000
-const OUR_NAME = 'app.kubernetes.io/name'
+/** Of the DaemonSet in deploy/base, and of its pods; that which uninstalls has another component. */
+const AGENT_LABELS = { 'app.kubernetes.io/name': 'picket', 'app.kubernetes.io/component': 'agent' } as const
 
 /** ApiFailure where the server cannot be asked; PicketError NoSuchNode. */
 export async function checkCluster(options: ClusterCheckOptions): Promise<ClusterReport> {
@@ -48,10 +50,11 @@ export async function checkCluster(options: ClusterCheckOptions): Promise<Cluste
   const image = options.image ?? installed?.images[0] ?? options.usualImage
   const answers = asked.length === 0 ? [] : await askNodes({ ...options, image, nodes: asked })
   const ofCluster = [...judgeCluster(facts), ...policies.findings].map((one) => ({ node: null, ...one }))
-  const ofNodes = [...answers].sort(by(({ node }) => node)).flatMap((answer) => {
+  const ofNodes: PlacedFinding[] = []
+  for (const answer of [...answers].sort(by(({ node }) => node))) {
     const missing = installed !== null && !hasAgent(answer.node, compiled) ? [notThere(installed)] : []
-    return [...judgeAnswer(answer, compiled), ...missing].map((one) => ({ node: answer.node, ...one }))
-  })
+    ofNodes.push(...[...(await judgeAnswer(answer, compiled, options)), ...missing].map((one) => ({ node: answer.node, ...one })))
+  }
   return { findings: [...ofCluster, ...ofNodes], policies: policies.effects }
 }
 
@@ -68,21 +71,21 @@ function chosen(nodes: ClusterCheckOptions['nodes'], facts: ClusterFacts): reado
 }
 
 function isOurs({ namespace, labels, images }: DaemonSetFacts): boolean {
-  return namespace === PICKET_NAMESPACE && labels[OUR_NAME] === 'picket' && images.length > 0
+  return namespace === PICKET_NAMESPACE && images.length > 0 && Object.entries(AGENT_LABELS).every(([key, value]) => labels[key] === value)
 }
 
 function hasAgent(node: string, { snapshot }: Compiled): boolean {
-  return [...snapshot.pods.where('node+namespace', `${node}/${PICKET_NAMESPACE}`)].some((pod) => pod.labels.get(OUR_NAME) === 'picket' && !pod.finished)
+  return [...snapshot.pods.where('node+namespace', `${node}/${PICKET_NAMESPACE}`)].some((pod) => !pod.finished && Object.entries(AGENT_LABELS).every(([key, value]) => pod.labels.get(key) === value))
 }
 
 function notThere({ name }: DaemonSetFacts): Finding {
   return warning('agent', `DaemonSet ${PICKET_NAMESPACE}/${name} is there, and no pod of it is on this node`, 'see its nodeSelector and tolerations, and its events')
 }
 
-function judgeAnswer({ node, answer }: NodeAnswer, compiled: Compiled): readonly Finding[] {
+async function judgeAnswer({ node, answer }: NodeAnswer, compiled: Compiled, { transport, signal }: ClusterCheckOptions): Promise<readonly Finding[]> {
   if ('level' in answer) return [answer]
   const { report, at } = answer
-  const lost = unattached(node, compiled, interfacesOf(report))
+  const lost = await unattached(transport, node, compiled, interfacesOf(report), signal)
   const skew = Math.abs(at - Date.parse(report.time))
   return [
     // Who is not attached tells more than how many interfaces there are.

@@ -15,6 +15,7 @@ export interface ClusterTest {
 export const CLUSTER_TESTS: readonly ClusterTest[] = [
   { name: 'image', what: 'the image starts read-only, without a shell, with NET_ADMIN only', needed: false },
   { name: 'install', what: 'the manifests install it, and it enforces', needed: true },
+  { name: 'check', what: 'picket check from outside, with pods on every node', needed: false },
   { name: 'cases', what: 'the policy cases on real pods', needed: false },
   { name: 'lifecycle', what: 'probes of kubelet, pods that end, namespaces that go', needed: false },
   { name: 'restarts', what: 'kills, roll-outs and deletions of the agent under load', needed: false },

@@ -88,7 +88,7 @@ export class CheckStage {
     if (namespace === undefined) return path.includes('/configmaps/') && this.server.list(path).length === 0 ? answer(null) : null
     const held = this.#pods.get(`${namespace}/${name}`)
     if (method === 'DELETE') this.#pods.delete(`${namespace}/${name}`)
-    if (held === undefined) return answer(null)
+    if (held === undefined) return answer(this.server.list('/api/v1/pods').find(({ metadata }) => metadata.namespace === namespace && metadata.name === name) ?? null)
     if (log === undefined) return answer({ metadata: { namespace, name }, status: statusOf(held.fate) })
     return held.fate !== null && 'log' in held.fate ? { status: 200, body: held.fate.log } : answer(null)
   }
