@@ -68,9 +68,11 @@ export class GateOverlay {
   add(entry: GateEntry): readonly SourceEvent[] {
     for (const other of [...this.#held.values()]) if (endedBy(other.entry, entry)) this.#remove(other)
     const bound = this.#find(entry)
-    const before = bound === null ? [] : (this.#rows.get(bound)?.row.addresses ?? [])
-    this.#held.set(keyOf(entry), { entry, before, bound, pending: true, loaded: false })
-    this.#changed(bound)
+    const row = bound === null ? undefined : this.#rows.get(bound)?.row
+    if (row?.finished !== true && row?.hostNetwork !== true) {
+      this.#held.set(keyOf(entry), { entry, before: row?.addresses ?? [], bound, pending: true, loaded: false })
+      this.#changed(bound)
+    }
     return this.#sayAgain()
   }
 

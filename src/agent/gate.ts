@@ -113,21 +113,20 @@ export class PodGate {
 
   /** A turn has ended. */
   turned(): void {
-    const { turns } = this.#options
-    for (const waiting of this.#waiting) {
-      const never = hopeless(waiting.entry, this.#overlay.podOf(waiting.entry))
-      if (never !== null) waiting.answer(refused(409, never))
-      else waiting.since = this.#missing(waiting.entry) === null ? (waiting.since ?? turns.revision) : null
+    for (const { entry, answer } of this.#waiting) {
+      const never = hopeless(entry, this.#overlay.podOf(entry))
+      if (never !== null) answer(refused(409, never))
     }
     this.held()
     void this.#save()
   }
 
-  /** The kernel may hold more than before. */
+  /** The kernel may hold more than before, and the plan may be another: a search for what the kernel refuses changes it, too. */
   held(): void {
     const held = this.#options.held()
-    for (const { since, answer } of this.#waiting) {
-      if (since !== null && held >= since) answer({ status: 200, body: { programmed: true, revision: held } })
+    for (const waiting of this.#waiting) {
+      waiting.since = this.#missing(waiting.entry) === null ? (waiting.since ?? this.#options.turns.revision) : null
+      if (waiting.since !== null && held >= waiting.since) waiting.answer({ status: 200, body: { programmed: true, revision: held } })
     }
   }
 

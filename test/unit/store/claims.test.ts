@@ -53,6 +53,15 @@ describe('effective addresses', () => {
     assert.equal(back.snapshot.pods.get(old.uid), old)
   })
 
+  it('who was given it by the network plugin has it before all others, and lends it to nobody when that is over', () => {
+    const given = pod({ name: 'given', createdAt: 0, addresses: [X], given: true })
+    for (const order of [[old, next, given], [given, next, old], [next, given, old]]) assert.deepEqual(owners(new Feed().says(...order), X), ['given'])
+    const feed = new Feed()
+    const problems = feed.says(next, given).problems
+    assert.match([...problems.values()][0]?.after?.message ?? '', /Pod \S+\/given, which the network plugin gave it/)
+    assert.deepEqual(owners(feed.says({ ...given, addresses: [], given: undefined } as unknown as Pod), X), ['next'])
+  })
+
   it('rule 97: recreated under the same name in one instant, the greater UID has the address', () => {
     const [a, b] = [pod({ uid: 'a', addresses: [X] }), pod({ uid: 'b', addresses: [X] })]
     for (const order of [[a, b], [b, a]]) assert.deepEqual(new Feed().says(...order).snapshot.pods.get('b')?.addresses, [X])
