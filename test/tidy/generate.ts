@@ -1,8 +1,10 @@
 // `npm run generate`: writes what is made from src/imports.json into .oxlintrc.json and src/README.md, the table of
-// settings into deploy/docs/configuration.md, and that of metrics into deploy/docs/metrics.md.
+// settings into deploy/docs/configuration.md and the ConfigMap, that of metrics into deploy/docs/metrics.md, and
+// deploy/install.yaml.
 //
 // **Invariant:** running it twice changes nothing the second time.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { CONFIG_FILE, configText, INSTALL_FILE, installText } from './install-files.ts'
 import { METRICS_FILE, metricsText } from './metrics-page.ts'
 import { SETTINGS_FILE, settingsText } from './settings-page.ts'
 import { LINTER_FILE, linterText, MAP_FILE, mapText, readTable } from './table.ts'
@@ -12,3 +14,5 @@ writeFileSync(LINTER_FILE, linterText(readFileSync(LINTER_FILE, 'utf8'), rows))
 writeFileSync(MAP_FILE, mapText(readFileSync(MAP_FILE, 'utf8'), rows))
 writeFileSync(SETTINGS_FILE, settingsText(readFileSync(SETTINGS_FILE, 'utf8')))
 writeFileSync(METRICS_FILE, metricsText(readFileSync(METRICS_FILE, 'utf8')))
+writeFileSync(CONFIG_FILE, configText())
+writeFileSync(INSTALL_FILE, installText())
