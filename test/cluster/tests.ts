@@ -18,6 +18,8 @@ export const CLUSTER_TESTS: readonly ClusterTest[] = [
   { name: 'check', what: 'picket check from outside, with pods on every node', needed: false },
   { name: 'cases', what: 'the policy cases on real pods', needed: false },
   { name: 'lifecycle', what: 'probes of kubelet, pods that end, namespaces that go', needed: false },
+  { name: 'gate', what: 'first packets of new pods, without the pod-start gate and with it', needed: false },
+  { name: 'cni-plugin', what: 'the plugin of the gate, called as a runtime calls it', needed: false },
   { name: 'restarts', what: 'kills, roll-outs and deletions of the agent under load', needed: false },
   { name: 'api-server', what: 'an API server that goes away, a storm of events', needed: false },
   { name: 'middle', what: 'a watch that is cut, stalled and garbled on its way', needed: false },

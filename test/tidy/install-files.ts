@@ -3,7 +3,7 @@
 // A tidy test compares. **Invariant:** what the ConfigMap says of a setting is what the agent does, and each setting is in it.
 import path from 'node:path'
 import { stringify } from 'yaml'
-import { SETTINGS, type Setting } from '../../src/config.ts'
+import { SETTINGS, type Setting } from '../../src/settings.ts'
 import { objectsText, renderKustomization } from './kustomize.ts'
 import { ROOT } from './table.ts'
 
@@ -30,7 +30,7 @@ export const GIVEN: Readonly<Record<string, Given>> = {
 
 export function configText(settings: readonly Setting[] = SETTINGS): string {
   return [
-    '# From src/config.ts, by `npm run generate`.',
+    '# From src/settings.ts, by `npm run generate`.',
     'apiVersion: v1',
     'kind: ConfigMap',
     'metadata:',
