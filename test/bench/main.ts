@@ -10,6 +10,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   cut: () => import('./cut.ts'),
   repair: () => import('./repair.ts'),
   reflector: () => import('./reflector.ts'),
+  'reflector-cluster': () => import('./reflector-cluster.ts'),
 }
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { output: { type: 'string', short: 'o', default: 'table' } } })

@@ -17,9 +17,10 @@ const EVENTS = 2 * PODS
 const RUNS = 3
 const WAYS = { 'watch-list': 'WatchList', pages: 'pages of 500', 'no-limit': 'one page, limit ignored' } as const
 
-type Once = Readonly<Record<string, number>>
+export type Once = Readonly<Record<string, number>>
 
-async function bundle(dir: string): Promise<string> {
+/** The reader as one file, in that folder. */
+export async function bundle(dir: string): Promise<string> {
   const outfile = path.join(dir, 'reflector-once.mjs')
   const banner = { js: "import { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)" }
   await build({ entryPoints: [path.join(import.meta.dirname, 'reflector-once.ts')], outfile, bundle: true, platform: 'node', target: 'node24', format: 'esm', banner, logLevel: 'warning' })
@@ -63,7 +64,7 @@ export const bench: Bench = {
   },
 }
 
-function figuresOf(title: string, all: readonly Once[]): readonly Figure[] {
+export function figuresOf(title: string, all: readonly Once[]): readonly Figure[] {
   const figure = (name: string, key: string, unit: string, aim = ''): Figure => ({ name: `${title}: ${name}`, value: median(all.map((one) => one[key] ?? 0)), unit, aim })
   const list = [
     figure('all pods read', 'listSeconds', 's', '< 3'),
