@@ -6,6 +6,7 @@ import { USUAL_LIMITS } from '../../src/kube/transport.ts'
 import type { Policy } from '../../src/model/policy.ts'
 import { api, type KubeObject } from './api.ts'
 import { Disturber, type Disturbance } from './disturber.ts'
+import { until } from './processes.ts'
 import { Follower, kubeconfigText, TemporaryFolder } from '../support/cluster-follower.ts'
 
 const NS = 'middle'
@@ -67,8 +68,10 @@ describe('a watch that is disturbed on its way', function () {
 
   /** Policies by UID and generation, which every edit raises. */
   async function untilSame(): Promise<void> {
-    const there = (await api.list('networking.k8s.io/v1', 'NetworkPolicy', null)).map(({ metadata }) => `${metadata.uid} ${metadata.generation}`)
-    await follower.until('what is known is what the server lists', () => there.sort().join('\n') === known().join('\n'))
+    await until('what is known is what the server lists', 20_000, async () => {
+      const there = (await api.list('networking.k8s.io/v1', 'NetworkPolicy', null)).map(({ metadata }) => `${metadata.uid} ${metadata.generation}`)
+      return there.sort().join('\n') === known().join('\n') ? true : null
+    }, () => JSON.stringify(follower.state).slice(0, 800))
   }
 
   function known(): readonly string[] {
