@@ -11,13 +11,15 @@ import { RealPods } from './pods.ts'
 import { runIn } from './processes.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
-const NS = 'afterwards'
 const PORT = { protocol: 'TCP', port: 8080 } as const
 const FAMILIES = [4, 6] as const
 
 describe('uninstall', function () {
   this.timeout(300_000)
   let cluster: TestCluster
+  /** One a test: a namespace takes its time to go. */
+  let namespace = ''
+  let turn = 0
 
   before(async () => {
     cluster = await openCluster(() => undefined)
@@ -25,13 +27,14 @@ describe('uninstall', function () {
   beforeEach(async () => {
     await kubectl('apply', '-k', at('policy-only-gate'))
     await rollout('picket-agent')
-    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NS } })
+    namespace = `afterwards-${++turn}`
+    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
     for (const { name } of cluster.nodes) {
       assert.match(await on(name, ['nft', 'list', 'tables']), /table inet picket/)
       assert.match(await on(name, ['sh', '-c', 'cat /etc/cni/net.d/*']), /picket-cni/)
     }
   })
-  afterEach(() => ask('DELETE', `/api/v1/namespaces/${NS}`))
+  afterEach(() => ask('DELETE', `/api/v1/namespaces/${namespace}`))
 
   const at = (name: string): string => path.join(root, 'deploy', name)
   const kubectl = (...args: readonly string[]): Promise<string> => cluster.mustKubectl(args, { timeout: 200_000 })
@@ -73,12 +76,12 @@ describe('uninstall', function () {
   async function newPodsReachEachOther(): Promise<void> {
     const pods = await RealPods.open(cluster.nodes)
     try {
-      const names = cluster.nodes.map(({ name }, index) => ({ namespace: NS, name: `pod-${index}`, node: name, serve: [PORT] }))
+      const names = cluster.nodes.map(({ name }, index) => ({ namespace, name: `pod-${index}`, node: name, serve: [PORT] }))
       await pods.add(names)
       const pairs = names.flatMap((from) => names.filter((to) => to !== from).flatMap((to) => FAMILIES.map((family) => ({ from, to, family }))))
       const round = await askRound(pods.prober, pairs.map(({ from, to, family }) => ({
-        from: { kind: 'pod', key: `${NS}/${from.name}` }, fromNode: from.node, to: { key: `${NS}/${to.name}`, node: to.node },
-        address: pods.addressOf(`${NS}/${to.name}`, family), ...PORT,
+        from: { kind: 'pod', key: `${namespace}/${from.name}` }, fromNode: from.node, to: { key: `${namespace}/${to.name}`, node: to.node },
+        address: pods.addressOf(`${namespace}/${to.name}`, family), ...PORT,
       })))
       assert.ok(round.kind === 'measured', round.kind === 'unusable' ? round.reason : '')
       assert.deepEqual(round.results.map((one) => one?.kind), pairs.map(() => 'answered'))
