@@ -1,12 +1,13 @@
-// `npm run cluster -- up | load-image | kubectl | down | build`: a real cluster on this machine, for tests and for trying things.
+// `npm run cluster -- up | load-image | kubectl | picket | down | build`: a real cluster on this machine, for tests and for trying things.
 //
-// **Invariant:** exit status 0 done, 1 kubectl's own failure, 2 could not; progress goes to stderr.
+// **Invariant:** exit status 0 done, 2 could not; of kubectl and picket their own; progress goes to stderr.
 import { spawn } from 'node:child_process'
+import path from 'node:path'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { messageOf, PicketError } from '../../src/lib/errors.ts'
 import { down, openCluster, up } from './cluster.ts'
 import { buildImage } from './image.ts'
-import { ATTACHMENTS, CONTROL, MAX_NODES, netnsPath, type Attachment } from './layout.ts'
+import { ATTACHMENTS, CONTROL, FILES, MAX_NODES, netnsPath, type Attachment } from './layout.ts'
 import { ensurePrograms } from './programs.ts'
 import { sayOnStderr as say, step } from './progress.ts'
 
@@ -46,11 +47,17 @@ function command(): Command {
     .helpOption(false)
     .action(async (args: readonly string[]) => {
       const cluster = await openCluster(say)
-      const child = spawn('nsenter', [`--net=${netnsPath(CONTROL)}`, ...cluster.kubectlCommand(args)], { stdio: 'inherit' })
-      process.exitCode = await new Promise<number>((resolve, reject) => {
-        child.once('error', reject)
-        child.once('exit', (status) => resolve(status ?? 2))
-      })
+      await become(cluster.kubectlCommand(args))
+    })
+  program
+    .command('picket')
+    .description("run this clone's picket where it reaches the cluster's API server")
+    .argument('[args...]')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (args: readonly string[]) => {
+      await openCluster(say)
+      await become([process.execPath, path.resolve(import.meta.dirname, '../../src/main.ts'), ...args])
     })
   program.command('down').description('end the cluster and remove all that was made for it').action(() => down(say))
   program
@@ -63,8 +70,17 @@ function command(): Command {
     })
   for (const one of [program, ...program.commands]) one.exitOverride().configureOutput({ outputError: () => undefined })
   program.enablePositionalOptions()
-  for (const one of program.commands) if (one.name() === 'kubectl') one.passThroughOptions()
+  for (const one of program.commands) if (['kubectl', 'picket'].includes(one.name())) one.passThroughOptions()
   return program
+}
+
+/** Runs it in the control namespace, with this process's input and output, and ends with its status. */
+async function become(command: readonly string[]): Promise<void> {
+  const child = spawn('nsenter', [`--net=${netnsPath(CONTROL)}`, ...command], { stdio: 'inherit', env: { ...process.env, KUBECONFIG: FILES.kubeconfig } })
+  process.exitCode = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (status) => resolve(status ?? 2))
+  })
 }
 
 try {
