@@ -8,7 +8,7 @@ import { globSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { conclude, failedPart, runPart, type Part, type Result } from './support/summary.ts'
-import { CLUSTER_TESTS, goIsThere } from './cluster/tests.ts'
+import { AFTERWARDS, CLUSTER_TESTS, goIsThere } from './cluster/tests.ts'
 
 const root = path.resolve(import.meta.dirname, '..')
 const MODULES = path.join(root, 'node_modules')
@@ -76,15 +76,16 @@ async function clusterTests(only: string | null): Promise<readonly Result[]> {
   }
   const command = (title: string, limit: number, ...args: readonly string[]): Promise<Result> =>
     runPart({ title, program: process.execPath, args: [path.join(root, 'test/cluster/main.ts'), ...args], counts: 'tool', limit })
+  const file = (name: string): Promise<Result> => {
+    const test = `test/cluster/${name}.test.ts`
+    return runPart(mocha(test, [test], ['--exit', '--timeout', '120000'], {}, 20 * MINUTE))
+  }
   const results = [await command('the programs of the cluster', 40 * MINUTE, 'build'), await command('a cluster of two nodes', 5 * MINUTE, 'up', '--replace')]
   if (results.every(({ failed }) => failed === 0)) {
     results.push(await command('the image', 15 * MINUTE, 'load-image'))
-    for (const { name, needed } of CLUSTER_TESTS) {
-      const file = `test/cluster/${name}.test.ts`
-      if (only === null || needed || name.includes(only)) results.push(await runPart(mocha(file, [file], ['--exit', '--timeout', '120000'], {}, 20 * MINUTE)))
-    }
+    for (const { name, needed } of CLUSTER_TESTS) if (only === null || needed || name.includes(only)) results.push(await file(name))
   }
-  results.push(await command('the cluster ends', 2 * MINUTE, 'down'))
+  results.push(await command('the cluster ends', 2 * MINUTE, 'down'), await file(AFTERWARDS.name))
   return results
 }
 

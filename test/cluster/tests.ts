@@ -12,6 +12,9 @@ export interface ClusterTest {
   readonly needed: boolean
 }
 
+/** Runs when the cluster has ended. */
+export const AFTERWARDS: ClusterTest = { name: 'down', what: 'nothing is left when the cluster has ended', needed: true }
+
 export const CLUSTER_TESTS: readonly ClusterTest[] = [
   { name: 'image', what: 'the image starts read-only, without a shell, with NET_ADMIN only', needed: false },
   { name: 'install', what: 'the manifests install it, and it enforces', needed: true },
