@@ -1,4 +1,4 @@
-// Sees to it that the system has `nft` with libnftables, and `ip`, by apt-get where it does not.
+// Sees to it that the system has what a command needs of it (nft with libnftables, ip, containerd, ...), by apt-get where it does not.
 //
 // Debian's nftables package brings both nft and libnftables1; iproute2 brings ip.
 // **Invariant:** only packages that are missing are asked for, and only where a command needs them.
@@ -7,8 +7,8 @@ import path from 'node:path'
 import { lastLines, runCommand } from './command.mjs'
 import { InstallError, say } from './errors.mjs'
 
-/** Debian leaves these out of the PATH of everybody but root. */
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+/** Debian leaves these out of the PATH of everybody but root; the last is where Go's own archive goes. */
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/go/bin']
 const LIBRARY_FOLDERS = ['/usr/lib', '/usr/lib64', '/usr/local/lib', '/lib', '/lib64']
 
 const TOOLS = {
