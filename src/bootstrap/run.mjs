@@ -15,12 +15,12 @@ import { ensureSystem, withSystemPath } from './system.mjs'
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 
 const IMAGE = ['buildah', 'debootstrap']
-const CLUSTER = ['nft', 'ip', 'containerd', 'runc', 'the CNI plugins']
+const CLUSTER = ['nft', 'ip', 'sysctl', 'containerd', 'runc', 'the CNI plugins']
 
 /** What a program needs of the system, whatever its arguments or by the first of them. Asking for help needs nothing. */
 const NEEDS = {
   'src/main.ts': { agent: ['nft'], cleanup: ['nft'], lab: ['nft', 'ip'], demo: ['nft', 'ip'] },
-  'test/run.ts': { test: ['nft', 'ip'], kernel: ['nft', 'ip'], cluster: [...CLUSTER, ...IMAGE] },
+  'test/run.ts': { test: ['nft', 'ip'], kernel: ['nft', 'ip'], cluster: [...CLUSTER, ...IMAGE, 'curl'] },
   'test/bench/main.ts': { packets: ['nft', 'ip'], cut: ['nft', 'ip'], repair: ['nft', 'ip'] },
   'test/soak/main.ts': ['nft', 'ip'],
   'test/cluster/main.ts': { up: CLUSTER, 'load-image': IMAGE, build: IMAGE },

@@ -18,6 +18,8 @@ const TOOLS = {
   containerd: { package: 'containerd', isThere: () => onPath('containerd') },
   runc: { package: 'runc', isThere: () => onPath('runc') },
   'the CNI plugins': { package: 'containernetworking-plugins', isThere: () => existsSync('/usr/lib/cni/ptp') },
+  sysctl: { package: 'procps', isThere: () => onPath('sysctl') },
+  curl: { package: 'curl', isThere: () => onPath('curl') },
   buildah: { package: 'buildah', isThere: () => onPath('buildah') },
   debootstrap: { package: 'debootstrap', isThere: () => onPath('debootstrap') },
 }
