@@ -22,7 +22,8 @@ export async function loadGate(file: string, onNote: (note: string) => void): Pr
       return { entry: readGateRequest(item.entry).entry, before }
     })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') onNote(`${file}: cannot be read (${messageOf(error)}); pods that began just now wait until the API server tells their addresses`)
+    // Where its folder is none, the socket beside it says so.
+    if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) onNote(`${file}: cannot be read (${messageOf(error)}); pods that began just now wait until the API server tells their addresses`)
     return []
   }
 }

@@ -58,7 +58,9 @@ describe('bad input, on the real command line', function () {
     assert.doesNotMatch(err, /node_modules|\.ts:\d|\bat \S+ \(|internal error/)
   }
 
-  const agent = (...flags: readonly string[]): readonly string[] => ['agent', '--node-name', 'n1', '--source', `manifests:${at('manifests')}`, '--socket', at('agent.sock'), ...flags]
+  /** The node's own agent has the usual port. */
+  const PORTS = ['--health-address', '127.0.0.1:9754', '--metrics-address', 'none']
+  const agent = (...flags: readonly string[]): readonly string[] => ['agent', '--node-name', 'n1', '--source', `manifests:${at('manifests')}`, '--socket', at('agent.sock'), ...PORTS, ...flags]
 
   const tests = new Map<string, () => void | Promise<void>>()
   const test = (title: string, run: () => void | Promise<void>): unknown => tests.set(title, run)

@@ -85,6 +85,8 @@ describe('cleaning a node', function () {
     await until('it is clean', () => readyz() === 200)
     assert.equal(tables(), '')
     assert.deepEqual([readdirSync(at('run')), readdirSync(at('bin'))], [[], ['ptp']])
+    // It answers a moment before its last line is here.
+    await until('it says so', () => stay.lines().endsWith('this node is clean\n'))
     assert.match(stay.lines(), /entry removed[^]*picket-cni: removed[^]*waiting[^]*table inet picket: removed[^]*agent\.sock: removed[^]*this node is clean\n$/)
     // What comes back is told, and goes again.
     const second = await startAgent()
