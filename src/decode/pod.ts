@@ -14,6 +14,8 @@ import { A_PORT_NUMBER, A_PROTOCOL, isPortNumber, protocolOf } from './protocols
 export const SOURCE_PREFIXES = 'picket.dev/source-prefixes'
 /** On the API's image of a pod that kubelet runs from a file: the UID that the runtime and its plugins know it by. */
 const MIRROR = 'kubernetes.io/config.mirror'
+/** Those that are read here; a source may leave out all others. */
+export const POD_ANNOTATIONS: readonly string[] = [SOURCE_PREFIXES, MIRROR]
 const PHASES = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']
 
 /** `uid` is the pod's identity, `source` where it came from. Never throws. */

@@ -4,10 +4,10 @@
 // some minutes; then the list is asked for in one piece, which cannot. **Invariant:** the rows are those of one version;
 // an item that cannot be read fails the list, since a list without it would delete the object.
 import { setImmediate as turn } from 'node:timers/promises'
+import { acceptOf, itemsOf, type Encoded } from './encodings.ts'
 import { ApiFailure } from './failures.ts'
-import { ItemSplitter } from './items.ts'
 import type { Resource } from './resources.ts'
-import { MOST_OBJECT_BYTES, parseJson, rowOf, versionOf, type Rows } from './rows.ts'
+import { rowOf, versionOf, type Rows } from './rows.ts'
 import type { RoleResource } from './statuses.ts'
 import type { Transport } from './transport.ts'
 
@@ -21,7 +21,7 @@ export interface List {
 }
 
 /** What can be listed, whether it is decoded or not. */
-export interface Listed extends RoleResource {
+export interface Listed extends RoleResource, Encoded {
   readonly path: string
 }
 
@@ -77,12 +77,12 @@ async function readPage(
   take: (item: unknown) => void,
   signal: AbortSignal,
 ): Promise<Page> {
-  const { body } = await transport.get({ verb: 'list', resource, path: resource.path, query }, signal)
-  const items = new ItemSplitter(MOST_OBJECT_BYTES)
+  const { body, contentType } = await transport.get({ verb: 'list', resource, path: resource.path, query, accept: acceptOf(resource, 'list') }, signal)
+  const items = itemsOf(resource, contentType)
   for await (const portion of body) {
-    for (const item of items.push(portion)) take(parseJson(item, `an item of the list of ${resource.plural}`))
+    for (const item of items.push(portion)) take(item)
   }
-  const list = parseJson(items.end(), `the list of ${resource.plural}`)
+  const list = items.end()
   const { metadata } = list as { readonly metadata?: { readonly continue?: unknown } | null }
   const next = metadata?.continue
   return { version: versionOf(list), next: typeof next === 'string' ? next : '' }

@@ -11,6 +11,7 @@ import type { Problem } from '../lib/problem.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import { Backoff } from './backoff.ts'
 import { Calm } from './calm.ts'
+import { acceptOf } from './encodings.ts'
 import { ApiFailure, problemOf, type FailureCode } from './failures.ts'
 import { readList } from './list.ts'
 import type { Resource } from './resources.ts'
@@ -196,7 +197,7 @@ export class Reflector {
     const from: Record<string, string> = version === null ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' } : { resourceVersion: version }
     try {
       const query = { watch: 'true', allowWatchBookmarks: 'true', timeoutSeconds: String(seconds), ...from }
-      const answer = await transport.get({ verb: 'watch', resource, path: resource.path, query }, signal)
+      const answer = await transport.get({ verb: 'watch', resource, path: resource.path, query, accept: acceptOf(resource, 'watch') }, signal)
       this.#watches += 1
       return answer
     } catch (error) {
@@ -205,9 +206,9 @@ export class Reflector {
     }
   }
 
-  async #follow({ body, server }: Answer, version: string | null): Promise<void> {
+  async #follow({ body, contentType, server }: Answer, version: string | null): Promise<void> {
     const { resource, transport } = this.#options
-    const reader = new WatchReader(resource, version)
+    const reader = new WatchReader(resource, version, contentType)
     const calm = new Calm(this.#options.clock, this.#options.pauses.calm, () => this.#recovered())
     try {
       if (version !== null) calm.begin()

@@ -3,6 +3,7 @@
 // The path says where it is listed and watched, in all namespaces; the kind says which decoder reads its objects.
 // **Invariant:** every kind here is one that decode/ reads, and the role in deploy/ allows list and watch on each line.
 import { objectKindOf, type ObjectKind } from '../decode/decode.ts'
+import { POD_MESSAGE, type MessageKind } from './messages.ts'
 
 export interface Resource {
   /** As in the objects: `Pod`. */
@@ -15,18 +16,20 @@ export interface Resource {
   readonly group: string
   /** `/api/v1/pods` */
   readonly path: string
+  /** How its protobuf is read; null: as JSON, which does for objects that are few. */
+  readonly message: MessageKind | null
 }
 
-function resource(kind: string, plural: string, group: string, version: string): Resource {
+function resource(kind: string, plural: string, group: string, version: string, message: MessageKind | null = null): Resource {
   const rows = objectKindOf(kind)
   if (rows === null) throw new TypeError(`${kind} is not decoded`)
   const path = group === '' ? `/api/${version}/${plural}` : `/apis/${group}/${version}/${plural}`
-  return Object.freeze({ kind, rows, plural, group, path })
+  return Object.freeze({ kind, rows, plural, group, path, message })
 }
 
 export const RESOURCES: readonly Resource[] = [
   resource('Namespace', 'namespaces', '', 'v1'),
   resource('Node', 'nodes', '', 'v1'),
-  resource('Pod', 'pods', '', 'v1'),
+  resource('Pod', 'pods', '', 'v1', POD_MESSAGE),
   resource('NetworkPolicy', 'networkpolicies', 'networking.k8s.io', 'v1'),
 ]

@@ -13,6 +13,8 @@ import { statusFailure, type Purpose } from './statuses.ts'
 export interface Target extends Purpose {
   readonly path: string
   readonly query: Readonly<Record<string, string>>
+  /** Media types; JSON where it is not said. */
+  readonly accept?: string
 }
 
 /** What is sent with a request that changes something; the body as JSON. */
@@ -25,6 +27,8 @@ export interface Answer {
   /** Throws an ApiFailure where the connection is cut or hangs, and the signal's reason once it is aborted. */
   readonly body: AsyncIterable<Buffer>
   readonly server: string
+  /** The header; empty for none. */
+  readonly contentType: string
 }
 
 export interface TransportOptions {
@@ -121,14 +125,17 @@ export class Transport {
     const response = await request(`${server}${target.path}${query === '' ? '' : `?${query}`}`, {
       dispatcher: this.#dispatcherFor(access),
       ...(change === null ? {} : { method: change.method, body: JSON.stringify(change.body) }),
-      headers: { ...access.headers, ...(change === null ? {} : { 'content-type': 'application/json' }), accept: 'application/json', 'user-agent': 'picket' },
+      headers: { ...access.headers, ...(change === null ? {} : { 'content-type': 'application/json' }), accept: target.accept ?? 'application/json', 'user-agent': 'picket' },
       headersTimeout: limits.answer,
       bodyTimeout: limits.quiet,
       signal,
     })
     // What is read in vain must not become an unhandled error.
     response.body.on('error', () => {})
-    if (response.statusCode >= 200 && response.statusCode <= 202) return { server, body: portions(response.body, server, limits.quiet, signal) }
+    if (response.statusCode >= 200 && response.statusCode <= 202) {
+      const contentType = response.headers['content-type']
+      return { server, contentType: typeof contentType === 'string' ? contentType : '', body: portions(response.body, server, limits.quiet, signal) }
+    }
     const head = await firstPart(response.body)
     if (response.statusCode === 401) credentials.forget()
     const retryAfter = response.headers['retry-after']

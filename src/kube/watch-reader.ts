@@ -4,31 +4,28 @@
 // become one `replace`. **Invariant:** `version` never runs ahead of the events that were given out, so that a watch
 // which begins there misses nothing.
 import type { SourceEvent } from '../model/changes.ts'
+import { eventsOf, type EventStream } from './encodings.ts'
 import { ApiFailure } from './failures.ts'
-import { LineSplitter } from './lines.ts'
+import type { WatchEvent } from './messages.ts'
 import type { Resource } from './resources.ts'
-import { keyOf, MOST_OBJECT_BYTES, parseJson, rowOf, versionOf, type Rows } from './rows.ts'
+import { keyOf, rowOf, versionOf, type Rows } from './rows.ts'
 import { eventFailure } from './statuses.ts'
 import { show } from '../lib/show.ts'
 
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
 
-interface WatchEvent {
-  readonly type?: unknown
-  readonly object?: unknown
-}
-
 export class WatchReader {
   readonly #resource: Resource
-  readonly #lines = new LineSplitter(MOST_OBJECT_BYTES)
+  readonly #events: EventStream
   #version: string | null
   /** The initial events so far; null once they are complete. */
   #collected: Rows | null
   #heard = 0
 
-  /** `version`: from which the watch begins; null: with the whole state. */
-  constructor(resource: Resource, version: string | null) {
+  /** `version`: from which the watch begins; null: with the whole state. `contentType`: of the answer. */
+  constructor(resource: Resource, version: string | null, contentType = '') {
     this.#resource = resource
+    this.#events = eventsOf(resource, contentType)
     this.#version = version
     this.#collected = version === null ? new Map() : null
   }
@@ -38,17 +35,16 @@ export class WatchReader {
     return this.#version
   }
 
-  /** Lines of any kind. */
+  /** Events of any kind. */
   get heard(): number {
     return this.#heard
   }
 
   /** Appends to `events` what the portion says. ApiFailure where it cannot be read further; what was appended stands. */
   read(portion: Buffer, events: SourceEvent[]): void {
-    for (const line of this.#lines.push(portion)) {
-      const event = parseJson(line, `an event of the watch of ${this.#resource.plural}`)
+    for (const event of this.#events.push(portion)) {
       this.#heard += 1
-      this.#take(typeof event === 'object' && event !== null ? event : {}, events)
+      this.#take(event, events)
     }
   }
 

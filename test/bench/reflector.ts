@@ -10,12 +10,20 @@ import path from 'node:path'
 import { build } from 'esbuild'
 import { kubeconfigText } from '../support/cluster-follower.ts'
 import { median, type Bench, type Figure } from './bench.ts'
-import { recordedPod } from './recorded-pod.ts'
+import { recordedMessage, recordedPod } from './recorded-pod.ts'
 
 const PODS = Number(process.env['PICKET_BENCH_PODS'] ?? 50_000)
 const EVENTS = 2 * PODS
 const RUNS = 3
-const WAYS = { 'watch-list': 'WatchList', pages: 'pages of 500', 'no-limit': 'one page, limit ignored' } as const
+/** Paths of the replay server. */
+const WAYS: Readonly<Record<string, string>> = {
+  'watch-list/protobuf': 'WatchList, protobuf',
+  'watch-list/json': 'WatchList, JSON',
+  'pages/protobuf': 'pages of 500, protobuf',
+  'pages/json': 'pages of 500, JSON',
+  'no-limit/protobuf': 'one page, limit ignored, protobuf',
+  'no-limit/json': 'one page, limit ignored, JSON',
+}
 
 export type Once = Readonly<Record<string, number>>
 
@@ -38,7 +46,7 @@ async function readOnce(program: string, kubeconfig: string, events: number, ser
 
 export const bench: Bench = {
   name: 'reflector',
-  about: `${PODS} pods of ${(recordedPod(1, 1).length / 1000).toFixed(1)} KB, then ${EVENTS} events; medians of ${RUNS} runs of each way`,
+  about: `${PODS} pods of ${(recordedPod(1, 1).length / 1000).toFixed(1)} KB as JSON, ${(recordedMessage('item', 1, 1).length / 1000).toFixed(1)} KB as protobuf, then ${EVENTS} events; medians of ${RUNS} runs of each way`,
   run: async (note) => {
     const dir = await mkdtemp(path.join(tmpdir(), 'picket-bench-'))
     const server = fork(path.join(import.meta.dirname, 'replay-server.ts'), [String(PODS), String(EVENTS)])
@@ -48,9 +56,9 @@ export const bench: Bench = {
       const all = new Map<string, Once[]>()
       for (let run = 0; run < RUNS; run += 1) {
         for (const way of Object.keys(WAYS)) {
-          const kubeconfig = path.join(dir, way)
+          const kubeconfig = path.join(dir, way.replace('/', '-'))
           await writeFile(kubeconfig, kubeconfigText(`http://127.0.0.1:${port}/${way}`))
-          const figures = await readOnce(program, kubeconfig, way === 'watch-list' ? EVENTS : 0, server)
+          const figures = await readOnce(program, kubeconfig, way.startsWith('watch-list') ? EVENTS : 0, server)
           if (figures['rows'] !== PODS) throw new Error(`${way}: ${figures['rows']} rows, expected ${PODS}`)
           all.set(way, [...(all.get(way) ?? []), figures])
           note(`${way}: ${JSON.stringify(figures)}`)
