@@ -79,10 +79,10 @@ describe('property: the reflector', function () {
   it('rule 104: ends in the state of the server, however changes, cuts, garbage and lists interleave', async () => {
     let checks = 0
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(step, fc.nat(9)), { minLength: 1, maxLength: 40 }), fc.boolean(), fc.boolean(), fc.integer({ min: 1, max: 200 }), async (steps, watchList, early, piece) => {
+      fc.asyncProperty(fc.array(fc.tuple(step, fc.nat(9)), { minLength: 1, maxLength: 40 }), fc.boolean(), fc.boolean(), fc.boolean(), fc.integer({ min: 1, max: 200 }), async (steps, watchList, protobuf, early, piece) => {
         const folder = await TemporaryFolder.make()
         const server = await ApiServer.start()
-        Object.assign(server.behaviour, { watchList, pieces: () => piece })
+        Object.assign(server.behaviour, { watchList, protobuf, pieces: () => piece })
         server.put(PODS, podObject('anchor'))
         const held = new Set(podsOf(server))
         const kubeconfig = await folder.write('k', kubeconfigText(server.url))

@@ -1,4 +1,5 @@
-// An API server for tests: a real HTTP or HTTPS server on loopback that speaks list, watch, WatchList, pages and errors in the API's bytes.
+// An API server for tests: a real HTTP or HTTPS server on loopback that speaks list, watch, WatchList, pages and errors in the API's bytes,
+// of pods in protobuf where it is asked for.
 //
 // It holds objects with a history, as etcd does, and misbehaves in every way that a test asks for.
 // **Invariant:** a watch from a version is told each later change once and in order, until the test cuts, stalls or garbles it.
@@ -6,6 +7,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { eventFrame, frame, listMessage, PROTOBUF } from './protobuf.ts'
 
 export interface ApiObject {
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly uid: string; readonly resourceVersion?: string; readonly [more: string]: unknown }
@@ -19,6 +21,7 @@ export interface Asked {
   readonly authorization: string | undefined
   /** The name in the client's certificate. */
   readonly client: string | undefined
+  readonly accept: string
   /** What was sent; empty with GET. */
   readonly body: string
 }
@@ -33,6 +36,7 @@ interface Change {
 interface Watcher {
   readonly path: string
   readonly response: http.ServerResponse
+  readonly protobuf: boolean
   stalled: boolean
 }
 
@@ -40,6 +44,8 @@ interface Watcher {
 export interface Behaviour {
   version: string
   watchList: boolean
+  /** Whether it knows protobuf; a server or a proxy that does not answers in JSON. */
+  protobuf: boolean
   /** A server that gives the whole list whatever `limit` says. */
   ignoresLimit: boolean
   /** Sizes of the pieces in which an answer is sent; null: as it comes. */
@@ -57,6 +63,7 @@ export class ApiServer {
   readonly behaviour: Behaviour = {
     version: 'v1.37.2',
     watchList: true,
+    protobuf: true,
     ignoresLimit: false,
     pieces: null,
     instead: () => null,
@@ -137,12 +144,12 @@ export class ApiServer {
   }
 
   bookmark(): void {
-    for (const { response, stalled } of this.#watchers) if (!stalled) this.#send(response, lineOf('BOOKMARK', bookmarkOf(this.#revision)))
+    for (const watcher of this.#watchers) if (!watcher.stalled) this.#tell(watcher, 'BOOKMARK', bookmarkOf(this.#revision))
   }
 
-  /** Bytes into every open watch. */
-  inject(bytes: string): void {
-    for (const { response } of this.#watchers) response.write(bytes)
+  /** A line, whatever it is, into every open watch; into one in protobuf as the frame that it would be there. */
+  inject(line: string): void {
+    for (const { response, protobuf } of this.#watchers) response.write(protobuf ? frameLike(line) : line)
   }
 
   /** Ends every open watch in good order, as a server does when its time is over. */
@@ -177,7 +184,7 @@ export class ApiServer {
     const stamped = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }
     this.#history.push({ revision, path, type, object: stamped })
     for (const watcher of this.#watchers) {
-      if (watcher.path === path && !watcher.stalled) this.#send(watcher.response, lineOf(type, stamped))
+      if (watcher.path === path && !watcher.stalled) this.#tell(watcher, type, stamped)
     }
     return stamped
   }
@@ -185,10 +192,9 @@ export class ApiServer {
   #handle(request: http.IncomingMessage, response: http.ServerResponse): void {
     const url = new URL(request.url ?? '/', 'http://server')
     const query = Object.fromEntries(url.searchParams)
-    const socket = request.socket as Partial<TLSSocket>
-    const client = socket.getPeerCertificate?.().subject?.CN
-    const { method = 'GET', headers: { authorization } } = request
-    const asked = { method, path: url.pathname, query, authorization, client: typeof client === 'string' ? client : undefined, body: '' }
+    const client = (request.socket as Partial<TLSSocket>).getPeerCertificate?.().subject?.CN
+    const { method = 'GET', headers: { authorization, accept = '' } } = request
+    const asked = { method, path: url.pathname, query, authorization, client: typeof client === 'string' ? client : undefined, accept, body: '' }
     if (method === 'GET') return this.#answerTo(asked, request, response)
     let body = ''
     request.on('data', (chunk: Buffer) => (body += chunk.toString())).on('end', () => this.#answerTo({ ...asked, body }, request, response))
@@ -206,7 +212,8 @@ export class ApiServer {
     this.#list(asked, response)
   }
 
-  #list({ path, query }: Asked, response: http.ServerResponse): void {
+  #list(asked: Asked, response: http.ServerResponse): void {
+    const { path, query } = asked
     const token = query['continue']
     const page = token === undefined ? { objects: this.list(path), revision: this.#revision } : this.#pages.get(token)
     if (page === undefined) return this.#fail(response, 410, 'Expired', 'The provided continue parameter is too old')
@@ -215,7 +222,9 @@ export class ApiServer {
     const next = rest.length === 0 ? '' : `page-${this.asked.length}`
     if (next !== '') this.#pages.set(next, { objects: rest, revision: page.revision })
     const metadata = { resourceVersion: String(page.revision), ...(next === '' ? {} : { continue: next }) }
-    this.#answer(response, { kind: 'List', apiVersion: 'v1', metadata, items: page.objects.slice(0, limit) })
+    const items = page.objects.slice(0, limit)
+    if (this.#speaksProtobuf(asked)) this.#answer(response, listMessage('Pod', metadata, items), PROTOBUF)
+    else this.#answer(response, { kind: 'List', apiVersion: 'v1', metadata, items })
   }
 
   #watch(asked: Asked, response: http.ServerResponse): void {
@@ -227,36 +236,44 @@ export class ApiServer {
     }
     const from = Number(query['resourceVersion'] ?? this.#revision)
     if (from < this.#compacted) return this.#fail(response, 410, 'Expired', 'too old resource version')
-    response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders()
+    const watcher = { path, response, protobuf: this.#speaksProtobuf(asked), stalled: false }
+    response.writeHead(200, { 'content-type': watcher.protobuf ? `${PROTOBUF};stream=watch` : 'application/json' }).flushHeaders()
     if (initial) {
-      for (const object of this.list(path)) this.#send(response, lineOf('ADDED', object))
-      this.#send(response, lineOf('BOOKMARK', bookmarkOf(this.#revision, true)))
+      for (const object of this.list(path)) this.#tell(watcher, 'ADDED', object)
+      this.#tell(watcher, 'BOOKMARK', bookmarkOf(this.#revision, true))
     }
-    for (const change of this.#history) if (change.path === path && change.revision > from) this.#send(response, lineOf(change.type, change.object))
-    this.#watchers.push({ path, response, stalled: false })
+    for (const change of this.#history) if (change.path === path && change.revision > from) this.#tell(watcher, change.type, change.object)
+    this.#watchers.push(watcher)
     response.on('close', () => {
-      this.#watchers = this.#watchers.filter((one) => one.response !== response)
+      this.#watchers = this.#watchers.filter((one) => one !== watcher)
     })
     this.behaviour.onWatch(asked)
   }
 
   #fail(response: http.ServerResponse, code: number, reason: string, message: string): void {
-    response.writeHead(code, { 'content-type': 'application/json' })
-    response.end(JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message }))
+    response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message }))
   }
 
-  #answer(response: http.ServerResponse, body: unknown): void {
-    response.writeHead(200, { 'content-type': 'application/json' })
-    this.#send(response, JSON.stringify(body))
+  #answer(response: http.ServerResponse, body: unknown, contentType = 'application/json'): void {
+    response.writeHead(200, { 'content-type': contentType })
+    this.#send(response, Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body)))
     response.end()
   }
 
-  #send(response: http.ServerResponse, text: string): void {
-    const bytes = this.behaviour.garble(Buffer.from(text))
+  #speaksProtobuf({ path, accept }: Asked): boolean {
+    return this.behaviour.protobuf && path === '/api/v1/pods' && accept.startsWith(PROTOBUF)
+  }
+
+  #tell({ response, protobuf }: Watcher, type: string, object: object): void {
+    this.#send(response, protobuf ? eventFrame(type, 'Pod', object) : Buffer.from(lineOf(type, object)))
+  }
+
+  #send(response: http.ServerResponse, whole: Buffer): void {
+    const bytes = this.behaviour.garble(whole)
     for (let start = 0; start < bytes.length; ) {
-      const size = this.behaviour.pieces?.() ?? bytes.length
-      response.write(bytes.subarray(start, start + size))
-      start += size
+      const end = start + (this.behaviour.pieces?.() ?? bytes.length)
+      response.write(bytes.subarray(start, end))
+      start = end
     }
   }
 }
@@ -265,7 +282,19 @@ function lineOf(type: string, object: unknown): string {
   return `${JSON.stringify({ type, object })}\n`
 }
 
-function bookmarkOf(revision: number, end = false): unknown {
+/** Of a line that is an event, its frame; of another one, a frame with its bytes; of half a line, half a frame. */
+function frameLike(text: string): Buffer {
+  const bytes = Buffer.from(text)
+  if (!text.endsWith('\n')) return text.startsWith('{') ? frame(Buffer.concat([bytes, Buffer.alloc(100)])).subarray(0, -100) : bytes
+  try {
+    const { type, object } = JSON.parse(text) as { readonly type: string; readonly object: { readonly kind: string } }
+    return eventFrame(type, object.kind, object)
+  } catch {
+    return frame(bytes)
+  }
+}
+
+function bookmarkOf(revision: number, end = false): object {
   const annotations = end ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}
   return { kind: 'Pod', metadata: { resourceVersion: String(revision), creationTimestamp: null, ...annotations } }
 }

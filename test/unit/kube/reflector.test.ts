@@ -8,7 +8,7 @@ import { randomFrom } from '../../support/random.ts'
 
 const pods = RESOURCES.filter(({ plural }) => plural === 'pods')
 
-describe('kube: reflector', () => {
+for (const encoding of ['JSON', 'protobuf'] as const) describe(`kube: reflector, ${encoding}`, () => {
   let folder: TemporaryFolder
   let server: ApiServer
   let follower: Follower
@@ -16,6 +16,7 @@ describe('kube: reflector', () => {
   beforeEach(async () => {
     folder = await TemporaryFolder.make()
     server = await ApiServer.start()
+    server.behaviour.protobuf = encoding === 'protobuf'
   })
   afterEach(async () => {
     await follower.close()
@@ -140,13 +141,13 @@ describe('kube: reflector', () => {
       assert.equal(watches().filter(({ query }) => query['sendInitialEvents'] !== undefined).length, 1)
     })
 
-    it('with an item that is no JSON are not believed', async () => {
+    it('with an item that cannot be read are not believed', async () => {
       server.behaviour.watchList = false
       for (const name of ['a', 'b']) server.put(PODS, podObject(name))
-      server.behaviour.garble = (bytes) => Buffer.from(bytes.toString().replace('"uid-a"', 'uid-a'))
+      server.behaviour.garble = (bytes) => Buffer.from(bytes.toString('latin1').replace(/"uid-a"|.uid-a/, '\xffuid-a'), 'latin1')
       await follow()
       await follower.until('a problem', () => follower.problems.length > 0)
-      assert.match(follower.problems[0]?.message ?? '', /an item of the list of pods cannot be read as JSON .*; nothing is written to the kernel until they are read/)
+      assert.match(follower.problems[0]?.message ?? '', new RegExp(`an item of the list of pods cannot be read as ${encoding} .*; nothing is written to the kernel until they are read`))
       assert.deepEqual(follower.told, [])
       server.behaviour.garble = (bytes) => bytes
       await follower.untilPodsOf(server)
@@ -264,7 +265,7 @@ describe('kube: reflector', () => {
       server.inject('<html>503</html>\n')
       server.put(PODS, podObject('e'))
       await follower.untilPodsOf(server)
-      assert.match(follower.problemsEver.at(-1)?.message ?? '', /an event of the watch of pods cannot be read as JSON .* begins with "<html>503<\/html>"; what was read before stays in force/)
+      assert.match(follower.problemsEver.at(-1)?.message ?? '', new RegExp(`an event of the watch of pods cannot be read as ${encoding} .* begins with "<html>503</html>.*"; what was read before stays in force`))
       assert.equal(follower.problemsEver.at(-1)?.code, 'ApiGarbage')
       assert.equal(relists(), 0)
       await follower.until('no problem', () => follower.problems.length === 0)
@@ -272,7 +273,7 @@ describe('kube: reflector', () => {
 
     it('with garbage at the same place again and again lead to a list', async () => {
       await start()
-      server.behaviour.garble = (bytes) => (bytes.includes('"MODIFIED"') ? Buffer.from('{"type"\n') : bytes)
+      server.behaviour.garble = (bytes) => (bytes.includes('MODIFIED') ? Buffer.from('{"type"\n') : bytes)
       server.put(PODS, podObject('a', { labels: { v: '2' } }))
       await follower.untilPodsOf(server)
       assert.equal(relists(), 1)
@@ -364,18 +365,18 @@ describe('kube: reflector', () => {
   describe('objects', () => {
     it('rule 105: one that cannot be decoded is told as bad, and the others are good', async () => {
       server.put(PODS, podObject('a'))
-      server.put(PODS, { metadata: { name: 'Not A Name', namespace: 'shop', uid: 'uid-bad' }, spec: 7, status: [] })
+      server.put(PODS, { metadata: { name: 'Not A Name', namespace: 'shop', uid: 'uid-bad' }, ...(encoding === 'JSON' ? { spec: 7, status: [] } : {}) })
       await follow()
       await follower.until('synced', () => follower.synced.length === 1)
       const rows = follower.rows.get('pod')
       assert.deepEqual([rows?.get('uid-a')?.kind, rows?.get('uid-bad')?.kind], ['good', 'bad'])
-      server.put(PODS, { metadata: { name: 'a', namespace: 'shop', uid: 'uid-a', labels: ['x'] } as never })
+      server.put(PODS, { metadata: { name: 'a', namespace: 'shop', uid: 'uid-a', labels: encoding === 'JSON' ? ['x'] : { '-': 'x' } } as never })
       await follower.until('bad', () => rows !== undefined && follower.rows.get('pod')?.get('uid-a')?.kind === 'bad')
       assert.deepEqual(follower.problemsEver, [])
     })
 
     it('without a usable UID are known by their name, which is a problem of theirs', async () => {
-      for (const [name, uid] of [['a', ''], ['b', 'u'.repeat(129)], ['c', 7]] as const) server.put(PODS, podObject(name, { uid: uid as string }))
+      for (const [name, uid] of [['a', ''], ['b', 'u'.repeat(129)], ['c', encoding === 'JSON' ? 7 : '']] as const) server.put(PODS, podObject(name, { uid: uid as string }))
       await follow()
       await follower.until('synced', () => follower.synced.length === 1)
       assert.deepEqual([...(follower.rows.get('pod')?.keys() ?? [])], ['api:Pod/shop/a', 'api:Pod/shop/b', 'api:Pod/shop/c'])
