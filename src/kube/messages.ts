@@ -5,7 +5,7 @@
 // **Invariant:** a field that decode/ reads comes out as from JSON; all others are skipped, known or not.
 import { POD_ANNOTATIONS } from '../decode/pod.ts'
 import { printable } from '../lib/show.ts'
-import { Damaged, type Cursor } from './protobuf.ts'
+import { Cursor, Damaged } from './protobuf.ts'
 
 /** How objects of a resource are read. */
 export interface MessageKind {
@@ -20,6 +20,13 @@ export interface WatchEvent {
   readonly object?: unknown
 }
 
+/** What an error is said with. */
+export interface StatusObject {
+  readonly message?: unknown
+  readonly reason?: unknown
+  readonly code?: unknown
+}
+
 type Fields = Record<string, unknown>
 
 /** In front of each object: k8s.io/apimachinery/pkg/runtime/serializer/protobuf. */
@@ -31,6 +38,7 @@ const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
 const ANNOTATIONS: ReadonlySet<string> = new Set([...POD_ANNOTATIONS, INITIAL_EVENTS_END])
 
 export const POD_MESSAGE: MessageKind = { kind: 'Pod', read: readPod }
+const STATUS_MESSAGE: MessageKind = { kind: 'Status', read: readStatus }
 
 /** meta/v1 WatchEvent: 1 type, 2 object (runtime.RawExtension). */
 export function readWatchEvent(cursor: Cursor, expected: MessageKind): WatchEvent {
@@ -70,6 +78,17 @@ function readOf(kind: string, cursor: Cursor, expected: MessageKind): unknown {
   throw new Damaged(`found an object of kind "${printable(kind)}", expected ${expected.kind} or Status`)
 }
 
+/** The Status in an answer that is an error, of which only the beginning may be there; null where it is none, or damaged. */
+export function statusIn(bytes: Buffer): StatusObject | null {
+  try {
+    const status = readObject(new Cursor(bytes), STATUS_MESSAGE)
+    return typeof status === 'object' ? status : null
+  } catch (error) {
+    if (error instanceof Damaged) return null
+    throw error
+  }
+}
+
 /** runtime.TypeMeta: 2 kind. */
 export function readKind(cursor: Cursor): string {
   let kind = ''
@@ -81,7 +100,7 @@ export function readKind(cursor: Cursor): string {
 }
 
 /** meta/v1 Status: 3 message, 4 reason, 6 code. */
-function readStatus(cursor: Cursor): unknown {
+function readStatus(cursor: Cursor): StatusObject {
   const status: Fields = {}
   while (cursor.next()) {
     if (cursor.field === 3) status['message'] = cursor.string()

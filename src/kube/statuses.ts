@@ -2,6 +2,7 @@
 //
 // **Invariant:** 403 names the verb and the resource that are missing in the role, whatever the server said.
 import { said, ApiFailure, type FailureCode } from './failures.ts'
+import { MAGIC, statusIn, type StatusObject } from './messages.ts'
 import type { Resource } from './resources.ts'
 
 /** As roles name a resource. */
@@ -13,17 +14,10 @@ export interface Purpose {
   readonly resource: RoleResource | null
 }
 
-/** The body of a failed request: a Status of the API, or whatever a proxy says. */
-interface StatusObject {
-  readonly message?: unknown
-  readonly reason?: unknown
-  readonly code?: unknown
-}
-
 const LONGEST_PAUSE_MS = 60_000
 
-/** `body`: the first part of it. `credentials`: what was sent, in words. */
-export function statusFailure(status: number, body: string, server: string, purpose: Purpose, credentials: string, retryAfter?: string): ApiFailure {
+/** `body`: the first part of it, a Status in either encoding or whatever a proxy says. `credentials`: what was sent, in words. */
+export function statusFailure(status: number, body: Buffer, server: string, purpose: Purpose, credentials: string, retryAfter?: string): ApiFailure {
   const message = messageIn(body)
   const what = purpose.resource === null ? 'the version' : purpose.resource.plural
   const to = `${purpose.verb} ${what}`
@@ -65,12 +59,17 @@ function forbidden(server: string, { verb, resource }: Purpose, words: string): 
   return `the role lacks the verb "${verb}" on the resource "${resource.plural}" of ${group}${where} (403)${words}`
 }
 
-function messageIn(body: string): string {
+function messageIn(body: Buffer): string {
+  const { message } = body.subarray(0, MAGIC.length).equals(MAGIC) ? (statusIn(body) ?? {}) : jsonStatusIn(body)
+  return typeof message === 'string' ? said(message) : ''
+}
+
+function jsonStatusIn(body: Buffer): StatusObject {
+  const text = body.toString('utf8')
   try {
-    const { message } = JSON.parse(body) as StatusObject
-    return typeof message === 'string' ? said(message) : ''
+    return (JSON.parse(text) ?? {}) as StatusObject
   } catch {
-    return said(body)
+    return { message: text }
   }
 }
 

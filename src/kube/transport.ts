@@ -185,7 +185,7 @@ async function* portions(body: AsyncIterable<Buffer>, server: string, quietMs: n
   }
 }
 
-async function firstPart(body: AsyncIterable<Buffer>): Promise<string> {
+async function firstPart(body: AsyncIterable<Buffer>): Promise<Buffer> {
   const parts: Buffer[] = []
   let length = 0
   try {
@@ -197,5 +197,5 @@ async function firstPart(body: AsyncIterable<Buffer>): Promise<string> {
   } catch {
     // The status says enough.
   }
-  return Buffer.concat(parts).toString('utf8', 0, MOST_ERROR_BYTES)
+  return Buffer.concat(parts).subarray(0, MOST_ERROR_BYTES)
 }

@@ -7,6 +7,7 @@ import http from 'node:http'
 import { acceptOf, eventsOf, itemsOf, type Encoded } from '../../src/kube/encodings.ts'
 import { RESOURCES, type Resource } from '../../src/kube/resources.ts'
 import { rowOf, versionOf } from '../../src/kube/rows.ts'
+import { statusFailure } from '../../src/kube/statuses.ts'
 import { api } from './api.ts'
 import { openCluster } from './cluster.ts'
 import { FILES } from './layout.ts'
@@ -22,10 +23,10 @@ interface Answer {
   readonly body: http.IncomingMessage
 }
 
-function get(path: string, accept: string): Promise<Answer> {
+function get(path: string, accept: string, status = 200): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = http.request({ socketPath: FILES.apiSocket, path, headers: { accept }, timeout: 30_000 }, (body) => {
-      assert.equal(body.statusCode, 200, path)
+      assert.equal(body.statusCode, status, path)
       resolve({ contentType: body.headers['content-type'] ?? '', body })
     })
     request.on('timeout', () => request.destroy(new Error(`no answer for 30 s: ${path}`))).on('error', reject).end()
@@ -125,10 +126,12 @@ describe('pods in protobuf', function () {
     assert.ok(versionOf({ metadata }) !== null)
   })
 
-  it('whose history is gone: 410, as an event', async () => {
-    const { events } = await watch(pods, 'resourceVersion=1', (type) => type === 'ERROR')
-    const [, status] = events.at(-1) as readonly [string, { readonly code: number; readonly reason: string; readonly message: string }]
-    assert.deepEqual([status.code, status.reason], [410, 'Expired'])
-    assert.match(status.message, /too old resource version/)
+  it('that are refused: the reason comes through', async () => {
+    const { body, contentType } = await get(`${pods.path}?continue=nonsense`, acceptOf(pods, 'list'), 400)
+    assert.ok(contentType.startsWith(PROTOBUF), contentType)
+    const parts: Buffer[] = []
+    for await (const chunk of body as AsyncIterable<Buffer>) parts.push(chunk)
+    const { message } = statusFailure(400, Buffer.concat(parts), 'the server', { verb: 'list', resource: pods }, 'nothing')
+    assert.match(message, /refuses the request to list pods \(400\) \(it says: invalid continue token: continue key is not valid: .*\)$/)
   })
 })

@@ -1,5 +1,4 @@
-// An API server for tests: a real HTTP or HTTPS server on loopback that speaks list, watch, WatchList, pages and errors in the API's bytes,
-// of pods in protobuf where it is asked for.
+// An API server for tests: a real server on loopback that speaks list, watch, WatchList, pages and errors in the API's bytes, of pods in protobuf, too.
 //
 // It holds objects with a history, as etcd does, and misbehaves in every way that a test asks for.
 // **Invariant:** a watch from a version is told each later change once and in order, until the test cuts, stalls or garbles it.
@@ -7,7 +6,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { eventFrame, frame, listMessage, PROTOBUF } from './protobuf.ts'
+import { encodeMessage, eventFrame, frame, listMessage, PROTOBUF, wrapped } from './protobuf.ts'
 
 export interface ApiObject {
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly uid: string; readonly resourceVersion?: string; readonly [more: string]: unknown }
@@ -196,8 +195,7 @@ export class ApiServer {
     const { method = 'GET', headers: { authorization, accept = '' } } = request
     const asked = { method, path: url.pathname, query, authorization, client: typeof client === 'string' ? client : undefined, accept, body: '' }
     if (method === 'GET') return this.#answerTo(asked, request, response)
-    let body = ''
-    request.on('data', (chunk: Buffer) => (body += chunk.toString())).on('end', () => this.#answerTo({ ...asked, body }, request, response))
+    request.setEncoding('utf8').on('data', (text: string) => (asked.body += text)).on('end', () => this.#answerTo(asked, request, response))
   }
 
   #answerTo(asked: Asked, request: http.IncomingMessage, response: http.ServerResponse): void {
@@ -216,7 +214,7 @@ export class ApiServer {
     const { path, query } = asked
     const token = query['continue']
     const page = token === undefined ? { objects: this.list(path), revision: this.#revision } : this.#pages.get(token)
-    if (page === undefined) return this.#fail(response, 410, 'Expired', 'The provided continue parameter is too old')
+    if (page === undefined) return this.#fail(asked, response, 410, 'Expired', 'The provided continue parameter is too old')
     const limit = query['limit'] === undefined || this.behaviour.ignoresLimit ? page.objects.length : Number(query['limit'])
     const rest = page.objects.slice(limit)
     const next = rest.length === 0 ? '' : `page-${this.asked.length}`
@@ -232,10 +230,10 @@ export class ApiServer {
     const initial = query['sendInitialEvents'] === 'true'
     if (initial && !this.behaviour.watchList) {
       const message = 'sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled'
-      return this.#fail(response, 422, 'Invalid', message)
+      return this.#fail(asked, response, 422, 'Invalid', message)
     }
     const from = Number(query['resourceVersion'] ?? this.#revision)
-    if (from < this.#compacted) return this.#fail(response, 410, 'Expired', 'too old resource version')
+    if (from < this.#compacted) return this.#fail(asked, response, 410, 'Expired', 'too old resource version')
     const watcher = { path, response, protobuf: this.#speaksProtobuf(asked), stalled: false }
     response.writeHead(200, { 'content-type': watcher.protobuf ? `${PROTOBUF};stream=watch` : 'application/json' }).flushHeaders()
     if (initial) {
@@ -250,8 +248,10 @@ export class ApiServer {
     this.behaviour.onWatch(asked)
   }
 
-  #fail(response: http.ServerResponse, code: number, reason: string, message: string): void {
-    response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message }))
+  #fail(asked: Asked, response: http.ServerResponse, code: number, reason: string, message: string): void {
+    const status = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message }
+    if (this.#speaksProtobuf(asked)) response.writeHead(code, { 'content-type': PROTOBUF }).end(wrapped('Status', encodeMessage('Status', status)))
+    else response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(status))
   }
 
   #answer(response: http.ServerResponse, body: unknown, contentType = 'application/json'): void {

@@ -4,9 +4,11 @@ import { Backoff } from '../../../src/kube/backoff.ts'
 import { Calm } from '../../../src/kube/calm.ts'
 import { ApiFailure, problemOf } from '../../../src/kube/failures.ts'
 import { RESOURCES, type Resource } from '../../../src/kube/resources.ts'
+import { statusFailure } from '../../../src/kube/statuses.ts'
 import { WatchReader } from '../../../src/kube/watch-reader.ts'
 import type { SourceEvent } from '../../../src/model/changes.ts'
 import { podObject } from '../../support/cluster-follower.ts'
+import { encodeMessage, wrapped } from '../../support/protobuf.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 const pods = RESOURCES.find(({ plural }) => plural === 'pods') as Resource
@@ -112,6 +114,19 @@ describe('kube: pauses', () => {
     other.end()
     await clock.advance(200)
     assert.deepEqual([told, other.reached], [1, false])
+  })
+})
+
+describe('kube: answers that are errors', () => {
+  const said = (body: Buffer): string => statusFailure(403, body, 'https://s', { verb: 'list', resource: pods }, 'nothing').message
+  const status = { status: 'Failure', message: 'pods is forbidden', reason: 'Forbidden', code: 403 }
+  const message = wrapped('Status', encodeMessage('Status', status))
+
+  it('say why, in JSON, in protobuf, and in whatever words', () => {
+    for (const body of [Buffer.from(JSON.stringify(status)), message, Buffer.from('pods is forbidden\n')]) assert.match(said(body), / \(403\) \(it says: pods is forbidden\)$/)
+  })
+  it('say nothing where nothing can be read', () => {
+    for (const body of [Buffer.from(''), Buffer.from('null'), Buffer.from('{"message":7}'), message.subarray(0, 20), wrapped('Pod', Buffer.from([0xff])), Buffer.from('k8s\0')]) assert.match(said(body), / \(403\)$/)
   })
 })
 
