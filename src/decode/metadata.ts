@@ -54,16 +54,19 @@ export function readLabels(reader: FieldReader, metadata: Mapping): Labels | nul
   let readable = true
   for (const key of Object.keys(mapping).sort(byText)) {
     const value = mapping[key]
-    const field = `metadata.labels[${printable(key)}]`
     if (!isLabelKey(key)) {
-      reader.error(field, key, LABEL_KEY)
+      reader.error(labelField(key), key, LABEL_KEY)
       readable = false
     } else if (typeof value !== 'string' || !isLabelValue(value)) {
-      reader.error(field, value, LABEL_VALUE)
+      reader.error(labelField(key), value, LABEL_VALUE)
       readable = false
     } else labels.set(key, value)
   }
   return readable ? labels : null
+}
+
+function labelField(key: string): string {
+  return `metadata.labels[${printable(key)}]`
 }
 
 /** metadata.creationTimestamp in milliseconds since 1970; null where it cannot be read. */

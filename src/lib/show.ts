@@ -6,6 +6,9 @@ const LONGEST = 64
 /** Control, format (bidirectional marks too), surrogate and private characters, and line separators. */
 const UNPRINTABLE = /[\p{C}\u2028\u2029]/gu
 
+/** Most texts: told apart ten times faster than by the classes of Unicode, on the way of every object. */
+const PLAIN = /^[ -~]*$/
+
 function escape(char: string): string {
   return `\\u{${(char.codePointAt(0) as number).toString(16)}}`
 }
@@ -13,7 +16,7 @@ function escape(char: string): string {
 /** A text from outside without quotes: shortened, and with everything unprintable escaped. */
 export function printable(text: string, longest: number = LONGEST): string {
   const cut = text.length > longest ? `${text.slice(0, longest)}...` : text
-  return cut.replaceAll(UNPRINTABLE, escape)
+  return PLAIN.test(cut) ? cut : cut.replaceAll(UNPRINTABLE, escape)
 }
 
 /** Any value: scalars as JSON, the rest by its kind and size. Never looks deeper than one level. */

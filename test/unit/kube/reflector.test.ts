@@ -48,7 +48,7 @@ for (const encoding of ['JSON', 'protobuf'] as const) describe(`kube: reflector,
       server.remove(PODS, 'shop/b')
       await follower.untilPodsOf(server)
       assert.deepEqual(follower.told.slice(2), ['pod + uid-c', 'pod + uid-a', 'pod - uid-b'])
-      assert.deepEqual([lists().length, watches().length], [0, 1])
+      assert.deepEqual([lists().length, watches().map(({ accept }) => accept)], [0, ['application/vnd.kubernetes.protobuf;stream=watch, application/json;stream=watch']])
       const { timeoutSeconds, ...query } = watches()[0]?.query ?? {}
       assert.deepEqual(query, { watch: 'true', allowWatchBookmarks: 'true', sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' })
       assert.ok(Number(timeoutSeconds) >= 300 && Number(timeoutSeconds) <= 600)
@@ -65,6 +65,7 @@ for (const encoding of ['JSON', 'protobuf'] as const) describe(`kube: reflector,
         ['500', true, undefined],
         ['500', true, undefined],
       ])
+      for (const { accept } of lists()) assert.equal(accept, 'application/vnd.kubernetes.protobuf, application/json')
       await untilWatched()
       assert.equal(watches().at(-1)?.query['resourceVersion'], '1303')
       server.compact()
@@ -405,6 +406,7 @@ for (const encoding of ['JSON', 'protobuf'] as const) describe(`kube: reflector,
         ['pods', true],
         ['networkpolicies', false],
       ])
+      for (const { path, accept } of server.asked) if (path !== PODS) assert.doesNotMatch(accept, /protobuf/, path)
       server.behaviour.instead = () => null
       await follower.until('all are synced', () => follower.synced.length === 4)
       await follower.until('no problem', () => follower.problems.length === 0)
