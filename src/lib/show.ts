@@ -6,7 +6,7 @@ const LONGEST = 64
 /** Control, format (bidirectional marks too), surrogate and private characters, and line separators. */
 const UNPRINTABLE = /[\p{C}\u2028\u2029]/gu
 
-/** Most texts: told apart ten times faster than by the classes of Unicode, on the way of every object. */
+/** Most texts: told apart four times faster than by the classes of Unicode, on the way of every object. */
 const PLAIN = /^[ -~]*$/
 
 function escape(char: string): string {
