@@ -63,6 +63,7 @@ for (const attachment of attachments()) describe(`rule 108: a real agent, under 
       const denied = await lab.flow('shop/near', 'shop/db', 'UDP', 4)
       await pause(300)
       lab.run('n1', ['nft', command])
+      const flushedAt = Date.now()
       // On a bridge a flushed ruleset is two repairs, one for each table.
       await until('repaired', async () => (await status()).repairs > repairs && spaces(table()) === before)
       await pause(300)
@@ -70,8 +71,12 @@ for (const attachment of attachments()) describe(`rule 108: a real agent, under 
       await pause(300)
       assert.equal((await denied.stop()).answered, leaked, 'the denied flow goes on')
       for (const flow of flows) {
-        const { lost, broken, answered } = await flow.stop()
-        assert.deepEqual({ lost, broken, some: answered > 20 }, { lost: 0, broken: null, some: true })
+        const { broken, answered, silences } = await flow.stop()
+        // A packet amid the chains when somebody flushes them meets sets that are gone already: the kernel's, about one in twenty
+        // flushes here. Whatever is sent once the flush is done is ours to carry.
+        const early = silences.filter(({ firstSentAt }) => firstSentAt <= flushedAt).map(({ first, last }) => last - first + 1)
+        const late = silences.filter(({ firstSentAt }) => firstSentAt > flushedAt)
+        assert.deepEqual({ late, early: early.every((count) => count === 1) && early.length <= 1, broken, some: answered > 20 }, { late: [], early: true, broken: null, some: true })
       }
       const { lastRepair } = await status()
       assert.match(lastRepair?.by ?? '', /^nft \(process \d+\)$/)
