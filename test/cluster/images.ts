@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { CACHE, FILES } from './layout.ts'
+import { CACHE } from './layout.ts'
 import { mustRun, type Room } from './processes.ts'
 import type { ProgramName, Programs } from './programs.ts'
 
@@ -50,9 +50,4 @@ async function tar(archive: string, folder: string, names: readonly string[]): P
 /** Into one node's containerd. */
 export async function importImage(node: Room, archive: string): Promise<void> {
   await mustRun(node, ['ctr', '--address', '/run/containerd/containerd.sock', '-n', 'k8s.io', 'images', 'import', '--no-unpack=false', archive], { timeout: 180_000 })
-}
-
-/** For the log of a step. */
-export function nameOf(archive: string): string {
-  return path.relative(FILES.logs, archive).split('/').at(-1) ?? archive
 }
