@@ -89,14 +89,14 @@ async function clusterTests(only: string | null): Promise<readonly Result[]> {
   return results
 }
 
-/** Files of which `npm test` runs each fourth one: they take long, and their rules are tested in others too. */
-const ROTATING = ['bridge', 'demo', 'repair', 'cutting', 'lab', 'rules-crafted', 'lab-bridge', 'rules-fragments', 'rules-reuse', 'gate', 'metrics-agent', 'check', 'repair-agent', 'cleanup-node']
+/** Files of which `npm test` runs each eighth one: they take long, and their rules are tested in others too. */
+const ROTATING = ['bridge', 'demo', 'repair', 'cutting', 'lab', 'rules-crafted', 'lab-bridge', 'rules-fragments', 'rules-reuse', 'gate', 'metrics-agent', 'check', 'repair-agent', 'cleanup-node', 'testbed', 'tracer-calibration']
 /** And one of these. */
 const SELDOM = ['crash', 'refusals', 'rules-nat', 'rules-resets', 'rules-time-wait', 'foreign-tables', 'cut-both-ways', 'bridge-strays', 'rules-lifecycle-more', 'soak', 'kube-bad-input', 'gate-ends']
 
 function resting(seed: number): readonly string[] {
   const rests = (names: readonly string[], parts: number): readonly string[] => names.filter((_, index) => (index + seed) % parts !== 0)
-  return [...rests(ROTATING, 4), ...rests(SELDOM, SELDOM.length)].map((name) => `test/kernel/${name}.test.ts`)
+  return [...rests(ROTATING, 8), ...rests(SELDOM, SELDOM.length)].map((name) => `test/kernel/${name}.test.ts`)
 }
 
 function readFlags(args: readonly string[]): Flags {
