@@ -30,4 +30,9 @@ export class Backoff {
   reset(): void {
     this.#failures = 0
   }
+
+  /** As after so many failures, where there were more. */
+  shorten(failures: number): void {
+    this.#failures = Math.min(this.#failures, failures)
+  }
 }

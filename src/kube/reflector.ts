@@ -9,7 +9,7 @@ import type { Clock } from '../lib/clock.ts'
 import { messageOf } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { SourceEvent } from '../model/changes.ts'
-import { Backoff } from './backoff.ts'
+import { Attempts, type Pauses } from './attempts.ts'
 import { Calm } from './calm.ts'
 import { acceptOf } from './encodings.ts'
 import { ApiFailure, problemOf, type FailureCode } from './failures.ts'
@@ -31,29 +31,16 @@ export interface ReflectorOptions {
   readonly onEvents: (events: readonly SourceEvent[]) => void
   /** `problem` is another than before. */
   readonly onProblem: () => void
+  /** The server answered after it could not be reached. */
+  readonly onReached: () => void
 }
 
-/** Milliseconds. */
-export interface Pauses {
-  readonly first: number
-  readonly longest: number
-  /** A watch that lives so long counts as good. */
-  readonly calm: number
-}
-
-export const USUAL_PAUSES: Pauses = { first: 500, longest: 30_000, calm: 5_000 }
 /** Seconds after which the server ends a watch; up to twice as long, so that not all nodes come back at once. */
 const SHORTEST_WATCH_S = 300
 /** A server that does not end it by then is taken for hung. */
 const OVERDUE_MS = 30_000
-/** Of those that may come of where we are, in a row. */
-const FAILURES_BEFORE_LIST = 3
-/** Failures that may come of where we are; the others say nothing about it. */
-const OF_PLACE: readonly FailureCode[] = ['RequestRefused', 'UnknownServer', 'Garbage', 'TooLarge']
 /** Failures of WatchList after which the list is read in pages, the next time. */
 const OF_WATCH_LIST: readonly FailureCode[] = ['Garbage', 'TooLarge', 'Hung', 'Cut', 'Internal']
-/** Ends of a watch that cost nothing where it had got further. */
-const OF_CONNECTION: readonly FailureCode[] = ['Ended', 'Cut', 'Hung']
 /** A whole list in pages. */
 const LONGEST_LIST_MS = 600_000
 
@@ -78,7 +65,7 @@ export interface ResourceState {
 
 export class Reflector {
   readonly #options: ReflectorOptions
-  readonly #backoff: Backoff
+  readonly #attempts: Attempts
   readonly #stop = new AbortController()
   #running: Promise<void> | null = null
   #version: string | null = null
@@ -93,14 +80,12 @@ export class Reflector {
   #problem: Problem | null = null
   /** WatchList failed for another reason than that there is none: the next list is read in pages. */
   #pagesNext = false
-  /** Failures in a row that may come of where we are. */
-  #failuresOfPlace = 0
   /** The present watch got further than where it began. */
   #progressed = false
 
   constructor(options: ReflectorOptions) {
     this.#options = options
-    this.#backoff = new Backoff(options.pauses.first, options.pauses.longest, options.random)
+    this.#attempts = new Attempts(options.clock, options.pauses, options.random, this.#stop.signal)
   }
 
   start(): void {
@@ -111,6 +96,11 @@ export class Reflector {
   async close(): Promise<void> {
     this.#stop.abort(new Error('closed'))
     await this.#running
+  }
+
+  /** Somebody else reached the server: a pause that waits for nothing else ends. */
+  reachable(): void {
+    if (this.#attempts.unreachable) this.#attempts.wake()
   }
 
   get problem(): Problem | null {
@@ -141,7 +131,7 @@ export class Reflector {
         await this.#round()
       } catch (error) {
         if (this.#closed) return
-        await this.#pause(this.#failed(error))
+        await this.#attempts.pause(this.#failed(error))
       }
     }
   }
@@ -199,6 +189,8 @@ export class Reflector {
       const query = { watch: 'true', allowWatchBookmarks: 'true', timeoutSeconds: String(seconds), ...from }
       const answer = await transport.get({ verb: 'watch', resource, path: resource.path, query, accept: acceptOf(resource, 'watch') }, signal)
       this.#watches += 1
+      this.#reached()
+      this.#attempts.answered()
       return answer
     } catch (error) {
       if (version === null && error instanceof ApiFailure && error.code === 'RequestRefused') return null
@@ -258,21 +250,20 @@ export class Reflector {
     const failure = error instanceof ApiFailure ? error : new ApiFailure('Internal', `a mistake of our own: ${messageOf(error)}`)
     this.#lastError = failure.message
     this.#errors[failure.code] = (this.#errors[failure.code] ?? 0) + 1
-    const ofPlace = OF_PLACE.includes(failure.code)
-    if (ofPlace) this.#failuresOfPlace += 1
-    const lost = failure.code === 'Gone' || failure.code === 'Internal' || (ofPlace && this.#failuresOfPlace % FAILURES_BEFORE_LIST === 0)
-    if (lost) this.#version = null
-    if (this.#progressed && OF_CONNECTION.includes(failure.code)) this.#backoff.reset()
+    if (failure.code !== 'Unreachable') this.#reached()
+    const { pauseMs, lost } = this.#attempts.failed(failure, this.#progressed)
     this.#progressed = false
-    const atOnce = failure.code === 'Gone' && this.#backoff.failures === 0
-    const pause = this.#backoff.next()
-    this.#setProblem(problemOf(failure, this.#options.resource.plural, this.#backoff.failures, this.#synced))
-    return atOnce ? 0 : Math.max(pause, failure.retryAfterMs ?? 0)
+    if (lost) this.#version = null
+    this.#setProblem(problemOf(failure, this.#options.resource.plural, this.#attempts.failures, this.#synced))
+    return pauseMs
+  }
+
+  #reached(): void {
+    if (this.#attempts.unreachable) this.#options.onReached()
   }
 
   #recovered(): void {
-    this.#backoff.reset()
-    this.#failuresOfPlace = 0
+    this.#attempts.recovered()
     this.#setProblem(null)
   }
 
@@ -280,19 +271,5 @@ export class Reflector {
     const changed = problem?.message !== this.#problem?.message
     this.#problem = problem
     if (changed && !this.#closed) this.#options.onProblem()
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const { signal } = this.#stop
-    if (signal.aborted) return
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        cancel()
-        signal.removeEventListener('abort', done)
-        resolve()
-      }
-      const cancel = this.#options.clock.after(ms, done)
-      signal.addEventListener('abort', done)
-    })
   }
 }

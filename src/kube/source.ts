@@ -5,8 +5,9 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { SourceEvent } from '../model/changes.ts'
+import { USUAL_PAUSES, type Pauses } from './attempts.ts'
 import { Credentials } from './credentials.ts'
-import { Reflector, USUAL_PAUSES, type Pauses, type ResourceState } from './reflector.ts'
+import { Reflector, type ResourceState } from './reflector.ts'
 import { RESOURCES, type Resource } from './resources.ts'
 import { Server } from './server.ts'
 import { Transport, USUAL_LIMITS, type TransportLimits } from './transport.ts'
@@ -86,6 +87,10 @@ class Cluster implements ClusterSource {
       pauses: options.pauses ?? USUAL_PAUSES,
       onEvents: options.onEvents,
       onProblem,
+      // They ask the same server: none of them waits out a pause for a server that another one has reached.
+      onReached: () => {
+        for (const reflector of this.#reflectors) reflector.reachable()
+      },
     }
     this.#reflectors = (options.resources ?? RESOURCES).map((resource) => new Reflector({ ...common, resource }))
     for (const reflector of this.#reflectors) reflector.start()

@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { watchCluster, type ClusterOptions, type ClusterSource, type ClusterState } from '../../src/kube/source.ts'
-import { systemClock } from '../../src/lib/clock.ts'
+import { systemClock, type Clock } from '../../src/lib/clock.ts'
 import type { Problem } from '../../src/lib/problem.ts'
 import type { Decoded, Kind, SourceEvent } from '../../src/model/changes.ts'
 import type { ApiObject, ApiServer } from './api-server.ts'
@@ -74,12 +74,12 @@ export class Follower {
   onBatch: () => void = () => {}
   #source: ClusterSource | null = null
 
-  static async start(options: Omit<ClusterOptions, 'clock' | 'onEvents' | 'onProblems'>): Promise<Follower> {
+  static async start(options: Omit<ClusterOptions, 'clock' | 'onEvents' | 'onProblems'> & { readonly clock?: Clock }): Promise<Follower> {
     const follower = new Follower()
     follower.#source = await watchCluster({
       pauses: QUICK,
-      ...options,
       clock: systemClock,
+      ...options,
       onEvents: (events) => follower.#take(events),
       onProblems: (problems) => {
         follower.problems.splice(0, Infinity, ...problems)

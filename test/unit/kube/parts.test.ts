@@ -1,11 +1,13 @@
 // The parts of the reflector that need no server: reading a watch, pauses, calm, what failures say.
 import assert from 'node:assert/strict'
+import { Attempts } from '../../../src/kube/attempts.ts'
 import { Backoff } from '../../../src/kube/backoff.ts'
 import { Calm } from '../../../src/kube/calm.ts'
-import { ApiFailure, problemOf } from '../../../src/kube/failures.ts'
+import { ApiFailure, problemOf, type FailureCode } from '../../../src/kube/failures.ts'
 import { RESOURCES, type Resource } from '../../../src/kube/resources.ts'
 import { statusFailure } from '../../../src/kube/statuses.ts'
 import { WatchReader } from '../../../src/kube/watch-reader.ts'
+import { systemClock } from '../../../src/lib/clock.ts'
 import type { SourceEvent } from '../../../src/model/changes.ts'
 import { podObject } from '../../support/cluster-follower.ts'
 import { encodeMessage, wrapped } from '../../support/protobuf.ts'
@@ -139,5 +141,23 @@ describe('kube: problems', () => {
       const problems = [1, 2, 3].map((failures) => problemOf(new ApiFailure(code, 'x'), 'pods', failures, true)?.code ?? null)
       assert.deepEqual(problems, [null, null, `Api${code}`])
     }
+  })
+})
+
+describe('kube: attempts', () => {
+  const pauses = { first: 1000, longest: 64_000, calm: 0 }
+  const pausesOf = (...codes: FailureCode[]): number[] => {
+    const attempts = new Attempts(systemClock, pauses, () => 1, new AbortController().signal)
+    return codes.map((code) => attempts.failed(new ApiFailure(code, 'x'), false).pauseMs)
+  }
+
+  it('wait longer after each failure', () => {
+    assert.deepEqual(pausesOf('Unreachable', 'Unreachable', 'Unreachable', 'ServerError'), [1000, 2000, 4000, 2000])
+    assert.deepEqual(pausesOf('ServerError', 'ServerError', 'ServerError', 'Overloaded'), [1000, 2000, 4000, 8000])
+  })
+  it('rule 104: a server that was away and answers is not waited for as long as one that is away', () => {
+    const away = Array.from({ length: 8 }, (): FailureCode => 'Unreachable')
+    assert.deepEqual(pausesOf(...away, 'PermissionMissing', 'PermissionMissing').slice(-2), [2000, 4000])
+    assert.deepEqual(pausesOf(...away, 'Gone', 'Gone', 'Gone').slice(-3), [0, 2000, 4000])
   })
 })
