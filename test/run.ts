@@ -8,7 +8,7 @@ import { globSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { conclude, failedPart, runPart, type Part, type Result } from './support/summary.ts'
-import { AFTERWARDS, CLUSTER_TESTS, goIsThere } from './cluster/tests.ts'
+import { AFTERWARDS, CLUSTER_TESTS, OTHER_CLUSTER, goIsThere, type ClusterTest } from './cluster/tests.ts'
 
 const root = path.resolve(import.meta.dirname, '..')
 const MODULES = path.join(root, 'node_modules')
@@ -71,7 +71,7 @@ async function kernel(env: Record<string, string>, only: string | null, leftOut:
 async function clusterTests(only: string | null): Promise<readonly Result[]> {
   if (process.getuid?.() !== 0) return [failedPart('cluster', 'its nodes are namespaces, which only root may make: run the command as root')]
   if (!goIsThere()) {
-    process.stdout.write(`there is no "go" here, which builds the cluster's programs; not tested therefore: ${CLUSTER_TESTS.map((one) => `${one.name} (${one.what})`).join(', ')}\n`)
+    process.stdout.write(`there is no "go" here, which builds the cluster's programs; not tested therefore: ${[...CLUSTER_TESTS, ...OTHER_CLUSTER.tests].map((one) => `${one.name} (${one.what})`).join(', ')}\n`)
     return []
   }
   const command = (title: string, limit: number, ...args: readonly string[]): Promise<Result> =>
@@ -80,11 +80,19 @@ async function clusterTests(only: string | null): Promise<readonly Result[]> {
     const test = `test/cluster/${name}.test.ts`
     return runPart(mocha(test, [test], ['--exit', '--timeout', '120000'], {}, 20 * MINUTE))
   }
-  const results = [await command('the programs of the cluster', 40 * MINUTE, 'build'), await command('a cluster of two nodes', 5 * MINUTE, 'up', '--replace')]
-  if (results.every(({ failed }) => failed === 0)) {
+  const wanted = (tests: readonly ClusterTest[]): readonly ClusterTest[] => tests.filter(({ name, needed }) => only === null || needed || name.includes(only))
+  const results = [await command('the programs of the cluster', 40 * MINUTE, 'build')]
+  const onCluster = async (title: string, flags: readonly string[], tests: readonly ClusterTest[]): Promise<void> => {
+    if (results.some(({ failed, title: of }) => failed > 0 && of.startsWith('the programs'))) return
+    const start = await command(title, 5 * MINUTE, 'up', '--replace', ...flags)
+    results.push(start)
+    if (start.failed > 0) return
     results.push(await command('the image', 15 * MINUTE, 'load-image'))
-    for (const { name, needed } of CLUSTER_TESTS) if (only === null || needed || name.includes(only)) results.push(await file(name))
+    for (const { name } of tests) results.push(await file(name))
   }
+  const others = wanted(OTHER_CLUSTER.tests)
+  await onCluster('a cluster of two nodes', [], wanted(CLUSTER_TESTS))
+  if (others.length > 0) await onCluster(`another one: ${OTHER_CLUSTER.flags.join(' ')}`, OTHER_CLUSTER.flags, others)
   results.push(await command('the cluster ends', 2 * MINUTE, 'down'), await file(AFTERWARDS.name))
   return results
 }

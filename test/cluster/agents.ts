@@ -1,10 +1,13 @@
 // The agents of the test cluster, asked over their own sockets: what they hold, and until when they have followed.
 //
 // **Invariant:** "settled" means that the kernel of each node holds what the API server said up to the versions asked for.
+import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { getOver } from '../../src/lab/agent-status.ts'
+import { api, type KubeObject } from './api.ts'
 import type { NodePlace } from './layout.ts'
+import { pidOf, statusOf } from './pods.ts'
 import { until } from './processes.ts'
 
 export interface AgentStatus {
@@ -47,4 +50,24 @@ export async function settled(nodes: readonly NodePlace[], versions: Readonly<Re
       return reached ? true : null
     }, () => JSON.stringify(last)?.slice(0, 800) ?? '')
   }
+}
+
+/** The pod of the node's agent, which runs; AssertionError where none does. */
+export async function agentPod(node: NodePlace): Promise<KubeObject> {
+  const found = await api.list('v1', 'Pod', 'picket-system', `?labelSelector=app.kubernetes.io/name%3Dpicket&fieldSelector=spec.nodeName%3D${node.name}`)
+  const living = found.filter((pod) => pod.metadata['deletionTimestamp'] === undefined && statusOf(pod).containerStatuses?.[0]?.state?.running !== undefined)
+  assert.ok(living[0] !== undefined, `${node.name} has no running agent`)
+  return living[0]
+}
+
+/** Waits until another process than `pid` is the node's agent, and ready. */
+export async function untilOtherAgent(node: NodePlace, pid: number): Promise<void> {
+  await until(`another agent is ready on ${node.name}`, 60_000, async () => {
+    try {
+      if (pidOf(await agentPod(node)) === pid) return null
+    } catch {
+      return null
+    }
+    return (await agentStatus(node))?.ready === true ? true : null
+  })
 }

@@ -3,13 +3,11 @@
 // 20 kills, 10 roll-outs, 10 forced deletions here; the rest of the hundred restarts is the lab's (test/kernel/gapless.test.ts).
 // **Invariant:** every restart is one that happened: the process is another one afterwards, and it is ready.
 import assert from 'node:assert/strict'
-import { api, type KubeObject } from './api.ts'
-import { agentStatus } from './agents.ts'
+import { api } from './api.ts'
+import { agentPod, untilOtherAgent } from './agents.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
-import type { NodePlace } from './layout.ts'
 import { Load } from './load.ts'
-import { pidOf, RealPods, statusOf } from './pods.ts'
-import { until } from './processes.ts'
+import { pidOf, RealPods } from './pods.ts'
 
 const KILLS = 20
 const ROLLOUTS = 10
@@ -41,7 +39,7 @@ describe('restarts under load', function () {
       await Promise.all(cluster.nodes.map(async (node) => {
         const pid = pidOf(await agentPod(node))
         process.kill(pid, 'SIGKILL')
-        await untilOther(node, pid)
+        await untilOtherAgent(node, pid)
       }))
       await load.check(`after kill ${kill + cluster.nodes.length}`)
     }
@@ -54,7 +52,7 @@ describe('restarts under load', function () {
         const pod = await agentPod(node)
         const pid = pidOf(pod)
         await api.remove('v1', 'Pod', NS, pod.metadata.name, 0)
-        await untilOther(node, pid)
+        await untilOtherAgent(node, pid)
       }))
       await load.check(`after deletion ${deletion + cluster.nodes.length}`)
     }
@@ -66,7 +64,7 @@ describe('restarts under load', function () {
       for (const node of cluster.nodes) before.set(node.name, pidOf(await agentPod(node)))
       await api.patch(...DAEMONSET, { spec: { template: { metadata: { annotations: { rollout: String(rollout) } } } } })
       await cluster.mustKubectl(['-n', NS, 'rollout', 'status', 'daemonset/picket-agent', '--timeout=90s'], { timeout: 120_000 })
-      for (const node of cluster.nodes) await untilOther(node, before.get(node.name) as number)
+      for (const node of cluster.nodes) await untilOtherAgent(node, before.get(node.name) as number)
       await load.check(`after roll-out ${rollout}`)
     }
   })
@@ -76,24 +74,6 @@ describe('restarts under load', function () {
     console.log(`      ${packets} packets`)
     assert.ok(packets > 50_000, `only ${packets} packets were sent`)
   })
-
-  async function agentPod(node: NodePlace): Promise<KubeObject> {
-    const found = await api.list('v1', 'Pod', NS, `?labelSelector=app.kubernetes.io/name%3Dpicket&fieldSelector=spec.nodeName%3D${node.name}`)
-    const living = found.filter((pod) => pod.metadata['deletionTimestamp'] === undefined && statusOf(pod).containerStatuses?.[0]?.state?.running !== undefined)
-    assert.ok(living[0] !== undefined, `${node.name} has no running agent`)
-    return living[0]
-  }
-
-  async function untilOther(node: NodePlace, pid: number): Promise<void> {
-    await until(`another agent is ready on ${node.name}`, 60_000, async () => {
-      try {
-        if (pidOf(await agentPod(node)) === pid) return null
-      } catch {
-        return null
-      }
-      return (await agentStatus(node))?.ready === true ? true : null
-    })
-  }
 
   /** Policies of the load's namespace that come and go, so that kills meet agents at work. */
   function editing(): { stop(): Promise<void> } {

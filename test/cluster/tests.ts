@@ -12,6 +12,12 @@ export interface ClusterTest {
   readonly needed: boolean
 }
 
+/** On a cluster of its own, after the others: `npm run cluster -- up` with these flags. */
+export const OTHER_CLUSTER = {
+  flags: ['--attachment', 'bridge', '--no-kube-proxy'],
+  tests: [{ name: 'bridge', what: 'pods on bridges, no kube-proxy, an installation of one\'s own', needed: false }] satisfies readonly ClusterTest[],
+} as const
+
 /** Runs when the cluster has ended. */
 export const AFTERWARDS: ClusterTest = { name: 'down', what: 'nothing is left when the cluster has ended', needed: true }
 

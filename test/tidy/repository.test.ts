@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { globSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { AFTERWARDS, CLUSTER_TESTS } from '../cluster/tests.ts'
+import { AFTERWARDS, CLUSTER_TESTS, OTHER_CLUSTER } from '../cluster/tests.ts'
 import { importsOf, parseSource, sourcesOf, type SourceFile } from './source.ts'
 import { ROOT } from './table.ts'
 
@@ -59,7 +59,7 @@ const SWITCHED_OFF = /\b(?:it|describe|specify|context)\s*\.\s*(?:only|skip)\b|\
 describe('the tests', () => {
   it('of the cluster are all in the list by which they run', () => {
     const files = globSync('test/cluster/*.test.ts', { cwd: ROOT }).map((file) => path.basename(file, '.test.ts'))
-    assert.deepEqual([...CLUSTER_TESTS, AFTERWARDS].map(({ name }) => name).sort(), files.sort())
+    assert.deepEqual([...CLUSTER_TESTS, ...OTHER_CLUSTER.tests, AFTERWARDS].map(({ name }) => name).sort(), files.sort())
   })
   it('are all switched on', () => {
     const off = sourcesOf('test/**/*.ts').filter((source) => SWITCHED_OFF.test(source.code))
