@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { Option, type Command } from 'commander'
 import { parseDocument } from 'yaml'
 import { messageOf, PicketError } from './lib/errors.ts'
+import { contains, familyOf, parseAddress, parseCidr, toBits } from './model/ip.ts'
 import { SETTINGS, type AgentConfig, type Setting, type SettingName, type Source } from './settings.ts'
 
 /** The arguments after the program's own name. */
@@ -39,8 +40,14 @@ export function parseDuration(text: string): number | null {
   return ms >= 1 && ms <= 2 ** 31 - 1 ? ms : null
 }
 
+/** `nonMasqueradeCIDRs` is `--non-masquerade-cidrs`. */
 export function flagOf(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+  return `--${optionOf(name).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+/** As commander names the flag's value. */
+function optionOf(name: string): string {
+  return name.replace('CIDRs', 'Cidrs')
 }
 
 /** Adds `--config` and one flag for each setting. No flag has a default: absent means that the file decides. */
@@ -100,7 +107,7 @@ function readFile(file: string): ReadonlyMap<string, unknown> {
 }
 
 function find(setting: Setting, flags: Record<string, unknown>, file: string | null, content: ReadonlyMap<string, unknown>): Found {
-  const flag = flags[setting.name]
+  const flag = flags[optionOf(setting.name)]
   if (flag !== undefined) {
     const value = flag === 'true' ? true : flag === 'false' ? false : flag
     return { value: setting.type === 'boolean' ? value : flag, where: flagOf(setting.name) }
@@ -115,15 +122,13 @@ function find(setting: Setting, flags: Record<string, unknown>, file: string | n
 
 /** The value as the config holds it. Throws a PicketError that names the place and what was expected. */
 function check(setting: Setting, { value, where }: Found): unknown {
-  const fits = (item: unknown): boolean => typeof item === 'string' && (setting.pattern?.test(item) ?? true)
+  const fits = (item: unknown): boolean => typeof item === 'string' && (setting.pattern?.test(item) ?? true) && (setting.valid?.(item) ?? true)
   switch (setting.type) {
     case 'boolean':
       if (typeof value !== 'boolean') throw refuse(where, 'true or false', value)
       return value
     case 'choice': {
       const choices = setting.choices ?? []
-      const refused = typeof value === 'string' ? setting.refused?.[value] : undefined
-      if (refused !== undefined) throw new PicketError('InvalidConfig', `${where}: ${JSON.stringify(value)}: ${refused}`)
       if (typeof value !== 'string' || !choices.includes(value)) throw refuse(where, choices.join(' or '), value)
       return value
     }
@@ -133,7 +138,7 @@ function check(setting: Setting, { value, where }: Found): unknown {
       return ms
     }
     case 'list':
-      if (!Array.isArray(value) || !value.every(fits)) throw refuse(where, `a list of ${setting.expected ?? 'texts'}`, value)
+      if (!Array.isArray(value) || !value.every(fits) || (value.length > 1 && value.includes(setting.alone))) throw refuse(where, `a list of ${setting.expected ?? 'texts'}`, value)
       return Object.freeze([...value])
     case 'text':
       if (!fits(value)) throw refuse(where, setting.expected ?? 'a text', value)
@@ -156,6 +161,20 @@ function sourceOf(values: ReadonlyMap<SettingName, unknown>): Source {
   return Object.freeze({ kind: 'manifests', directory: source.slice('manifests:'.length) })
 }
 
+/** Nobody else translates the API server's ClusterIP: an agent that needed it could not start on a node without rules. */
+function checkServers(servers: readonly string[], serviceCidrs: readonly string[]): void {
+  const why = "Picket itself serves the API server's ClusterIP (serviceProxy: picket)"
+  const end = 'expected addresses of the API servers themselves, such as https://10.0.0.10:6443; nothing was started'
+  if (servers.length === 0) throw new PicketError('InvalidConfig', `apiServer is not set: ${why}; ${end}`)
+  for (const server of servers) {
+    const host = (URL.canParse(server) ? new URL(server).hostname : '').replace(/^\[|\]$/g, '')
+    const address = parseAddress(host)
+    const inCidr = address !== null && serviceCidrs.map(parseCidr).some((cidr) => cidr !== null && cidr.family === familyOf(address) && contains(cidr, toBits(address)))
+    const what = inCidr ? 'it lies in serviceCIDRs' : host === process.env['KUBERNETES_SERVICE_HOST'] ? "it is the Service's ($KUBERNETES_SERVICE_HOST)" : /^kubernetes(\.default(\.svc(\..+)?)?)?$/.test(host) ? 'it is a name of the Service' : null
+    if (what !== null) throw new PicketError('InvalidConfig', `apiServer: ${server}: ${what}, and ${why}; ${end}`)
+  }
+}
+
 /**
  * The agent's config. `flags` are commander's options by camelCase name, undefined where not given, with `config`
  * among them. Throws a PicketError (InvalidConfig) that names file or flag, field and what was expected.
@@ -165,6 +184,8 @@ export function loadAgentConfig(flags: Record<string, unknown>): AgentConfig {
   const content = file === null ? new Map<string, unknown>() : readFile(file)
   const values = new Map<SettingName, unknown>()
   for (const setting of SETTINGS) values.set(setting.name, check(setting, find(setting, flags, file, content)))
-  values.set('source', sourceOf(values))
+  const source = sourceOf(values)
+  values.set('source', source)
+  if (values.get('serviceProxy') === 'picket' && source.kind === 'kube' && source.kubeconfig === null) checkServers(source.apiServers, values.get('serviceCIDRs') as readonly string[])
   return Object.freeze(Object.fromEntries(values)) as unknown as AgentConfig
 }

@@ -1,6 +1,7 @@
 // The settings of the agent as one table: names, defaults, checks and help, from which config.ts makes flags and the page its rows.
 //
 // **Invariant:** everything that can be said of a setting without reading anything is said here, once.
+import { parseCidr } from './model/ip.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -35,8 +36,18 @@ export interface AgentConfig {
   readonly kernelAccess: 'auto' | 'libnftables' | 'nft'
   /** Milliseconds. */
   readonly resyncInterval: number
-  readonly serviceProxy: 'none'
-  readonly masquerade: 'none'
+  readonly serviceProxy: 'none' | 'picket'
+  readonly masquerade: 'none' | 'picket'
+  /** CIDRs, or `primary` alone. */
+  readonly nodePortAddresses: readonly string[]
+  /** CIDRs. */
+  readonly serviceCIDRs: readonly string[]
+  /** `0xffffff00` */
+  readonly serviceMarkMask: string
+  readonly masqueradeAll: boolean
+  readonly masqueradeRandomFully: boolean
+  /** CIDRs. */
+  readonly nonMasqueradeCIDRs: readonly string[]
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -53,8 +64,10 @@ export interface Setting {
   /** What a value (an item, of a list) has to look like, and that in words. */
   readonly pattern?: RegExp
   readonly expected?: string
-  /** Choices that are reserved for later, with what to say to them. */
-  readonly refused?: Readonly<Record<string, string>>
+  /** What the pattern cannot say. */
+  readonly valid?: (item: string) => boolean
+  /** Of a list: an item beside which there is no other. */
+  readonly alone?: string
   readonly help: string
 }
 
@@ -63,8 +76,9 @@ const DNS_NAME = /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/
 const PORT = '([1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])'
 const LOOPBACK = new RegExp(`^(127(\\.(\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])){3}|\\[::1\\]):${PORT}$`)
 const ANY_ADDRESS = new RegExp(`^(none|([A-Za-z0-9][-.A-Za-z0-9]{0,252}|\\[[0-9A-Fa-f:.]{2,45}(%[-.\\w]{1,15})?\\]):${PORT})$`)
-const NO_SERVICES = 'this version leaves Services to kube-proxy; expected none'
-const NO_MASQUERADE = 'this version leaves masquerading to the network plugin; expected none'
+const isCidr = (item: string): boolean => parseCidr(item) !== null
+/** At least 22 bits side by side: what ruleset/marks.ts divides. */
+const isMarkMask = (item: string): boolean => /^0*1{22,32}0*$/.test(Number(item).toString(2))
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -138,13 +152,38 @@ export const SETTINGS: readonly Setting[] = [
     help: 'how often the table is read back and compared, beside what the kernel tells, and the node searched for foreign flowtables',
   },
   {
-    name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none'], refused: { picket: NO_SERVICES },
-    help: 'who translates Services',
+    name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none', 'picket'],
+    help: 'who translates Services: picket, in place of kube-proxy, or none, which leaves them to another program',
   },
   {
-    name: 'masquerade', type: 'choice', default: 'none',
-    choices: ['none'], refused: { picket: NO_MASQUERADE },
-    help: 'who masquerades what leaves the cluster',
+    name: 'nodePortAddresses', type: 'list', default: ['primary'], alone: 'primary', valid: (item) => item === 'primary' || isCidr(item), expected: "primary (the node's first address of each family) alone, or CIDRs",
+    help: "which of the node's addresses serve node ports",
+  },
+  {
+    name: 'serviceCIDRs', type: 'list', default: [], valid: isCidr, expected: 'CIDRs',
+    help: 'where ClusterIPs come from: what is sent to an unused address of them is dropped at once',
+  },
+  {
+    name: 'serviceMarkMask', type: 'text', default: '0xffffff00', pattern: /^0x[0-9a-fA-F]{1,8}$/, valid: isMarkMask, expected: 'a mask of at least 22 bits side by side, such as 0xffffff00',
+    help: "the bits of connections' marks that the Service NAT uses; the others are left to other programs",
+  },
+  {
+    name: 'masqueradeAll', type: 'boolean', default: false,
+    help: "give whatever reaches a Service the node's address, pods' traffic too",
+  },
+  {
+    name: 'masquerade', type: 'choice', default: 'none', choices: ['none', 'picket'],
+    help: "who gives what leaves the cluster the node's address: picket, or none, which leaves it to the network plugin",
+  },
+  {
+    name: 'nonMasqueradeCIDRs', type: 'list',
+    default: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '169.254.0.0/16', 'fc00::/7', 'fe80::/10'],
+    valid: isCidr, expected: 'CIDRs',
+    help: "where pods' traffic keeps its address, besides pods and nodes, where it always does",
+  },
+  {
+    name: 'masqueradeRandomFully', type: 'boolean', default: true,
+    help: 'choose the source ports of masqueraded connections at random, so that two of one moment seldom collide',
   },
   { name: 'logLevel', type: 'choice', default: 'info', choices: LOG_LEVELS, help: 'least level that is logged' },
 ]

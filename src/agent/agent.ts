@@ -17,6 +17,7 @@ import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
 import { BridgeTable } from './bridge-table.ts'
+import { compileOptions } from './compile-options.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
 import { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
@@ -88,14 +89,7 @@ class Agent implements RunningAgent {
         this.#cutter?.planned(revision, delta)
         this.#bridge?.planned(revision, delta)
       },
-      step: {
-        isLocal: (pod) => pod.node === config.nodeName,
-        nodeName: config.nodeName,
-        podInterfaces: config.podInterfaces,
-        podAttachment: config.podAttachment,
-        sourcePrefixNamespaces: config.sourcePrefixNamespaces,
-      },
-      skeleton: config,
+      ...compileOptions(config),
     })
     this.#measures = new Measures(config, clock, {
       turns: this.#turns,

@@ -170,6 +170,7 @@ function problemOf(owner: Owner, said: string): Problem {
   const owned = readOwner(owner)
   const again = `everything else is applied; it is tried again after growing pauses (${LAST_PAUSE_MS / 1000} s at most) and at once when it is edited`
   const base = { code: 'Quarantined', severity: 'error' } as const
+  if (owned?.kind === 'service') return { ...base, object: owner, message: `the kernel refused it: ${said}; none of its addresses is translated on this node; ${again}` }
   if (owned?.kind !== 'policy') {
     return { ...base, object: owner, message: `the kernel refused it: ${said}; its interface now counts as an unknown pod's (setting newPods), and on a bridge nothing passes to or from its addresses; ${again}` }
   }

@@ -27,7 +27,9 @@ export interface ObjectSource {
   close(): Promise<void>
 }
 
-const KINDS: readonly ObjectKind[] = ['namespace', 'node', 'pod', 'policy']
+const KINDS: readonly ObjectKind[] = ['namespace', 'node', 'pod', 'policy', 'service', 'slice']
+/** Of the Service NAT. Where that is somebody else's they are not read, and count as synced with none. */
+const OF_SERVICES: readonly ObjectKind[] = ['service', 'slice']
 
 /** Throws a PicketError where the source cannot work, before anything is started. A folder is looked at when it is opened. */
 export async function checkSource({ source }: AgentConfig, clock: Clock): Promise<void> {
@@ -36,11 +38,14 @@ export async function checkSource({ source }: AgentConfig, clock: Clock): Promis
   await checkAccess(source, clock)
 }
 
-export async function openSource({ source }: AgentConfig, clock: Clock, listener: SourceListener): Promise<ObjectSource> {
-  if (source.kind === 'manifests') return openManifests(source.directory, listener)
+export async function openSource({ source, serviceProxy }: AgentConfig, clock: Clock, listener: SourceListener): Promise<ObjectSource> {
+  const unread = serviceProxy === 'picket' ? [] : OF_SERVICES
+  if (source.kind === 'manifests') return openManifests(source.directory, unread, listener)
   // Loaded only where it is used: the Kubernetes client is large.
-  const { watchCluster } = await import('../kube/source.ts')
-  const cluster = await watchCluster({ access: source, clock, onEvents: listener.onEvents, onProblems: listener.onProblems })
+  const [{ watchCluster }, { RESOURCES }] = await Promise.all([import('../kube/source.ts'), import('../kube/resources.ts')])
+  const resources = RESOURCES.filter(({ rows }) => !unread.includes(rows))
+  if (unread.length > 0) listener.onEvents(unread.map((kind) => ({ verb: 'synced', kind })))
+  const cluster = await watchCluster({ access: source, clock, resources, onEvents: listener.onEvents, onProblems: listener.onProblems })
   const unsynced = (): readonly string[] => cluster.state().resources.filter(({ synced }) => !synced).map(({ resource }) => resource)
   return {
     cluster: () => cluster.state(),
@@ -49,10 +54,10 @@ export async function openSource({ source }: AgentConfig, clock: Clock, listener
   }
 }
 
-async function openManifests(directory: string, listener: SourceListener): Promise<ObjectSource> {
+async function openManifests(directory: string, unread: readonly ObjectKind[], listener: SourceListener): Promise<ObjectSource> {
   const watch = await watchManifests(directory, {
     onBatch: ({ events, problems, covers }) => {
-      listener.onEvents(events.flatMap(fromManifest))
+      listener.onEvents(events.flatMap((event) => fromManifest(event, unread)))
       listener.onProblems(problems)
       listener.onCovers(covers)
     },
@@ -60,15 +65,15 @@ async function openManifests(directory: string, listener: SourceListener): Promi
   return { cluster: () => null, missing: () => 'waiting for the first complete reading of the sources', close: () => watch.close() }
 }
 
-function fromManifest(event: ManifestEvent): readonly SourceEvent[] {
+function fromManifest(event: ManifestEvent, unread: readonly ObjectKind[]): readonly SourceEvent[] {
   if (event.verb === 'synced') return KINDS.map((kind) => ({ verb: 'synced', kind }))
   if (event.verb === 'delete') {
     const kind = objectKindOf(event.kind)
-    return kind === null ? [] : [{ verb: 'delete', kind, key: event.uid }]
+    return kind === null || unread.includes(kind) ? [] : [{ verb: 'delete', kind, key: event.uid }]
   }
   const { kind, value, uid, source, order } = event.object
   const decoded = decodeObject(kind, value, uid, source)
-  return decoded === null ? [] : [{ verb: 'upsert', key: uid, kind: decoded.kind, decoded: ordered(decoded, order) } as SourceEvent]
+  return decoded === null || unread.includes(decoded.kind) ? [] : [{ verb: 'upsert', key: uid, kind: decoded.kind, decoded: ordered(decoded, order) } as SourceEvent]
 }
 
 /** Manifests seldom say when an object was created; the order in which they came tells who owns an address (rule 94). */

@@ -1,6 +1,6 @@
 // One turn: drain the inbox, apply it to the store, step the plan, translate it. Synchronous: no I/O, no await.
 //
-//   inbox -> store + selectors -> policy/step -> ruleset/translate -> wanted table + dirty names
+//   inbox -> store + selectors -> policy/step, nat/step -> ruleset/translate -> wanted table + dirty names
 //
 // **Invariant:** after run() the wanted table says what everything drained so far means; before every source is synced
 // nothing is run at all.
@@ -9,6 +9,8 @@ import type { Problem } from '../lib/problem.ts'
 import { KINDS, type Changes, type Kind, type Revision } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
 import { PolicyPlan, type StepOptions } from '../policy/step.ts'
+import { NatPlan, NO_NAT_OPTIONS, type NatOptions } from '../nat/nat.ts'
+import type { NatDelta } from '../nat/plan.ts'
 import type { SkeletonOptions } from '../ruleset/skeleton.ts'
 import { Translator } from '../ruleset/translate.ts'
 import { emptyBatch, Inbox, type Batch } from '../store/inbox.ts'
@@ -34,10 +36,12 @@ export interface TurnReport {
 export interface TurnOptions {
   readonly step: StepOptions
   readonly skeleton: SkeletonOptions
+  /** Absent: Services and masquerade are somebody else's. */
+  readonly nat?: NatOptions
   readonly clock: Clock
   readonly onWork: () => void
   /** Told at the end of each turn what changed in the plan. */
-  readonly onPlanned?: (revision: Revision, delta: PlanDelta) => void
+  readonly onPlanned?: (revision: Revision, delta: PlanDelta, services: NatDelta) => void
 }
 
 const NAMED_OBJECTS = 8
@@ -46,17 +50,19 @@ export class Turns {
   readonly inbox: Inbox
   readonly store = new Store()
   readonly plan: PolicyPlan
+  readonly nat: NatPlan
   readonly translator: Translator
   /** By problemKey; of the store and the plan. */
   readonly problems = new Map<string, Problem>()
   readonly #clock: Clock
-  readonly #onPlanned: (revision: Revision, delta: PlanDelta) => void
+  readonly #onPlanned: NonNullable<TurnOptions['onPlanned']>
   #revision: Revision = 0
   #snapshot: Snapshot | null = null
 
   constructor(options: TurnOptions) {
     this.inbox = new Inbox(options.onWork)
     this.plan = new PolicyPlan(options.step)
+    this.nat = new NatPlan(options.nat ?? NO_NAT_OPTIONS)
     this.translator = new Translator(options.skeleton)
     this.#clock = options.clock
     this.#onPlanned = options.onPlanned ?? (() => undefined)
@@ -89,12 +95,15 @@ export class Turns {
     this.#snapshot = turn.snapshot
     const stored = this.#clock.now()
     const planned = this.plan.step(turn.snapshot, turn.delta)
+    const { services, masquerade } = this.nat.step(turn.snapshot, turn.delta)
     const stepped = this.#clock.now()
     this.translator.translate(planned)
+    this.translator.translateNat(services.services, masquerade)
     const translated = this.#clock.now()
-    this.#onPlanned(this.#revision, planned)
+    this.#onPlanned(this.#revision, planned, services)
     this.#keep(turn.problems)
     this.#keep(planned.problems)
+    this.#keep(services.problems)
     return {
       revision: this.#revision,
       changed: counts(turn.delta),
@@ -107,7 +116,7 @@ export class Turns {
   }
 
   #rows(): number {
-    return this.store.rowsTouched + this.plan.work.rows + this.translator.wanted.rowsTouched
+    return this.store.rowsTouched + this.plan.work.rows + (this.nat.services?.work.rows ?? 0) + this.translator.wanted.rowsTouched
   }
 
   #keep(changes: Changes<string, Problem>): void {
@@ -118,7 +127,7 @@ export class Turns {
   }
 }
 
-const FIELD = { pod: 'pods', namespace: 'namespaces', node: 'nodes', policy: 'policies', interface: 'interfaces' } as const
+const FIELD = { pod: 'pods', namespace: 'namespaces', node: 'nodes', policy: 'policies', service: 'services', slice: 'slices', interface: 'interfaces' } as const
 
 function counts(delta: SnapshotDelta): Record<Kind, number> {
   return Object.fromEntries(KINDS.map((kind) => [kind, delta[FIELD[kind]].size])) as Record<Kind, number>

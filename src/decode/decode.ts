@@ -5,9 +5,11 @@
 import type { Decoded, Kind, RowOf } from '../model/changes.ts'
 import type { Uid } from '../model/objects.ts'
 import { decodeNamespace } from './namespace.ts'
+import { decodeEndpointSlice } from './endpoint-slice.ts'
 import { decodePolicy } from './network-policy.ts'
 import { decodeNode } from './node.ts'
 import { decodePod } from './pod.ts'
+import { decodeService } from './service.ts'
 
 /** The kinds that come as objects; interfaces come from the kernel. */
 export type ObjectKind = Exclude<Kind, 'interface'>
@@ -18,9 +20,11 @@ const KINDS: ReadonlyMap<string, ObjectKind> = new Map([
   ['Namespace', 'namespace'],
   ['Node', 'node'],
   ['NetworkPolicy', 'policy'],
+  ['Service', 'service'],
+  ['EndpointSlice', 'slice'],
 ])
 
-/** Ours of a Kubernetes kind (`Pod`): for deletions, too. Null for kinds that are not decoded (Service, EndpointSlice: not yet). */
+/** Ours of a Kubernetes kind (`Pod`): for deletions, too. Null for kinds that are not decoded. */
 export function objectKindOf(kind: string): ObjectKind | null {
   return KINDS.get(kind) ?? null
 }
@@ -36,6 +40,10 @@ export function decodeObject(kind: string, raw: unknown, uid: Uid, source?: stri
       return { kind: 'node', decoded: decodeNode(raw, uid, source) }
     case 'policy':
       return { kind: 'policy', decoded: decodePolicy(raw, uid, source) }
+    case 'service':
+      return { kind: 'service', decoded: decodeService(raw, uid, source) }
+    case 'slice':
+      return { kind: 'slice', decoded: decodeEndpointSlice(raw, uid, source) }
     case null:
       return null
   }

@@ -1,13 +1,15 @@
-// A raw Node -> Node: its labels, addresses and pod CIDRs.
+// A raw Node -> Node: its labels, addresses, pod CIDRs, and from where its pods' traffic leaves.
 //
 // **Invariant:** an address that cannot be read is left out, and the rest of the node stands (strict): what is not known
 // as the node's own address is not exempt from policy (rule 58).
 import type { Decoded } from '../model/changes.ts'
-import type { Address, Cidr } from '../model/ip.ts'
+import { familyOf, type Address, type Cidr, type Family } from '../model/ip.ts'
 import type { Node, Uid } from '../model/objects.ts'
 import { AN_ADDRESS, A_CIDR, addressOf, cidrOf } from './addresses.ts'
 import { FieldReader, type Mapping, isMapping, own } from './fields.ts'
 import { readLabels, readMetadata, readName, titleOf } from './metadata.ts'
+
+export const EGRESS_SOURCE = 'picket.dev/egress-source'
 
 /** `uid` is the node's identity, `source` where it came from. Never throws. */
 export function decodeNode(raw: unknown, uid: Uid, source?: string): Decoded<Node> {
@@ -20,7 +22,8 @@ export function decodeNode(raw: unknown, uid: Uid, source?: string): Decoded<Nod
   const status = reader.optionalMapping(own(opened.object, 'status'), 'status') ?? {}
   const addresses = readAddresses(reader, status)
   const podCidrs = readPodCidrs(reader, spec)
-  return reader.decoded<Node>(name === null || labels === null ? null : Object.freeze({ uid, name, labels, addresses, podCidrs }))
+  const egressSources = readEgressSources(reader, opened.metadata)
+  return reader.decoded<Node>(name === null || labels === null ? null : Object.freeze({ uid, name, labels, addresses, podCidrs, egressSources }))
 }
 
 /** The addresses of every type that are IP addresses; a Hostname is a name, even where it looks like an address. */
@@ -54,5 +57,20 @@ function readPodCidrs(reader: FieldReader, spec: Mapping): readonly Cidr[] {
   if (first !== undefined && first !== '') read(first, 'spec.podCIDR')
   const list = reader.optionalList(own(spec, 'podCIDRs'), 'spec.podCIDRs') ?? []
   list.forEach((item, i) => read(item, `spec.podCIDRs[${i}]`))
+  return Object.freeze([...found.values()])
+}
+
+/** `192.0.2.1,fd00::1`: one address of each family at most. What cannot be read is left out. */
+function readEgressSources(reader: FieldReader, metadata: Mapping): readonly Address[] {
+  const annotations = own(metadata, 'annotations')
+  const value = isMapping(annotations) ? own(annotations, EGRESS_SOURCE) : undefined
+  if (value === undefined || value === '') return Object.freeze([])
+  const field = `metadata.annotations[${EGRESS_SOURCE}]`
+  const found = new Map<Family, Address>()
+  for (const text of typeof value === 'string' ? value.split(',') : [value]) {
+    const address = addressOf(typeof text === 'string' ? text.trim() : text)
+    if (address === null || found.has(familyOf(address))) reader.error(field, text, 'addresses of this node, one of each family at most, such as 192.0.2.1,fd00::1', 'it is left out')
+    else found.set(familyOf(address), address)
+  }
   return Object.freeze([...found.values()])
 }

@@ -32,4 +32,6 @@ export const RESOURCES: readonly Resource[] = [
   resource('Node', 'nodes', '', 'v1'),
   resource('Pod', 'pods', '', 'v1', POD_MESSAGE),
   resource('NetworkPolicy', 'networkpolicies', 'networking.k8s.io', 'v1'),
+  resource('Service', 'services', '', 'v1'),
+  resource('EndpointSlice', 'endpointslices', 'discovery.k8s.io', 'v1'),
 ]

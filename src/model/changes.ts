@@ -4,6 +4,7 @@
 import type { Problem } from '../lib/problem.ts'
 import type { HostInterface, Namespace, Node, Pod, Uid } from './objects.ts'
 import type { Policy } from './policy.ts'
+import type { EndpointSlice, Service } from './service.ts'
 
 export type Revision = number
 
@@ -14,17 +15,19 @@ export interface Change<Row> {
 
 export type Changes<K, Row> = ReadonlyMap<K, Change<Row>>
 
-/** Every kind of row with its type. Service and EndpointSlice join with the Service NAT. */
+/** Every kind of row with its type. */
 export interface RowOf {
   readonly pod: Pod
   readonly namespace: Namespace
   readonly node: Node
   readonly policy: Policy
+  readonly service: Service
+  readonly slice: EndpointSlice
   readonly interface: HostInterface
 }
 
 export type Kind = keyof RowOf
-export const KINDS: readonly Kind[] = ['pod', 'namespace', 'node', 'policy', 'interface']
+export const KINDS: readonly Kind[] = ['pod', 'namespace', 'node', 'policy', 'service', 'slice', 'interface']
 
 /**
  * What reading one object gave. `good` replaces what was known. `bad` leaves the last good version of the object in

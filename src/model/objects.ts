@@ -62,6 +62,8 @@ export interface Node {
   /** The IP addresses among status.addresses. */
   readonly addresses: readonly Address[]
   readonly podCidrs: readonly Cidr[]
+  /** Annotation `picket.dev/egress-source`: from where pods' traffic leaves the cluster, one of each family at most. */
+  readonly egressSources: readonly Address[]
 }
 
 /** A network interface of this node, as rtnetlink tells it. Keyed by `index`, since names are used again. */

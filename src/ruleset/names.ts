@@ -4,6 +4,7 @@
 // namespace and a policy name together can exceed that, so a long one is cut and given a hash (rule 106).
 // **Invariant:** two different things never get one name; the same thing always gets the same name.
 import type { Family } from '../model/ip.ts'
+import type { Protocol } from '../model/objects.ts'
 import type { Direction } from '../model/policy.ts'
 import { shortHash } from '../lib/hash.ts'
 import { portText } from '../policy/dispatch.ts'
@@ -25,6 +26,11 @@ export const NAMES = {
   unknownAddress: 'unknown-address',
   cut: 'cut',
   closedPrefixes: 'closed-prefixes',
+  endpointsBySize: 'endpoints-by-size',
+  rememberEndpoint: 'remember-endpoint',
+  outsideSourceRanges: 'outside-source-ranges',
+  serviceRejected: 'service-rejected',
+  serviceDropped: 'service-dropped',
 } as const
 
 export function podAddresses(family: Family): string {
@@ -75,6 +81,60 @@ export function underReview(family: Family): string {
 /** Their connections that are answered, as their clients send: what packets put in, and the agent takes out. */
 export function replied(family: Family): string {
   return `replied-v${family}`
+}
+
+export function serviceIds(family: Family): string {
+  return `service-ids-v${family}`
+}
+
+/** One for each protocol: nft 1.0.6 takes a map that is there already for one protocol's rules only. */
+export function serviceEndpoints(protocol: Protocol, family: Family): string {
+  return `endpoints-${protocol.toLowerCase()}-v${family}`
+}
+
+export function clusterIps(family: Family): string {
+  return `cluster-ips-v${family}`
+}
+
+export function serviceCidrs(family: Family): string {
+  return `service-cidrs-v${family}`
+}
+
+export function sourceRestricted(family: Family): string {
+  return `source-restricted-v${family}`
+}
+
+export function sourceRanges(family: Family): string {
+  return `source-ranges-v${family}`
+}
+
+/** Which endpoint a client got; of IPv6 its address, by a hash of the client. */
+export function affinityMap(protocol: Protocol, family: Family): string {
+  return `affinity-${protocol.toLowerCase()}-v${family}`
+}
+
+/** Of IPv6 the endpoint's port. */
+export function affinityPorts(protocol: Protocol): string {
+  return `affinity-ports-${protocol.toLowerCase()}-v6`
+}
+
+/** The lists whose clients stay so long, in seconds. */
+export function staying(seconds: number): string {
+  return `staying/${seconds}s`
+}
+
+/** `endpoints/3`: where lists of three find their endpoint. */
+export function endpointsChainName(size: number): string {
+  return `endpoints/${size}`
+}
+
+/** Addresses of all local pods. */
+export function localPods(family: Family): string {
+  return `local-pods-v${family}`
+}
+
+export function neverMasqueraded(family: Family): string {
+  return `never-masqueraded-v${family}`
 }
 
 /** `ingress/shop/7F3K2Q8A0B1C` */

@@ -10,7 +10,7 @@ import type { PodUid } from '../model/objects.ts'
 import { DIRECTIONS, type Direction } from '../model/policy.ts'
 import { podOwner, type Owner } from '../model/owner.ts'
 import { bridgesOf, interfacesOf, type Attachment } from '../policy/plan.ts'
-import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
+import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, localPods, NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
 import { rangeKey } from './policies.ts'
 import { closedPrefixes } from './skeleton.ts'
 import type { WantedTable } from './wanted.ts'
@@ -139,7 +139,7 @@ function elementsOf(pod: Attachment): [set: string, key: string, value?: string]
       elements.push([bridgedPods(family), address])
       for (const direction of DIRECTIONS) elements.push([byAddress(direction, family), address, verdict(pod, direction)])
     }
-    if (!pod.closed) elements.push([self(family), `${address} . ${address}`])
+    if (!pod.closed) elements.push([self(family), `${address} . ${address}`], [localPods(family), address])
   }
   for (const name of new Set(interfacesOf(pod))) {
     for (const { family, key } of prefixKeys(name, pod.sourcePrefixes)) elements.push([podPrefixes(family), key])

@@ -3,7 +3,7 @@
 //   prerouting, raw          filter-prerouting-spoof   a pod sends only as itself
 //   forward, filter - 10     filter-forward-egress     unknown pod? cut? INVALID? settled? else the source pod's profile
 //   forward, filter - 5      filter-forward-ingress    settled? else the destination pod's profile
-//   input, filter - 10       filter-input-egress       INVALID; with nodeEgress enforce: the source pod's profile
+//   input, filter - 10       filter-input-egress       INVALID; with nodeEgress enforce: the source pod's profile (NAT: service-skeleton.ts)
 //
 // Behind each lookup by interface are those by address and by (bridge, source prefix), for pods on a bridge. `accept` ends one chain only and `drop` is final:
 // both stages must let a packet pass (rule 8), and other tables still have their say (rule 109). Never the host's own (58, 68).
@@ -15,6 +15,8 @@ import { DIRECTIONS, type Direction } from '../model/policy.ts'
 import type { PodAttachment } from '../policy/attach.ts'
 import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
 import { connectionSets, cutRelated, cutRules, REPLIES } from './connections.ts'
+import { masqueradeSets, NO_NAT, postrouting, type MasqueradeOptions } from './masquerade.ts'
+import { serviceChains, serviceCounters, serviceSets } from './service-skeleton.ts'
 import { addressWord } from './words.ts'
 
 export interface SkeletonOptions {
@@ -30,19 +32,23 @@ export interface SkeletonOptions {
   readonly podInterfaces: readonly string[]
   /** `interface`: no pod is led to its profile by its address. */
   readonly podAttachment: PodAttachment
+  /** Services, and what leaves the cluster; absent: both are somebody else's. */
+  readonly nat?: MasqueradeOptions
 }
 
 export const TABLE: Table = {
   family: 'inet',
   name: TABLE_NAME,
-  comment: 'Picket: Kubernetes NetworkPolicy; made by the agent, do not edit',
+  comment: 'Picket: Kubernetes NetworkPolicy and Services; made by the agent, do not edit',
 }
 
 export function skeleton(options: SkeletonOptions): TableState {
   const state = emptyTable()
   const cuts = options.establishedConnections === 'cut'
   for (const object of [...sets(), ...maps(), ...(options.podAttachment === 'interface' ? [] : addressMaps()), ...(cuts ? connectionSets() : [])]) state.sets.set(object.name, { object, elements: new Map() })
-  for (const counter of COUNTERS) state.counters.set(counter.name, counter)
+  const { mark, egress } = options.nat ?? NO_NAT
+  for (const object of [...(mark === null ? [] : serviceSets()), ...(egress ? masqueradeSets() : [])]) state.sets.set(object.name, { object, elements: new Map() })
+  for (const counter of [...COUNTERS, ...(mark === null ? [] : serviceCounters())]) state.counters.set(counter.name, counter)
   for (const chain of chains(options)) state.chains.set(chain.name, chain)
   return state
 }
@@ -129,6 +135,7 @@ function chains(options: SkeletonOptions): Chain[] {
   const pods = `@${NAMES.podInterfaces}`
   const cuts = options.establishedConnections === 'cut'
   const onBridges = options.podAttachment !== 'interface'
+  const nat = options.nat ?? NO_NAT
   const ofBridged = onBridges ? inputBridged(options) : []
   return [
     base('filter-prerouting-spoof', 'prerouting', 'raw', [
@@ -169,6 +176,8 @@ function chains(options: SkeletonOptions): Chain[] {
     ...(onBridges ? [...DIRECTIONS.map(bridgedChain), closedPrefixes([])] : []),
     ...FIXED_CHAINS,
     { kind: 'chain', name: 'settled', comment: 'what needs no judgement; in both stages, since accept ends one stage only', rules: settled(options) },
+    ...(nat.mark === null ? [] : serviceChains(nat.mark, onBridges)),
+    ...(nat.mark === null && !nat.egress ? [] : [postrouting(nat, [])]),
   ]
 }
 

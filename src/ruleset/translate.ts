@@ -3,11 +3,15 @@
 // **Invariant:** the wanted table is a function of the plan; a delta visits only what it tells.
 import type { Change } from '../model/changes.ts'
 import { FAMILIES } from '../model/ip.ts'
+import type { MasqueradeDelta } from '../nat/masquerade.ts'
+import type { NatDelta } from '../nat/plan.ts'
 import { policyOwner, type Owner } from '../model/owner.ts'
 import type { Member, MemberDelta, PeerSet, PlanDelta, Profile, ProfileId, SetId } from '../policy/plan.ts'
 import { NAMES, peerSet } from './names.ts'
 import { PodElements, quoted } from './pods.ts'
 import { familyOfMember, memberKey, profileObjects, setObjects } from './policies.ts'
+import { MasqueradeElements, NO_NAT } from './masquerade.ts'
+import { ServiceElements } from './services.ts'
 import { SetUsers } from './set-users.ts'
 import { skeleton, type SkeletonOptions } from './skeleton.ts'
 import { UnionElements } from './unions.ts'
@@ -28,10 +32,17 @@ export class Translator {
   readonly #unions = new Map<SetId, UnionElements>()
   readonly #profiles = new Map<ProfileId, ProfileNames>()
   readonly #users = new SetUsers()
+  /** Null where Services are somebody else's. */
+  readonly #services: ServiceElements | null
+  readonly #masquerade: MasqueradeElements
 
   constructor(options: SkeletonOptions) {
     this.wanted = new WantedTable(skeleton(options))
     this.#pods = new PodElements(this.wanted)
+    const nat = options.nat ?? NO_NAT
+    this.#services = nat.mark === null ? null : new ServiceElements(nat.mark, this.wanted)
+    this.#masquerade = new MasqueradeElements(nat, this.wanted)
+    this.#services?.serviceCidrs(nat.serviceCidrs)
   }
 
   translate(delta: PlanDelta): void {
@@ -43,6 +54,11 @@ export class Translator {
     for (const name of delta.knownInterfaces.removed) this.wanted.removeElement(NAMES.knownInterfaces, quoted(name))
     for (const name of delta.knownInterfaces.added) this.wanted.addElement(NAMES.knownInterfaces, { key: quoted(name) })
     for (const [id, change] of delta.sets) if (change.after === null) this.#removeSet(id)
+  }
+
+  translateNat(services: NatDelta['services'], masquerade: MasqueradeDelta): void {
+    this.#services?.change(services)
+    this.#masquerade.change(masquerade)
   }
 
   #putSet(id: SetId, set: PeerSet): void {

@@ -60,6 +60,8 @@ function nothingPending(): Pending {
     namespace: new PendingKind(),
     node: new PendingKind(),
     policy: new PendingKind(),
+    service: new PendingKind(),
+    slice: new PendingKind(),
     interface: new PendingKind(),
   }
 }

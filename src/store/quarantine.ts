@@ -2,12 +2,13 @@
 //
 // A policy in quarantine isolates what it isolates and allows nothing in that direction; a pod in quarantine has no
 // addresses, so that its interface is an unknown pod's and it is nobody's peer. Of what tells pods apart by address (on a
-// bridge) they are known as closed. Everything behind the store sees only that.
+// bridge) they are known as closed. For a Service nothing is translated. Everything behind the store sees only that.
 // **Invariant:** a row in quarantine opens nothing that the row itself does not open; an edit of the object ends it.
 import { readOwner, type Owner } from '../model/owner.ts'
 import type { Changes } from '../model/changes.ts'
 import type { Pod, Uid } from '../model/objects.ts'
 import type { Policy } from '../model/policy.ts'
+import type { Service } from '../model/service.ts'
 
 export interface Named {
   readonly namespace: string
@@ -19,32 +20,35 @@ export class Quarantine {
   /** `namespace/name` of what is in quarantine, in any direction. */
   #policies = new Map<string, Owner[]>()
   #pods = new Map<string, Owner[]>()
+  #services = new Map<string, Owner[]>()
 
   get isEmpty(): boolean {
     return this.#owners.size === 0
   }
 
-  /** Replaces the whole quarantine; returns the policies and pods that it closes or releases. */
-  set(owners: ReadonlySet<Owner>): { readonly policies: readonly Named[]; readonly pods: readonly Named[] } {
+  /** Replaces the whole quarantine; returns what it closes or releases. */
+  set(owners: ReadonlySet<Owner>): { readonly [K in 'policies' | 'pods' | 'services']: readonly Named[] } {
     const changed = [...owners].filter((o) => !this.#owners.has(o)).concat([...this.#owners].filter((o) => !owners.has(o)))
     const read = changed.flatMap((owner) => readOwner(owner) ?? [])
     this.#owners = owners
     this.#policies = new Map()
     this.#pods = new Map()
+    this.#services = new Map()
     for (const owner of owners) {
       const owned = readOwner(owner)
       if (owned === null) continue
-      const map = owned.kind === 'pod' ? this.#pods : this.#policies
+      const map = { pod: this.#pods, policy: this.#policies, service: this.#services }[owned.kind]
       const key = keyOf(owned)
       map.set(key, [...(map.get(key) ?? []), owner])
     }
-    return { policies: read.filter((o) => o.kind === 'policy'), pods: read.filter((o) => o.kind === 'pod') }
+    const of = (kind: string): readonly Named[] => read.filter((o) => o.kind === kind)
+    return { policies: of('policy'), pods: of('pod'), services: of('service') }
   }
 
   /** Ends the quarantine of objects that were edited, deleted or made again; returns the owners that it was for. */
-  release(policies: Changes<Uid, Policy>, pods: Changes<Uid, Pod>): readonly Owner[] {
+  release(policies: Changes<Uid, Policy>, pods: Changes<Uid, Pod>, services: Changes<Uid, Service>): readonly Owner[] {
     if (this.isEmpty) return []
-    const released = [...this.#edited(policies, this.#policies), ...this.#edited(pods, this.#pods)]
+    const released = [...this.#edited(policies, this.#policies), ...this.#edited(pods, this.#pods), ...this.#edited(services, this.#services)]
     if (released.length > 0) this.set(new Set([...this.#owners].filter((owner) => !released.includes(owner))))
     return released
   }
@@ -60,6 +64,11 @@ export class Quarantine {
   /** The pod as it is to be compiled. */
   pod(row: Pod): Pod {
     return this.#pods.has(keyOf(row)) ? Object.freeze({ ...row, addresses: [], quarantined: row.addresses }) : row
+  }
+
+  /** The Service as it is to be compiled. */
+  service(row: Service): Service {
+    return this.#services.has(keyOf(row)) ? Object.freeze({ ...row, proxied: false }) : row
   }
 
   #edited(changes: Changes<Uid, Named>, owners: ReadonlyMap<string, readonly Owner[]>): readonly Owner[] {

@@ -7,6 +7,7 @@
 import type { Changes, Revision } from '../model/changes.ts'
 import type { HostInterface, Namespace, Node, Pod, PodUid, PolicyUid, Uid } from '../model/objects.ts'
 import type { Policy } from '../model/policy.ts'
+import type { EndpointSlice, Service } from '../model/service.ts'
 import type { SelectorId } from '../model/selector.ts'
 import type { SelectorIndex } from '../selectors/index.ts'
 
@@ -21,6 +22,9 @@ export type PodTable = TableView<PodUid, Pod, 'node' | 'namespace' | 'node+names
 export type NamespaceTable = TableView<Uid, Namespace, 'name'>
 export type NodeTable = TableView<Uid, Node, 'name'>
 export type PolicyTable = TableView<PolicyUid, Policy, 'namespace'>
+export type ServiceTable = TableView<Uid, Service, 'key'>
+/** By the Service whose endpoints they are: `serviceKey`. */
+export type SliceTable = TableView<Uid, EndpointSlice, 'service'>
 /** Keyed by the kernel's index, as text. */
 export type InterfaceTable = TableView<string, HostInterface, 'name' | 'hostRoute' | 'address' | 'behind'>
 
@@ -30,6 +34,8 @@ export interface Snapshot {
   readonly namespaces: NamespaceTable
   readonly nodes: NodeTable
   readonly policies: PolicyTable
+  readonly services: ServiceTable
+  readonly slices: SliceTable
   readonly interfaces: InterfaceTable
   readonly selectors: SelectorIndex
 }
@@ -40,6 +46,8 @@ export interface SnapshotDelta {
   readonly namespaces: Changes<Uid, Namespace>
   readonly nodes: Changes<Uid, Node>
   readonly policies: Changes<PolicyUid, Policy>
+  readonly services: Changes<Uid, Service>
+  readonly slices: Changes<Uid, EndpointSlice>
   readonly interfaces: Changes<string, HostInterface>
   /** Of the selectors that were acquired before this turn: who joined, left, or is a member with another row. */
   readonly members: ReadonlyMap<SelectorId, Changes<PodUid, Pod>>

@@ -5,9 +5,10 @@
 // how they fell into turns; a delta says what is another row now, and nothing where before says the same as after.
 import type { Problem } from '../lib/problem.ts'
 import type { Change, Changes, Revision } from '../model/changes.ts'
-import type { HostInterface, Namespace, Node, Pod, PodUid, PolicyUid } from '../model/objects.ts'
+import type { HostInterface, Namespace, Node, Pod, PodUid, PolicyUid, Uid } from '../model/objects.ts'
 import type { Owner } from '../model/owner.ts'
 import type { Policy } from '../model/policy.ts'
+import { serviceKey, type EndpointSlice, type Service } from '../model/service.ts'
 import { PodSelectorIndex } from '../selectors/selector-index.ts'
 import { AddressClaims } from './claims.ts'
 import { sameRow } from './equality.ts'
@@ -39,6 +40,8 @@ export class Store {
     namespace: this.#lastGood<Namespace>('namespace'),
     node: this.#lastGood<Node>('node'),
     policy: this.#lastGood<Policy>('policy'),
+    service: this.#lastGood<Service>('service'),
+    slice: this.#lastGood<EndpointSlice>('slice'),
     interface: this.#lastGood<HostInterface>('interface'),
   }
   readonly #claims = new AddressClaims(
@@ -58,6 +61,11 @@ export class Store {
   readonly #namespaces = new Table<Namespace, 'name'>({ name: (namespace) => [namespace.name] }, this.#work)
   readonly #nodes = new Table<Node, 'name'>({ name: (node) => [node.name] }, this.#work)
   readonly #policies = new Table<Policy, 'namespace'>({ namespace: (policy) => [policy.namespace] }, this.#work)
+  readonly #services = new Table<Service, 'key'>({ key: ({ namespace, name }) => [serviceKey(namespace, name)] }, this.#work)
+  readonly #slices = new Table<EndpointSlice, 'service'>(
+    { service: ({ namespace, service }) => (service === null ? [] : [serviceKey(namespace, service)]) },
+    this.#work,
+  )
   readonly #interfaces = new Table<HostInterface, 'name' | 'hostRoute' | 'address' | 'behind'>(
     { name: (link) => [link.name], hostRoute: (link) => link.hostRoutes, address: (link) => link.addresses, behind: (link) => link.behind?.addresses ?? [] },
     this.#work,
@@ -78,25 +86,31 @@ export class Store {
     const readPods = this.#read.pod.apply(batch.pod)
     const readPolicies = this.#read.policy.apply(batch.policy)
     const moved = quarantine === undefined ? null : this.#quarantine.set(quarantine)
-    const released = this.#quarantine.release(readPolicies, readPods)
+    const readServices = this.#read.service.apply(batch.service)
+    const released = this.#quarantine.release(readPolicies, readPods, readServices)
     const pods = this.#effectivePods(readPods, moved?.pods ?? [])
     const policies = this.#effectivePolicies(readPolicies, moved?.policies ?? [], moved === null && released.length === 0 && this.#quarantine.isEmpty)
+    const services = this.#effectiveServices(readServices, moved?.services ?? [])
+    const slices = this.#read.slice.apply(batch.slice)
     const namespaces = this.#read.namespace.apply(batch.namespace)
     const nodes = this.#read.node.apply(batch.node)
     const interfaces = this.#read.interface.apply(batch.interface)
-    if (pods.size + namespaces.size + nodes.size + policies.size + interfaces.size > 0) this.#revision += 1
+    const changes = [pods, namespaces, nodes, policies, services, slices, interfaces]
+    if (changes.some(({ size }) => size > 0)) this.#revision += 1
     const revision = this.#revision
     this.#pods.apply(pods, revision)
     this.#namespaces.apply(namespaces, revision)
     this.#nodes.apply(nodes, revision)
     this.#policies.apply(policies, revision)
+    this.#services.apply(services, revision)
+    this.#slices.apply(slices, revision)
     this.#interfaces.apply(interfaces, revision)
     this.#selectors.updateNamespaces(namespaces)
     this.#selectors.updatePods(pods)
     const members = this.#selectors.takeDelta()
     return {
       snapshot: this.#snapshot(revision),
-      delta: { revision, pods, namespaces, nodes, policies, interfaces, members },
+      delta: { revision, pods, namespaces, nodes, policies, services, slices, interfaces, members },
       problems: this.#book.take(),
       released,
       rowsTouched: this.rowsTouched - touched,
@@ -121,6 +135,15 @@ export class Store {
     return changesOf([...read.keys(), ...uidsOf(moved, this.#policies)], this.#policies, effective)
   }
 
+  #effectiveServices(read: Changes<Uid, Service>, moved: readonly Named[]): Changes<Uid, Service> {
+    const effective = (uid: Uid): Service | null => {
+      const service = this.#read.service.get(uid)
+      return service === null ? null : this.#quarantine.service(service)
+    }
+    const named = moved.flatMap(({ namespace, name }) => [...this.#services.where('key', serviceKey(namespace, name))].map(({ uid }) => uid))
+    return changesOf([...read.keys(), ...named], this.#services, effective)
+  }
+
   #snapshot(revision: Revision): Snapshot {
     return {
       revision,
@@ -128,6 +151,8 @@ export class Store {
       namespaces: this.#namespaces,
       nodes: this.#nodes,
       policies: this.#policies,
+      services: this.#services,
+      slices: this.#slices,
       interfaces: this.#interfaces,
       selectors: this.#selectors,
     }

@@ -2,10 +2,11 @@
 //
 // Labels and selectors are written short here: `{ app: 'web' }`, `'app=web, tier in (a,b), !old'`.
 // **Invariant:** pure: equal arguments give equal rows, with a UID made of kind, namespace and name; and frozen, as in the product.
-import { hostCidr, parseAddress, parseCidr, type Cidr } from '../../src/model/ip.ts'
+import { familyOf, hostCidr, parseAddress, parseCidr, type Cidr } from '../../src/model/ip.ts'
 import { EVERYTHING, labelSelector, type LabelSelector, type Labels, type Requirement } from '../../src/model/labels.ts'
 import type { HostInterface, Namespace, Node, Pod, Protocol } from '../../src/model/objects.ts'
 import type { Peer, Policy, PolicyPort, PolicyRule } from '../../src/model/policy.ts'
+import type { Endpoint, EndpointSlice, Service } from '../../src/model/service.ts'
 import { podSelector, type PodSelector } from '../../src/model/selector.ts'
 
 type LabelsLike = Labels | Readonly<Record<string, string>>
@@ -51,7 +52,7 @@ export function namespace(fields: Partial<Omit<Namespace, 'labels'>> & { readonl
 /** Named `node1`, without addresses. */
 export function node(fields: Partial<Omit<Node, 'labels'>> & { readonly labels?: LabelsLike } = {}): Node {
   const name = fields.name ?? 'node1'
-  return Object.freeze({ uid: `node/${name}`, name, addresses: [], podCidrs: [], ...fields, labels: labels(fields.labels ?? {}) })
+  return Object.freeze({ uid: `node/${name}`, name, addresses: [], podCidrs: [], egressSources: [], ...fields, labels: labels(fields.labels ?? {}) })
 }
 
 type PolicyFields = Partial<Omit<Policy, 'pods' | 'ingress' | 'egress'>> & {
@@ -157,4 +158,42 @@ export function port(what: string | number, protocol: Protocol = 'TCP'): PolicyP
   const numbers = /^(\d+)(?:-(\d+))?$/.exec(text)
   if (numbers === null) return { kind: 'named', protocol, name: text }
   return { kind: 'range', protocol, first: Number(numbers[1]), last: Number(numbers[2] ?? numbers[1]) }
+}
+
+/** `default/web`, TCP 80, with the ClusterIPs 10.96.0.10 and fd00:96::10. */
+export function service(fields: Partial<Service> = {}): Service {
+  const { namespace: space = 'default', name = 'web' } = fields
+  return Object.freeze({
+    uid: `service/${space}/${name}`,
+    namespace: space,
+    name,
+    createdAt: 0,
+    proxied: true,
+    clusterIps: ['10.96.0.10', 'fd00:96::10'],
+    externalIps: [],
+    loadBalancerIps: [],
+    sourceRanges: null,
+    ports: [{ name: '', protocol: 'TCP', port: 80, nodePort: null }],
+    internalPolicy: 'Cluster',
+    externalPolicy: 'Cluster',
+    affinity: null,
+    healthCheckNodePort: null,
+    ...fields,
+  } as const)
+}
+
+/** Of `default/web`, port 8080 under the name '', one slice for the family of its endpoints. */
+export function slice(endpoints: readonly (Partial<Endpoint> & { readonly address: string })[], fields: Partial<EndpointSlice> = {}): EndpointSlice {
+  const { namespace: space = 'default', service: of = 'web', name = 'web-1' } = fields
+  const family = endpoints[0] === undefined ? 4 : familyOf(endpoints[0].address)
+  return Object.freeze({
+    uid: `slice/${space}/${name}`,
+    namespace: space,
+    name,
+    service: of,
+    family,
+    ports: [{ name: '', protocol: 'TCP', port: 8080 }],
+    ...fields,
+    endpoints: endpoints.map((one) => Object.freeze({ ready: true, serving: true, terminating: false, node: null, zoneHints: null, nodeHints: null, ...one })),
+  } as const)
 }

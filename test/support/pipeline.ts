@@ -2,6 +2,7 @@
 //
 // The same turns, diff and apply as the agent's, with a table in memory in the kernel's place.
 // **Invariant:** after turn() the table in memory is what the agent would have committed, commit by commit.
+import { compileOptions } from '../../src/agent/compile-options.ts'
 import { Turns, type TurnReport } from '../../src/agent/turn.ts'
 import type { SourceEvent } from '../../src/model/changes.ts'
 import type { Problem } from '../../src/lib/problem.ts'
@@ -12,15 +13,22 @@ import type { Transaction } from '../../src/nft/objects.ts'
 import { render } from '../../src/nft/render.ts'
 import { emptyDirty, emptyTable, everything, mergeDirty, type Dirty, type TableState } from '../../src/nft/state.ts'
 import { TABLE, type SkeletonOptions } from '../../src/ruleset/skeleton.ts'
+import type { AgentConfig } from '../../src/settings.ts'
 import { syncAll } from './cluster-feed.ts'
 
 export interface PipelineOptions extends Partial<SkeletonOptions> {
   readonly nodeName: string
   readonly sourcePrefixNamespaces?: readonly string[]
+  /** Services and masquerade as the agent's settings would have them; absent: none. */
+  readonly services?: Partial<AgentConfig>
   /** Keeps the whole table's text after each commit; slow, for transitions. */
   readonly captureCommits?: boolean
 }
 
+const SERVICES: Partial<AgentConfig> = {
+  serviceProxy: 'picket', masquerade: 'picket', nodePortAddresses: ['primary'], serviceCIDRs: ['10.96.0.0/16', 'fd00:96::/112'], serviceMarkMask: '0xffffff00',
+  masqueradeAll: false, masqueradeRandomFully: true, nonMasqueradeCIDRs: ['10.0.0.0/8', 'fc00::/7'], podInterfaces: [], sourcePrefixNamespaces: [],
+}
 const CLOCK = { now: () => 0, wallTime: () => 0, after: () => () => undefined }
 
 export class Pipeline {
@@ -35,8 +43,9 @@ export class Pipeline {
   #dirty: Dirty = emptyDirty()
 
   constructor(options: PipelineOptions) {
-    const { nodeName, sourcePrefixNamespaces = [], captureCommits = false, ...rest } = options
-    const skeleton: SkeletonOptions = { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto', ...rest }
+    const { nodeName, sourcePrefixNamespaces = [], captureCommits = false, services, ...rest } = options
+    const nat = services === undefined ? undefined : compileOptions({ ...SERVICES, ...services, nodeName } as AgentConfig)
+    const skeleton: SkeletonOptions = { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto', ...(nat?.skeleton.nat === undefined ? {} : { nat: nat.skeleton.nat }), ...rest }
     this.#capture = captureCommits
     this.turns = new Turns({
       clock: CLOCK,
@@ -46,6 +55,7 @@ export class Pipeline {
       },
       step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: skeleton.podInterfaces, podAttachment: skeleton.podAttachment, sourcePrefixNamespaces },
       skeleton,
+      ...(nat === undefined ? {} : { nat: nat.nat }),
     })
     syncAll(this.turns.inbox)
   }
@@ -73,6 +83,11 @@ export class Pipeline {
 
   get problems(): readonly Problem[] {
     return [...this.turns.problems.values()]
+  }
+
+  /** The table in memory. */
+  get applied(): TableState {
+    return this.#applied ?? emptyTable()
   }
 
   /** The table in memory, written as what would make it from nothing. */

@@ -64,7 +64,13 @@ describe('the agent config', () => {
       kernelAccess: 'auto',
       resyncInterval: 30_000,
       serviceProxy: 'none',
+      nodePortAddresses: ['primary'],
+      serviceCIDRs: [],
+      serviceMarkMask: '0xffffff00',
+      masqueradeAll: false,
       masquerade: 'none',
+      nonMasqueradeCIDRs: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '169.254.0.0/16', 'fc00::/7', 'fe80::/10'],
+      masqueradeRandomFully: true,
       logLevel: 'info',
     })
     assert.ok(Object.isFrozen(config) && Object.isFrozen(config.source) && Object.isFrozen(config.podInterfaces))
@@ -73,8 +79,9 @@ describe('the agent config', () => {
 
   it('takes each setting from the file', () => {
     const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nhealthAddress: "[::1]:1"\nmetricsAddress: none\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
-    const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\nserviceProxy: none\nmasquerade: none\nlogLevel: debug\n'
-    assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists) }), {
+    const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\nserviceProxy: picket\nmasquerade: picket\nlogLevel: debug\n'
+    const nat = 'nodePortAddresses: [10.0.0.0/8]\nserviceCIDRs: [10.96.0.0/16, "fd00::/112"]\nserviceMarkMask: "0x3fffff00"\nmasqueradeAll: true\nnonMasqueradeCIDRs: []\nmasqueradeRandomFully: false\n'
+    assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists + nat) }), {
       nodeName: 'n2',
       source: { kind: 'kube', kubeconfig: '/etc/k', context: 'c', apiServers: ['https://10.0.0.1:6443', 'https://[fd00::1]:6443'] },
       kubeconfig: '/etc/k',
@@ -91,8 +98,14 @@ describe('the agent config', () => {
       podInterfaces: ['cali*'],
       kernelAccess: 'nft',
       resyncInterval: 60_000,
-      serviceProxy: 'none',
-      masquerade: 'none',
+      serviceProxy: 'picket',
+      nodePortAddresses: ['10.0.0.0/8'],
+      serviceCIDRs: ['10.96.0.0/16', 'fd00::/112'],
+      serviceMarkMask: '0x3fffff00',
+      masqueradeAll: true,
+      masquerade: 'picket',
+      nonMasqueradeCIDRs: [],
+      masqueradeRandomFully: false,
       logLevel: 'debug',
     })
   })
@@ -170,9 +183,23 @@ describe('the agent config', () => {
     assert.equal(loadAgentConfig({ ...REQUIRED, config: fileWith('# nothing\n') }).newPods, 'deny')
   })
 
-  it('says that Services and masquerade are not in this version', () => {
-    refused({ ...REQUIRED, serviceProxy: 'picket' }, /^--service-proxy: "picket": this version leaves Services to kube-proxy/)
-    refused({ ...REQUIRED, masquerade: 'picket' }, /^--masquerade: "picket": this version leaves masquerading/)
+  it('takes CIDRs, primary alone, and masks of 22 bits or more side by side', () => {
+    const loaded = (name: string, value: unknown): unknown => loadAgentConfig({ ...REQUIRED, [name]: value })
+    for (const cidrs of [['10.0.0.0/8', 'fd00::/8'], []]) for (const name of ['nodePortAddresses', 'serviceCidrs', 'nonMasqueradeCidrs']) assert.ok(loaded(name, cidrs))
+    refused({ ...REQUIRED, serviceCidrs: ['10.0.0.0/33'] }, /^--service-cidrs: expected a list of CIDRs, got \["10\.0\.0\.0\/33"\]/)
+    refused({ ...REQUIRED, nodePortAddresses: ['primary', '10.0.0.0/8'] }, /^--node-port-addresses: expected a list of primary .* alone, or CIDRs/)
+    for (const mask of ['0xffffffff', '0x3fffff', '0xfffffc00', '0x00ffffff']) assert.ok(loaded('serviceMarkMask', mask))
+    for (const mask of ['0xff', '0xfffff000', '0xff00ffff', '0x1ffffffff', '255', '']) refused({ ...REQUIRED, serviceMarkMask: mask }, /^--service-mark-mask: expected a mask of at least 22 bits/)
+  })
+
+  it('wants the API server by its own address where Picket translates Services, and refuses a ClusterIP', () => {
+    const config = { ...REQUIRED, source: 'kube', serviceProxy: 'picket', serviceCidrs: ['10.96.0.0/16'] }
+    refused(config, /^apiServer is not set: .*Picket itself serves the API server's ClusterIP/)
+    refused({ ...config, apiServer: ['https://10.96.0.1:443'] }, /^apiServer: https:\/\/10\.96\.0\.1:443: .*in serviceCIDRs/)
+    refused({ ...config, apiServer: ['https://kubernetes.default.svc:443'] }, /^apiServer: https:\/\/kubernetes\.default\.svc:443: .*a name of the Service/)
+    assert.deepEqual(loadAgentConfig({ ...config, apiServer: ['https://10.0.0.1:6443'] }).apiServer, ['https://10.0.0.1:6443'])
+    assert.ok(loadAgentConfig({ ...config, kubeconfig: '/etc/k' }))
+    assert.ok(loadAgentConfig({ ...config, serviceProxy: 'none' }))
   })
 
   it('takes a loopback address with a port for health, and any or none for metrics', () => {

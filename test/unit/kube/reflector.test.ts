@@ -423,7 +423,7 @@ for (const encoding of ['JSON', 'protobuf'] as const) describe(`kube: reflector,
       }
       server.put(PODS, podObject('a'))
       await follow({ resources: RESOURCES })
-      await follower.until('three are synced', () => follower.synced.length === 3)
+      await follower.until('the others are synced', () => follower.synced.length === RESOURCES.length - 1)
       await follower.until('a problem', () => follower.problems.length === 1)
       const [problem] = follower.problems
       assert.deepEqual([problem?.code, problem?.object], ['ApiPermissionMissing', 'API server, networkpolicies'])
@@ -433,10 +433,12 @@ for (const encoding of ['JSON', 'protobuf'] as const) describe(`kube: reflector,
         ['nodes', true],
         ['pods', true],
         ['networkpolicies', false],
+        ['services', true],
+        ['endpointslices', true],
       ])
       for (const { path, accept } of server.asked) if (path !== PODS) assert.doesNotMatch(accept, /protobuf/, path)
       server.behaviour.instead = () => null
-      await follower.until('all are synced', () => follower.synced.length === 4)
+      await follower.until('all are synced', () => follower.synced.length === RESOURCES.length)
       await follower.until('no problem', () => follower.problems.length === 0)
     })
 

@@ -1,0 +1,161 @@
+// One Service and its endpoints -> what it is on this node: entries, lists, who may reach its load balancer.
+//
+// The decision procedure, field by field. **Invariant:** a port that has usable endpoints somewhere is never rejected, one
+// that has none anywhere never dropped; nothing is masqueraded where a policy Local keeps the client's address.
+import { type Problem } from '../lib/problem.ts'
+import { familyOf, FAMILIES, hostCidr, type Address, type Family } from '../model/ip.ts'
+import type { Service, ServicePort } from '../model/service.ts'
+import { endpointSets, needsOf, type EndpointSets, type Where } from './endpoints.ts'
+import type { MergedEndpoints, PortEndpoint } from './merged.ts'
+import { CLIENTS, type Client, type EndpointList, type ListId, type PlannedService, type RestrictedPort, type ServiceEntry } from './plan.ts'
+import { targetKey, type Target } from './targets.ts'
+import { claimKey, virtualAddresses, type VirtualAddress } from './virtual.ts'
+
+export interface CompileContext {
+  readonly where: Where
+  readonly nodePortAddresses: readonly Address[]
+  readonly masqueradeAll: boolean
+  /** Null where the key is this Service's; otherwise the title of whose it is. */
+  readonly heldBy: (key: string) => string | null
+  /** The list of that port and kind with these endpoints; null where there is no room for it, which is a problem. */
+  readonly listOf: (port: ServicePort, kind: ListKind, targets: Readonly<Record<Family, readonly Target[]>>) => EndpointList | string
+}
+
+/** Of the whole cluster, or of this node. */
+export type ListKind = 'cluster' | 'local'
+
+export interface Compiled {
+  readonly planned: PlannedService
+  readonly problems: readonly Problem[]
+}
+
+type Goal = ListId | 'reject' | 'drop'
+interface Goals {
+  readonly cluster: Goal
+  readonly local: Goal
+}
+
+export function compileService(service: Service, merged: MergedEndpoints, context: CompileContext): Compiled {
+  return new Compilation(service, merged, context).run()
+}
+
+class Compilation {
+  readonly #service: Service
+  readonly #merged: MergedEndpoints
+  readonly #context: CompileContext
+  readonly #entries: ServiceEntry[] = []
+  readonly #lists: EndpointList[] = []
+  readonly #restricted: RestrictedPort[] = []
+  readonly #localAddresses = new Set<Address>()
+  readonly #problems = new Map<string, Problem>()
+  readonly #own: ReadonlySet<Address>
+
+  constructor(service: Service, merged: MergedEndpoints, context: CompileContext) {
+    this.#service = service
+    this.#merged = merged
+    this.#context = context
+    this.#own = new Set([...service.clusterIps, ...service.externalIps, ...service.loadBalancerIps])
+  }
+
+  run(): Compiled {
+    const { uid, namespace, name, clusterIps, healthCheckNodePort } = this.#service
+    for (const port of this.#service.ports) this.#port(port)
+    const health = healthCheckNodePort === null ? null : { port: healthCheckNodePort, localEndpoints: this.#localAddresses.size }
+    const planned = { uid, namespace, name, entries: this.#entries, lists: this.#lists, clusterIps, restricted: this.#restricted, health }
+    return { planned: Object.freeze(planned), problems: [...this.#problems.values()] }
+  }
+
+  #port(port: ServicePort): void {
+    const virtual = virtualAddresses(this.#service, port, this.#context.nodePortAddresses)
+    const external = virtual.some(({ kind }) => kind !== 'cluster-ip')
+    const needs = needsOf(this.#service.internalPolicy, this.#service.externalPolicy, external || port.nodePort !== null)
+    const families = FAMILIES.filter((family) => this.#service.clusterIps.some((address) => familyOf(address) === family))
+    const sets = new Map(families.map((family) => [family, endpointSets(this.#endpoints(port, family), this.#context.where, needs)]))
+    const goals = this.#goals(port, sets)
+    for (const set of sets.values()) for (const { address, ready, node } of set.local ?? []) if (ready && node !== null) this.#localAddresses.add(address)
+    for (const one of virtual) {
+      const goal = goals.get(familyOf(one.address))
+      if (goal === undefined) this.#foreignFamily(one)
+      else if (this.#isOurs(one, port)) this.#enter(one, port, goal)
+    }
+  }
+
+  /** Those that may serve: an endpoint that is the Service's own address would lead nowhere. */
+  #endpoints(port: ServicePort, family: Family): readonly PortEndpoint[] {
+    return this.#merged.of(port.name, port.protocol, family).filter((endpoint) => {
+      if (!this.#own.has(endpoint.address)) return true
+      this.#problem('EndpointIsService', undefined, `its endpoint ${targetKey(endpoint)} is an address of the Service itself; it is left out`)
+      return false
+    })
+  }
+
+  #goals(port: ServicePort, sets: ReadonlyMap<Family, EndpointSets<PortEndpoint>>): ReadonlyMap<Family, Goals> {
+    const targets = (kind: ListKind): Readonly<Record<Family, readonly Target[]>> => ({ 4: sets.get(4)?.[kind] ?? [], 6: sets.get(6)?.[kind] ?? [] })
+    const lists = { cluster: this.#list(port, 'cluster', targets('cluster')), local: this.#list(port, 'local', targets('local')) }
+    const goal = (kind: ListKind, set: EndpointSets<PortEndpoint>): Goal => {
+      // "usable ones exist but the local policy leaves none: drop", and elsewhere "no usable endpoint on any node: reject".
+      if ((set[kind] ?? []).length === 0) return set.hasAny ? 'drop' : 'reject'
+      return lists[kind] ?? 'reject'
+    }
+    return new Map([...sets].map(([family, set]) => [family, { cluster: goal('cluster', set), local: goal('local', set) }]))
+  }
+
+  #list(port: ServicePort, kind: ListKind, targets: Readonly<Record<Family, readonly Target[]>>): ListId | null {
+    if (targets[4].length + targets[6].length === 0) return null
+    const list = this.#context.listOf(port, kind, targets)
+    if (typeof list === 'string') {
+      this.#problem('ServiceDoesNotFit', `spec.ports`, `${list}; port ${port.port}/${port.protocol} is rejected on this node`)
+      return null
+    }
+    this.#lists.push(list)
+    return list.id
+  }
+
+  #isOurs(one: VirtualAddress, port: ServicePort): boolean {
+    const holder = this.#context.heldBy(claimKey(one.address, port.protocol, one.port))
+    if (holder === null) return true
+    const where = targetKey(one)
+    this.#problem('ServiceConflict', one.field, `${where}/${port.protocol} belongs to Service ${holder}, which is older; here it is not translated for this one`)
+    return false
+  }
+
+  #enter(one: VirtualAddress, { protocol }: ServicePort, goals: Goals): void {
+    for (const client of CLIENTS) {
+      const { to, masquerade } = one.kind === 'cluster-ip' ? this.#internal(client, goals) : this.#external(client, goals)
+      this.#entries.push({ client, address: one.address, protocol, port: one.port, to, masquerade: masquerade && typeof to === 'number' })
+    }
+    const { sourceRanges } = this.#service
+    if (one.kind !== 'load-balancer' || sourceRanges === null) return
+    const family = familyOf(one.address)
+    // The balancer's own address: where a node holds it, what the node itself sends there comes from it.
+    const ranges = [hostCidr(one.address), ...sourceRanges.filter((range) => range.family === family)]
+    this.#restricted.push({ address: one.address, protocol, port: one.port, ranges })
+  }
+
+  /** "ClusterIP: internal policy decides; masquerade only if the client is not a pod (or masqueradeAll)." */
+  #internal(client: Client, goals: Goals): { readonly to: Goal; readonly masquerade: boolean } {
+    const to = this.#service.internalPolicy === 'Local' ? goals.local : goals.cluster
+    return { to, masquerade: client !== 'pod' || this.#context.masqueradeAll }
+  }
+
+  /**
+   * "Local keeps the client's address and uses local endpoints (a pod as client uses cluster endpoints, no masquerade;
+   * the node itself cluster endpoints, masqueraded); Cluster uses all and masquerades."
+   */
+  #external(client: Client, goals: Goals): { readonly to: Goal; readonly masquerade: boolean } {
+    if (this.#service.externalPolicy === 'Cluster') return { to: goals.cluster, masquerade: true }
+    if (client === 'outside') return { to: goals.local, masquerade: this.#context.masqueradeAll }
+    return { to: goals.cluster, masquerade: client === 'node' || this.#context.masqueradeAll }
+  }
+
+  #foreignFamily(one: VirtualAddress): void {
+    if (one.kind === 'node-port') return
+    this.#problem('AddressFamily', one.field, `${one.address} is IPv${familyOf(one.address)}, and the Service has no ClusterIP of that family; it is not translated`)
+  }
+
+  #problem(code: string, field: string | undefined, message: string): void {
+    const { namespace, name } = this.#service
+    const where = field === undefined ? {} : { field }
+    this.#problems.set(`${code} ${message}`, Object.freeze({ code, severity: 'error', object: `Service ${namespace}/${name}`, ...where, message }))
+  }
+}

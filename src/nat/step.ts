@@ -1,0 +1,187 @@
+// One step of the plan of Services: what changed of Services, slices and this node -> what changes in what this node translates.
+//
+// Visited are the Services that the delta names, those whose slices it names, and those that contend with them for an address;
+// all of them when the node itself changes. Compiling from nothing is a step from the empty plan.
+// **Invariant:** any split of the events ends in the same plan, but for the numbers and indexes of lists, which depend on history.
+import { problemKey, type Problem } from '../lib/problem.ts'
+import type { Change } from '../model/changes.ts'
+import { FAMILIES, type Cidr, type Family } from '../model/ip.ts'
+import type { Protocol, Uid } from '../model/objects.ts'
+import { serviceKey, type Service, type ServicePort } from '../model/service.ts'
+import type { Snapshot, SnapshotDelta, WorkCount } from '../store/snapshot.ts'
+import { PortClaims } from './claims.ts'
+import { compileService, type ListKind } from './compile.ts'
+import { ListIds, slotted } from './lists.ts'
+import { MergedEndpoints } from './merged.ts'
+import { NodeFacts } from './node-facts.ts'
+import type { EndpointList, ListId, NatDelta, PlannedService, SizeCode } from './plan.ts'
+import { SizeCodes } from './sizes.ts'
+import type { Target } from './targets.ts'
+import { claimKey, virtualAddresses } from './virtual.ts'
+
+export interface ServiceOptions {
+  readonly nodeName: string | null
+  /** `primary`: the node's first address of each family. */
+  readonly nodePortAddresses: readonly Cidr[] | 'primary'
+  readonly masqueradeAll: boolean
+  /** What the mark has room for. */
+  readonly mostLists: number
+  readonly mostSizes: number
+}
+
+interface Known {
+  readonly planned: PlannedService
+  readonly lists: ReadonlyMap<string, EndpointList>
+  readonly problems: readonly Problem[]
+}
+
+const NO_TARGETS: Readonly<Record<Family, readonly Target[]>> = { 4: [], 6: [] }
+
+/** The Services of one node. Changed by step() only; what it holds is told as NatDelta. */
+export class ServicePlan {
+  readonly work: WorkCount = { rows: 0 }
+  readonly services = new Map<Uid, Known>()
+  readonly #options: ServiceOptions
+  readonly #claims = new PortClaims()
+  readonly #ids: ListIds
+  readonly #sizes: SizeCodes
+  readonly #node: NodeFacts
+  #changes = new Map<Uid, Change<PlannedService>>()
+  #problems = new Map<string, Change<Problem>>()
+
+  constructor(options: ServiceOptions) {
+    this.#options = options
+    this.#ids = new ListIds(options.mostLists)
+    this.#sizes = new SizeCodes(options.mostSizes)
+    this.#node = new NodeFacts(options.nodeName, options.nodePortAddresses)
+  }
+
+  /** Valid only with the snapshot of this turn. Never throws for what the cluster says. */
+  step(snapshot: Snapshot, delta: SnapshotDelta): NatDelta {
+    const dirty = this.#dirty(snapshot, delta)
+    const rows = new Map<Uid, Service | null>()
+    const rowOf = (uid: Uid): Service | null => {
+      if (!rows.has(uid)) rows.set(uid, proxied(snapshot.services.get(uid)))
+      return rows.get(uid) ?? null
+    }
+    // First all claims, then all Services: who holds an address does not depend on the order in which they come.
+    for (const uid of [...dirty]) for (const other of this.#claim(uid, rowOf(uid))) dirty.add(other)
+    // Those that go give back their numbers before others take some.
+    for (const uid of dirty) if (rowOf(uid) === null) this.#forget(uid)
+    for (const uid of dirty) {
+      const service = rowOf(uid)
+      if (service !== null) this.#compile(service, snapshot)
+    }
+    const [services, problems] = [this.#changes, this.#problems]
+    this.#changes = new Map()
+    this.#problems = new Map()
+    return { services, problems }
+  }
+
+  #dirty(snapshot: Snapshot, delta: SnapshotDelta): Set<Uid> {
+    const dirty = new Set<Uid>(delta.services.keys())
+    const keys = new Set<string>()
+    for (const { before, after } of delta.slices.values()) {
+      for (const slice of [before, after]) if (slice !== null && slice.service !== null) keys.add(serviceKey(slice.namespace, slice.service))
+    }
+    for (const key of keys) for (const { uid } of snapshot.services.where('key', key)) dirty.add(uid)
+    if (this.#node.step(snapshot, delta)) for (const uid of this.services.keys()) dirty.add(uid)
+    this.work.rows += dirty.size
+    return dirty
+  }
+
+  #claim(uid: Uid, service: Service | null): ReadonlySet<Uid> {
+    const keys = new Set<string>()
+    for (const port of service?.ports ?? []) {
+      for (const one of virtualAddresses(service as Service, port, this.#node.nodePortAddresses)) keys.add(claimKey(one.address, port.protocol, one.port))
+    }
+    const { createdAt = 0, namespace = '', name = '' } = service ?? {}
+    return this.#claims.claim({ uid, createdAt, title: serviceKey(namespace, name) }, keys)
+  }
+
+  #compile(service: Service, snapshot: Snapshot): void {
+    this.work.rows++
+    const { uid } = service
+    const before = this.services.get(uid)
+    const lists = new Map<string, EndpointList>()
+    const merged = new MergedEndpoints(snapshot.slices.where('service', serviceKey(service.namespace, service.name)))
+    const { planned, problems } = compileService(service, merged, {
+      where: this.#node.where,
+      nodePortAddresses: this.#node.nodePortAddresses,
+      masqueradeAll: this.#options.masqueradeAll,
+      heldBy: (key) => {
+        const holder = this.#claims.holder(key)
+        return holder === null || holder.uid === uid ? null : holder.title
+      },
+      listOf: (port, kind, targets) => {
+        const key = listKey(uid, port, kind)
+        const list = this.#list(key, port.protocol, service.affinity, before?.lists.get(key), targets)
+        if (typeof list !== 'string') lists.set(key, list)
+        return list
+      },
+    })
+    for (const [key, list] of before?.lists ?? []) this.#letGo(list, lists.get(key) === undefined ? key : null)
+    this.services.set(uid, { planned, lists, problems })
+    this.#tell(before, planned, problems)
+  }
+
+  #list(key: string, protocol: Protocol, affinity: number | null, before: EndpointList | undefined, targets: Readonly<Record<Family, readonly Target[]>>): EndpointList | string {
+    const id = this.#ids.take(key)
+    if (id === null) return `there is no room for another list of endpoints: the mark has room for ${this.#options.mostLists} (setting serviceMarkMask)`
+    const slots = { 4: slotted((before?.slots ?? NO_TARGETS)[4], plain(targets[4])), 6: slotted((before?.slots ?? NO_TARGETS)[6], plain(targets[6])) }
+    const sizes = { 4: this.#sizeOf(slots[4]), 6: this.#sizeOf(slots[6]) }
+    if (sizes[4] === null || sizes[6] === null) {
+      this.#letGo({ slots: { 4: sizes[4] === null ? [] : slots[4], 6: sizes[6] === null ? [] : slots[6] } }, key)
+      return `there is no room for another number of endpoints: the mark has room for ${this.#options.mostSizes} different ones (setting serviceMarkMask)`
+    }
+    return Object.freeze({ id, protocol, affinity, slots, sizes: sizes as Record<Family, SizeCode> })
+  }
+
+  #sizeOf(slots: readonly Target[]): SizeCode | null {
+    return slots.length === 0 ? 0 : this.#sizes.take(slots.length)
+  }
+
+  /** Its lengths, and its number where `key` is given. */
+  #letGo({ slots, id, affinity }: Pick<EndpointList, 'slots'> & Partial<EndpointList>, key: string | null): void {
+    for (const family of FAMILIES) if (slots[family].length > 0) this.#sizes.giveBack(slots[family].length)
+    if (key !== null) this.#ids.giveBack(key, id !== undefined && (affinity ?? null) !== null)
+  }
+
+  #forget(uid: Uid): void {
+    const before = this.services.get(uid)
+    if (before === undefined) return
+    for (const [key, list] of before.lists) this.#letGo(list, key)
+    this.services.delete(uid)
+    this.#tell(before, null, [])
+  }
+
+  #tell(before: Known | undefined, after: PlannedService | null, problems: readonly Problem[]): void {
+    const uid = (after ?? before?.planned)?.uid as Uid
+    this.#changes.set(uid, { before: before?.planned ?? null, after })
+    for (const problem of before?.problems ?? []) this.#problems.set(problemKey(problem), { before: problem, after: null })
+    for (const problem of problems) this.#problems.set(problemKey(problem), { before: null, after: problem })
+  }
+
+  /** Nothing in the kernel names these numbers any more. */
+  rested(ids: Iterable<ListId>): void {
+    this.#ids.wake(ids)
+  }
+
+  /** Before the first step: a list of that owner had that number, and its endpoints those indexes. */
+  remember(owner: string, id: ListId): void {
+    this.#ids.remember(owner, id)
+  }
+}
+
+function proxied(service: Service | undefined): Service | null {
+  return service?.proxied === true ? service : null
+}
+
+/** What endpoints are on the wire: two that differ in condition only are one target. */
+function plain(targets: readonly Target[]): readonly Target[] {
+  return targets.map(({ address, port }) => Object.freeze({ address, port }))
+}
+
+function listKey(uid: Uid, port: ServicePort, kind: ListKind): string {
+  return `${uid}/${port.name}/${port.protocol}/${kind}`
+}

@@ -1,0 +1,158 @@
+// Planned Services -> elements of the service maps, chains for the lengths of lists, rules for the timeouts of affinity.
+//
+// **Invariant:** a chain `endpoints/N` and its element are there exactly while a list has that length; an element is removed for
+// whoever had it before another adds it, so that an address may change its Service in one turn.
+import type { Change } from '../model/changes.ts'
+import { FAMILIES, familyOf, type Cidr, type Family } from '../model/ip.ts'
+import { serviceOwner } from '../model/owner.ts'
+import type { EndpointList, ListId, NatDelta, PlannedService, RestrictedPort, ServiceEntry } from '../nat/plan.ts'
+import { Intervals } from '../nft/intervals.ts'
+import type { Element } from '../nft/objects.ts'
+import { clientMark, entryMark, listMark, sizeMark, type MarkLayout } from './marks.ts'
+import { clusterIps, endpointsChainName, NAMES, serviceCidrs as serviceCidrsSet, serviceEndpoints, serviceIds, sourceRanges, sourceRestricted, staying } from './names.ts'
+import { rangeKey } from './policies.ts'
+import { endpointsChain, rememberEndpoint } from './service-skeleton.ts'
+import type { WantedTable } from './wanted.ts'
+
+type Placed = readonly [set: string, element: Element]
+
+export class ServiceElements {
+  readonly #layout: MarkLayout
+  readonly #table: WantedTable
+  /** Lists by length, and by timeout. */
+  readonly #sizes = new Map<number, number>()
+  readonly #timeouts = new Map<number, Set<ListId>>()
+
+  constructor(layout: MarkLayout, table: WantedTable) {
+    this.#layout = layout
+    this.#table = table
+  }
+
+  /** Once. */
+  serviceCidrs(cidrs: readonly Cidr[]): void {
+    for (const family of FAMILIES) {
+      const merged = new Intervals()
+      for (const cidr of cidrs) if (cidr.family === family) merged.add(cidr.text, cidr)
+      for (const { first, last } of merged.elements()) this.#table.addElement(serviceCidrsSet(family), { key: rangeKey(family, first, last) })
+    }
+  }
+
+  /** All of a turn's changes at once: what leaves goes first. */
+  change(changes: NatDelta['services']): void {
+    const stays = new Map<string, Map<string, Element>>()
+    for (const { after } of changes.values()) {
+      if (after === null) continue
+      for (const [set, element] of this.#elementsOf(after)) {
+        const elements = stays.get(set)
+        if (elements === undefined) stays.set(set, new Map([[element.key, element]]))
+        else elements.set(element.key, element)
+      }
+    }
+    for (const { before } of changes.values()) {
+      if (before === null) continue
+      for (const [set, { key }] of this.#elementsOf(before)) if (stays.get(set)?.has(key) !== true) this.#table.removeElement(set, key)
+    }
+    this.#changeSizes(changes.values())
+    this.#changeTimeouts(changes.values())
+    for (const { after } of changes.values()) {
+      if (after === null) continue
+      const owners = [serviceOwner(after.namespace, after.name)]
+      for (const [set, element] of this.#elementsOf(after)) this.#table.addElement(set, element, owners)
+    }
+  }
+
+  *#elementsOf(service: PlannedService): Iterable<Placed> {
+    const lists = new Map(service.lists.map((list) => [list.id, list]))
+    for (const entry of service.entries) yield this.#entryElement(entry, lists)
+    for (const address of service.clusterIps) yield [clusterIps(familyOf(address)), { key: address }]
+    for (const list of service.lists) yield* this.#listElements(list)
+    for (const port of service.restricted) yield* restrictedElements(port)
+  }
+
+  #entryElement(entry: ServiceEntry, lists: ReadonlyMap<ListId, EndpointList>): Placed {
+    const family = familyOf(entry.address)
+    const list = typeof entry.to === 'number' ? lists.get(entry.to) : undefined
+    const value = entryMark(this.#layout, entry, list?.sizes[family] ?? 0, (list?.affinity ?? null) !== null)
+    return [serviceIds(family), { key: `${clientMark(this.#layout, entry.client)} . ${place(entry)}`, value: String(value) }]
+  }
+
+  *#listElements({ id, protocol, slots, affinity }: EndpointList): Iterable<Placed> {
+    const mark = listMark(this.#layout, id)
+    for (const family of FAMILIES) {
+      for (const [index, { address, port }] of slots[family].entries()) yield [serviceEndpoints(protocol, family), { key: `${mark} . ${index}`, value: `${address} . ${port}` }]
+    }
+    if (affinity !== null) yield [staying(affinity), { key: String(mark) }]
+  }
+
+  /** New lengths get their chain before anything is removed: the element that leads to it must find it. */
+  #changeSizes(changes: Iterable<Change<PlannedService>>): void {
+    const codes = new Map<number, number>()
+    const count = (service: PlannedService | null, by: 1 | -1): void => {
+      for (const { slots, sizes } of service?.lists ?? []) {
+        for (const family of FAMILIES) {
+          const size = slots[family].length
+          if (size === 0) continue
+          if (by === 1) codes.set(size, sizes[family])
+          this.#sizes.set(size, (this.#sizes.get(size) ?? 0) + by)
+        }
+      }
+    }
+    const before = new Map(this.#sizes)
+    const touched = new Map<number, number>()
+    for (const { before: old, after } of changes) {
+      count(old, -1)
+      count(after, 1)
+      for (const { slots, sizes } of old?.lists ?? []) for (const family of FAMILIES) touched.set(slots[family].length, sizes[family])
+    }
+    for (const [size, code] of touched) if (size > 0 && (this.#sizes.get(size) ?? 0) === 0) this.#removeSize(size, code)
+    for (const [size, code] of codes) if ((before.get(size) ?? 0) === 0 && (this.#sizes.get(size) ?? 0) > 0) this.#addSize(size, code)
+  }
+
+  #addSize(size: number, code: number): void {
+    this.#table.putChain(endpointsChain(this.#layout, endpointsChainName(size), size), [])
+    this.#table.addElement(NAMES.endpointsBySize, { key: String(sizeMark(this.#layout, code)), value: `goto ${endpointsChainName(size)}` })
+  }
+
+  #removeSize(size: number, code: number): void {
+    this.#sizes.delete(size)
+    this.#table.removeElement(NAMES.endpointsBySize, String(sizeMark(this.#layout, code)))
+    this.#table.removeChain(endpointsChainName(size))
+  }
+
+  #changeTimeouts(changes: Iterable<Change<PlannedService>>): void {
+    const before = [...this.#timeouts.keys()].join()
+    const all = [...changes]
+    const each = (service: PlannedService | null, action: (lists: Set<ListId>, id: ListId) => void): void => {
+      for (const { id, affinity } of service?.lists ?? []) {
+        if (affinity === null) continue
+        const lists = this.#timeouts.get(affinity) ?? new Set()
+        this.#timeouts.set(affinity, lists)
+        action(lists, id)
+      }
+    }
+    for (const { before: old } of all) each(old, (lists, id) => lists.delete(id))
+    for (const { after } of all) each(after, (lists, id) => lists.add(id))
+    for (const [seconds, lists] of this.#timeouts) {
+      if (lists.size > 0) this.#table.putSet({ kind: 'set', name: staying(seconds), key: ['ct mark'], flags: [], comment: `lists whose clients stay for ${seconds} s` }, [])
+      else {
+        this.#timeouts.delete(seconds)
+        this.#table.removeSet(staying(seconds))
+      }
+    }
+    const timeouts = [...this.#timeouts.keys()]
+    if (timeouts.join() === before) return
+    this.#table.putChain(rememberEndpoint(this.#layout, timeouts.sort((a, b) => a - b).map((seconds) => [seconds, staying(seconds)])), [])
+  }
+}
+
+function* restrictedElements(port: RestrictedPort): Iterable<Placed> {
+  const family: Family = familyOf(port.address)
+  yield [sourceRestricted(family), { key: place(port) }]
+  const merged = new Intervals()
+  for (const range of port.ranges) merged.add(range.text, range)
+  for (const { first, last } of merged.elements()) yield [sourceRanges(family), { key: `${place(port)} . ${rangeKey(family, first, last)}` }]
+}
+
+function place({ address, protocol, port }: Pick<ServiceEntry, 'address' | 'protocol' | 'port'>): string {
+  return `${address} . ${protocol.toLowerCase()} . ${port}`
+}

@@ -1,0 +1,169 @@
+// Random Services, slices and nodes, edited step by step: the kernel's maps mean what the specification says, at every step.
+//
+// **Invariant:** at least MIN_CHECKS questions are asked in the default run, or the test fails.
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import type { SourceEvent } from '../../src/model/changes.ts'
+import type { Address } from '../../src/model/ip.ts'
+import type { Node, Protocol } from '../../src/model/objects.ts'
+import type { Endpoint, EndpointSlice, Service } from '../../src/model/service.ts'
+import { node, service, slice } from '../support/builders.ts'
+import { Pipeline } from '../support/pipeline.ts'
+import { report, runs } from '../support/runs.ts'
+import { fateOf, type Question, type World } from '../support/service-oracle.ts'
+import { fateIn } from '../support/service-table.ts'
+
+const HISTORIES = 120
+const MIN_CHECKS = 100_000
+const NODE = 'node1'
+const NODE_ADDRESSES = ['192.168.1.1', 'fd01::1']
+
+type Edit =
+  | { readonly kind: 'service'; readonly row: Service }
+  | { readonly kind: 'slice'; readonly row: EndpointSlice }
+  | { readonly kind: 'node'; readonly row: Node }
+  | { readonly kind: 'gone'; readonly of: 'service' | 'slice'; readonly key: string }
+
+const some = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values)
+const SHARED = ['203.0.113.1', '203.0.113.2', 'fd20::1', '192.168.1.1']
+
+const serviceEdit = fc
+  .record({
+    number: some(1, 2, 3, 4),
+    families: some('4', '6', '46', '64'),
+    externalIps: fc.subarray(SHARED, { maxLength: 2 }),
+    loadBalancerIps: fc.subarray(SHARED, { maxLength: 1 }),
+    nodePorts: some<readonly (number | null)[]>([null, null], [30080, null], [30080, 30081], [80, 30080]),
+    internalPolicy: some('Cluster' as const, 'Local' as const),
+    externalPolicy: some('Cluster' as const, 'Local' as const),
+    affinity: some(null, null, 60, 10800),
+    createdAt: some(1, 2),
+    proxied: some(true, true, true, false),
+    protocol: some<Protocol>('TCP', 'UDP', 'SCTP'),
+    ports: some(1, 2),
+  })
+  .map(({ number, families, nodePorts, protocol, ports, ...rest }): Edit => {
+    const all = [{ name: 'a', protocol, port: 80, nodePort: nodePorts[0] ?? null }, { name: 'b', protocol: 'TCP' as const, port: 81, nodePort: nodePorts[1] ?? null }]
+    const clusterIps = [...families].map((family) => (family === '4' ? `10.96.0.${number}` : `fd00:96::${number}`))
+    return { kind: 'service', row: service({ name: `s${number}`, uid: `uid-s${number}`, clusterIps, ports: all.slice(0, ports), ...rest }) }
+  })
+
+const endpoint = (six: boolean): fc.Arbitrary<Partial<Endpoint> & { readonly address: Address }> =>
+  fc.record({
+    address: fc.integer({ min: 1, max: 5 }).map((n) => (six ? `fd10::${n}` : `10.1.0.${n}`)),
+    ready: fc.integer({ max: 3, min: 0 }).map((n) => n > 0),
+    serving: fc.boolean(),
+    terminating: fc.boolean(),
+    node: some(NODE, 'node2', null),
+    zoneHints: some(null, ['za'], ['za', 'zb'], ['zb']),
+    nodeHints: some(null, null, [NODE], ['node2']),
+  })
+
+const sliceEdit = fc.boolean().chain((six) =>
+  fc
+    .record({ of: some(1, 2, 3, 4, null), number: some(1, 2, 3), endpoints: fc.array(endpoint(six), { maxLength: 5 }), hinted: fc.boolean(), protocol: some<Protocol>('TCP', 'UDP', 'SCTP'), port: some(8080, 8081) })
+    .map(({ of, number, endpoints, hinted, protocol, port }): Edit => {
+      const once = [...new Map(endpoints.map((one) => [one.address, hinted ? one : { ...one, zoneHints: null, nodeHints: null }])).values()]
+      const ports = [{ name: 'a', protocol, port }, { name: 'b', protocol: 'TCP' as const, port: 9090 }]
+      const name = `${six ? 'six' : 'four'}-${number}`
+      return { kind: 'slice', row: slice(once, { name, uid: `uid-${name}`, service: of === null ? null : `s${of}`, family: six ? 6 : 4, ports }) }
+    }),
+)
+
+const nodeEdit = fc.record({ zone: some(undefined, 'za', 'zb'), addresses: some(NODE_ADDRESSES, ['192.168.1.2'], []) }).map(
+  ({ zone, addresses }): Edit => ({ kind: 'node', row: node({ name: NODE, addresses, labels: zone === undefined ? {} : { 'topology.kubernetes.io/zone': zone } }) }),
+)
+
+const gone: fc.Arbitrary<Edit> = some<Edit>(
+  ...[1, 2, 3, 4].map((n): Edit => ({ kind: 'gone', of: 'service', key: `uid-s${n}` })),
+  ...['four-1', 'four-2', 'six-1', 'six-2'].map((name): Edit => ({ kind: 'gone', of: 'slice', key: `uid-${name}` })),
+)
+
+const edit = fc.oneof({ weight: 5, arbitrary: serviceEdit }, { weight: 8, arbitrary: sliceEdit }, { weight: 1, arbitrary: nodeEdit }, { weight: 2, arbitrary: gone })
+
+class Model {
+  readonly services = new Map<string, Service>()
+  readonly slices = new Map<string, EndpointSlice>()
+  node = node({ name: NODE, addresses: NODE_ADDRESSES })
+
+  take(one: Edit): SourceEvent {
+    if (one.kind === 'gone') {
+      this[one.of === 'service' ? 'services' : 'slices'].delete(one.key)
+      return { verb: 'delete', kind: one.of, key: one.key }
+    }
+    if (one.kind === 'service') this.services.set(one.row.uid, one.row)
+    else if (one.kind === 'slice') this.slices.set(one.row.uid, one.row)
+    else this.node = one.row
+    return { verb: 'upsert', kind: one.kind, key: one.row.uid, decoded: { kind: 'good', row: one.row, problems: [] } } as SourceEvent
+  }
+
+  world(): World {
+    const nodePortAddresses = [false, true].flatMap((six) => this.node.addresses.find((address) => address.includes(':') === six) ?? [])
+    return { services: [...this.services.values()], slices: [...this.slices.values()], node: this.node, nodePortAddresses, masqueradeAll: false }
+  }
+}
+
+const QUESTIONS: readonly Question[] = [...[1, 2, 3, 4].flatMap((n) => [`10.96.0.${n}`, `fd00:96::${n}`]), ...SHARED, 'fd01::1', '192.168.1.2'].flatMap((address) =>
+  [80, 81, 30080, 30081].flatMap((port) =>
+    (['TCP', 'UDP', 'SCTP'] as const).flatMap((protocol) => (['pod', 'outside', 'node'] as const).map((client) => ({ client, address, protocol, port }))),
+  ),
+)
+
+function assertFates(pipeline: Pipeline, world: World): number {
+  for (const question of QUESTIONS) {
+    const expected = fateOf(world, question)
+    const found = fateIn(pipeline.applied, question)
+    const text = JSON.stringify(question)
+    assert.deepEqual(found?.to ?? null, expected?.to ?? null, text)
+    if (Array.isArray(expected?.to)) assert.equal(found?.masquerade, expected.masquerade, `masquerade: ${text}`)
+  }
+  return QUESTIONS.length
+}
+
+function pipeline(): Pipeline {
+  const made = new Pipeline({ nodeName: NODE, services: {} })
+  const first = new Model()
+  made.push([first.take({ kind: 'node', row: first.node })])
+  return made
+}
+
+describe('services: random histories', () => {
+  it('at every step each address leads where the specification says, whatever was before', function () {
+    this.timeout(0)
+    let checks = 0
+    fc.assert(
+      fc.property(fc.array(edit, { minLength: 5, maxLength: 25 }), (edits) => {
+        const [model, made] = [new Model(), pipeline()]
+        for (const one of edits) {
+          made.push([model.take(one)])
+          made.turn()
+          checks += assertFates(made, model.world())
+        }
+      }),
+      runs(HISTORIES),
+    )
+    report('histories of Services', checks)
+    if (runs(HISTORIES).numRuns >= HISTORIES) assert.ok(checks >= MIN_CHECKS, `only ${checks} checks`)
+  })
+
+  it('however the events fall into turns, the maps mean the same, and what is applied is what is wanted', function () {
+    this.timeout(0)
+    let checks = 0
+    fc.assert(
+      fc.property(fc.array(edit, { minLength: 5, maxLength: 40 }), fc.infiniteStream(fc.boolean()), (edits, ends) => {
+        const [model, made] = [new Model(), pipeline()]
+        for (const one of edits) {
+          made.push([model.take(one)])
+          if (ends.next().value) made.turn()
+        }
+        made.turn()
+        checks += assertFates(made, model.world())
+        const { wanted } = made.turns.translator
+        for (const [name, { elements }] of wanted.state.sets) assert.deepEqual(new Map(made.applied.sets.get(name)?.elements), new Map(elements), name)
+        assert.deepEqual([...made.applied.chains.keys()].sort(), [...wanted.state.chains.keys()].sort())
+      }),
+      runs(HISTORIES),
+    )
+    report('splits of histories', checks)
+  })
+})
