@@ -27,6 +27,7 @@ import { Measures } from './measures.ts'
 import { Repairs } from './repairs.ts'
 import { repeat } from './repeat.ts'
 import { ProblemParts } from './problem-parts.ts'
+import { rememberLists } from './service-tasks.ts'
 import { checkSource, openSource, type ObjectSource } from './source.ts'
 import { TurnPlanner } from './turn-planner.ts'
 import { Turns } from './turn.ts'
@@ -133,6 +134,7 @@ class Agent implements RunningAgent {
     })
     this.#closables.push(this.#socket)
     this.#closables.push(...(await this.#measures.open()))
+    await rememberLists(kernel, this.#turns, compileOptions(config).skeleton.nat?.mark ?? null)
     if (config.podAttachment !== 'interface') this.#bridge = await this.#startBridge(kernel)
     this.#interfaces = await watchInterfaces({
       onEvents: (events) => this.#hear(events),

@@ -6,6 +6,7 @@ import { type Problem } from '../lib/problem.ts'
 import { familyOf, FAMILIES, hostCidr, type Address, type Family } from '../model/ip.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import { endpointSets, needsOf, type EndpointSets, type Where } from './endpoints.ts'
+import { entryKey } from './memory.ts'
 import type { MergedEndpoints, PortEndpoint } from './merged.ts'
 import { CLIENTS, type Client, type EndpointList, type ListId, type PlannedService, type RestrictedPort, type ServiceEntry } from './plan.ts'
 import { targetKey, type Target } from './targets.ts'
@@ -17,8 +18,8 @@ export interface CompileContext {
   readonly masqueradeAll: boolean
   /** Null where the key is this Service's; otherwise the title of whose it is. */
   readonly heldBy: (key: string) => string | null
-  /** The list of that port and kind with these endpoints; null where there is no room for it, which is a problem. */
-  readonly listOf: (port: ServicePort, kind: ListKind, targets: Readonly<Record<Family, readonly Target[]>>) => EndpointList | string
+  /** The list of that port and kind with these endpoints, to which `entries` lead (entryKey); why there is no room for it. */
+  readonly listOf: (port: ServicePort, kind: ListKind, targets: Readonly<Record<Family, readonly Target[]>>, entries: () => Iterable<string>) => EndpointList | string
 }
 
 /** Of the whole cluster, or of this node. */
@@ -71,7 +72,7 @@ class Compilation {
     const needs = needsOf(this.#service.internalPolicy, this.#service.externalPolicy, external || port.nodePort !== null)
     const families = FAMILIES.filter((family) => this.#service.clusterIps.some((address) => familyOf(address) === family))
     const sets = new Map(families.map((family) => [family, endpointSets(this.#endpoints(port, family), this.#context.where, needs)]))
-    const goals = this.#goals(port, sets)
+    const goals = this.#goals(port, virtual, sets)
     for (const set of sets.values()) for (const { address, ready, node } of set.local ?? []) if (ready && node !== null) this.#localAddresses.add(address)
     for (const one of virtual) {
       const goal = goals.get(familyOf(one.address))
@@ -89,9 +90,10 @@ class Compilation {
     })
   }
 
-  #goals(port: ServicePort, sets: ReadonlyMap<Family, EndpointSets<PortEndpoint>>): ReadonlyMap<Family, Goals> {
+  #goals(port: ServicePort, virtual: readonly VirtualAddress[], sets: ReadonlyMap<Family, EndpointSets<PortEndpoint>>): ReadonlyMap<Family, Goals> {
     const targets = (kind: ListKind): Readonly<Record<Family, readonly Target[]>> => ({ 4: sets.get(4)?.[kind] ?? [], 6: sets.get(6)?.[kind] ?? [] })
-    const lists = { cluster: this.#list(port, 'cluster', targets('cluster')), local: this.#list(port, 'local', targets('local')) }
+    const list = (kind: ListKind): ListId | null => this.#list(port, kind, targets(kind), () => this.#leading(virtual, port, kind))
+    const lists = { cluster: list('cluster'), local: list('local') }
     const goal = (kind: ListKind, set: EndpointSets<PortEndpoint>): Goal => {
       // "usable ones exist but the local policy leaves none: drop", and elsewhere "no usable endpoint on any node: reject".
       if ((set[kind] ?? []).length === 0) return set.hasAny ? 'drop' : 'reject'
@@ -100,9 +102,13 @@ class Compilation {
     return new Map([...sets].map(([family, set]) => [family, { cluster: goal('cluster', set), local: goal('local', set) }]))
   }
 
-  #list(port: ServicePort, kind: ListKind, targets: Readonly<Record<Family, readonly Target[]>>): ListId | null {
+  *#leading(virtual: readonly VirtualAddress[], port: ServicePort, kind: ListKind): Iterable<string> {
+    for (const one of virtual) for (const client of CLIENTS) if (this.#policy(one, client).kind === kind) yield entryKey(client, one.address, port.protocol, one.port)
+  }
+
+  #list(port: ServicePort, kind: ListKind, targets: Readonly<Record<Family, readonly Target[]>>, entries: () => Iterable<string>): ListId | null {
     if (targets[4].length + targets[6].length === 0) return null
-    const list = this.#context.listOf(port, kind, targets)
+    const list = this.#context.listOf(port, kind, targets, entries)
     if (typeof list === 'string') {
       this.#problem('ServiceDoesNotFit', `spec.ports`, `${list}; port ${port.port}/${port.protocol} is rejected on this node`)
       return null
@@ -121,7 +127,8 @@ class Compilation {
 
   #enter(one: VirtualAddress, { protocol }: ServicePort, goals: Goals): void {
     for (const client of CLIENTS) {
-      const { to, masquerade } = one.kind === 'cluster-ip' ? this.#internal(client, goals) : this.#external(client, goals)
+      const { kind, masquerade } = this.#policy(one, client)
+      const to = goals[kind]
       this.#entries.push({ client, address: one.address, protocol, port: one.port, to, masquerade: masquerade && typeof to === 'number' })
     }
     const { sourceRanges } = this.#service
@@ -132,20 +139,17 @@ class Compilation {
     this.#restricted.push({ address: one.address, protocol, port: one.port, ranges })
   }
 
-  /** "ClusterIP: internal policy decides; masquerade only if the client is not a pod (or masqueradeAll)." */
-  #internal(client: Client, goals: Goals): { readonly to: Goal; readonly masquerade: boolean } {
-    const to = this.#service.internalPolicy === 'Local' ? goals.local : goals.cluster
-    return { to, masquerade: client !== 'pod' || this.#context.masqueradeAll }
-  }
-
-  /**
-   * "Local keeps the client's address and uses local endpoints (a pod as client uses cluster endpoints, no masquerade;
-   * the node itself cluster endpoints, masqueraded); Cluster uses all and masquerades."
-   */
-  #external(client: Client, goals: Goals): { readonly to: Goal; readonly masquerade: boolean } {
-    if (this.#service.externalPolicy === 'Cluster') return { to: goals.cluster, masquerade: true }
-    if (client === 'outside') return { to: goals.local, masquerade: this.#context.masqueradeAll }
-    return { to: goals.cluster, masquerade: client === 'node' || this.#context.masqueradeAll }
+  /** Which endpoints serve that client at that address, and whether they see the node's. */
+  #policy({ kind }: VirtualAddress, client: Client): { readonly kind: ListKind; readonly masquerade: boolean } {
+    const { internalPolicy, externalPolicy } = this.#service
+    const { masqueradeAll } = this.#context
+    // "ClusterIP: internal policy decides; masquerade only if the client is not a pod (or masqueradeAll)."
+    if (kind === 'cluster-ip') return { kind: internalPolicy === 'Local' ? 'local' : 'cluster', masquerade: client !== 'pod' || masqueradeAll }
+    // "Cluster uses all and masquerades."
+    if (externalPolicy === 'Cluster') return { kind: 'cluster', masquerade: true }
+    // "Local keeps the client's address and uses local endpoints (a pod as client uses cluster endpoints, no masquerade;
+    // the node itself cluster endpoints, masqueraded)."
+    return { kind: client === 'outside' ? 'local' : 'cluster', masquerade: client === 'node' || masqueradeAll }
   }
 
   #foreignFamily(one: VirtualAddress): void {

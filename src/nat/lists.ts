@@ -10,8 +10,6 @@ export class ListIds {
   readonly #owners = new Map<ListId, string>()
   readonly #ids = new Map<string, ListId>()
   readonly #resting = new Set<ListId>()
-  /** From an earlier life: who had which number. */
-  readonly #remembered = new Map<string, ListId>()
   #last = 0
 
   /** `most`: the largest number, at least 1. */
@@ -23,12 +21,13 @@ export class ListIds {
     return this.#owners.size
   }
 
-  /** Null where no number is left. */
-  take(owner: string): ListId | null {
+  /** Null where no number is left. `preferred`: what it had in an earlier life, if any; it rests until then. */
+  take(owner: string, preferred: () => ListId | null): ListId | null {
     const known = this.#ids.get(owner)
     if (known !== undefined) return known
-    const id = this.#rememberedOf(owner) ?? this.#free()
+    const id = this.#rested(preferred()) ?? this.#free()
     if (id === null) return null
+    this.#resting.delete(id)
     this.#owners.set(id, owner)
     this.#ids.set(owner, id)
     return id
@@ -43,24 +42,24 @@ export class ListIds {
     if (rests) this.#resting.add(id)
   }
 
+  /** Of those that rest. */
+  get resting(): readonly ListId[] {
+    return [...this.#resting]
+  }
+
   wake(ids: Iterable<ListId>): void {
     for (const id of ids) this.#resting.delete(id)
   }
 
-  /** Before the first take(): the owner had that number; it gets it again, and nobody else does meanwhile. */
-  remember(owner: string, id: ListId): void {
-    if (id < 1 || id > this.#most || this.#resting.has(id) || this.#remembered.has(owner)) return
-    this.#remembered.set(owner, id)
+  /** Something in the kernel may still name it. */
+  rest(id: ListId): void {
+    if (id < 1 || id > this.#most || this.#owners.has(id)) return
     this.#resting.add(id)
     this.#last = Math.max(this.#last, id)
   }
 
-  #rememberedOf(owner: string): ListId | null {
-    const id = this.#remembered.get(owner)
-    if (id === undefined || this.#owners.has(id)) return null
-    this.#remembered.delete(owner)
-    this.#resting.delete(id)
-    return id
+  #rested(id: ListId | null): ListId | null {
+    return id !== null && this.#resting.has(id) ? id : null
   }
 
   #free(): ListId | null {

@@ -14,6 +14,7 @@ import { compileService, type ListKind } from './compile.ts'
 import { ListIds, slotted } from './lists.ts'
 import { MergedEndpoints } from './merged.ts'
 import { NodeFacts } from './node-facts.ts'
+import { NO_MEMORY, type ListMemory } from './memory.ts'
 import type { EndpointList, ListId, NatDelta, PlannedService, SizeCode } from './plan.ts'
 import { SizeCodes } from './sizes.ts'
 import type { Target } from './targets.ts'
@@ -46,6 +47,7 @@ export class ServicePlan {
   readonly #ids: ListIds
   readonly #sizes: SizeCodes
   readonly #node: NodeFacts
+  #memory = NO_MEMORY
   #changes = new Map<Uid, Change<PlannedService>>()
   #problems = new Map<string, Change<Problem>>()
 
@@ -75,6 +77,7 @@ export class ServicePlan {
     const [services, problems] = [this.#changes, this.#problems]
     this.#changes = new Map()
     this.#problems = new Map()
+    this.#memory = NO_MEMORY
     return { services, problems }
   }
 
@@ -113,9 +116,9 @@ export class ServicePlan {
         const holder = this.#claims.holder(key)
         return holder === null || holder.uid === uid ? null : holder.title
       },
-      listOf: (port, kind, targets) => {
+      listOf: (port, kind, targets, entries) => {
         const key = listKey(uid, port, kind)
-        const list = this.#list(key, port.protocol, service.affinity, before?.lists.get(key), targets)
+        const list = this.#list(key, port.protocol, service.affinity, before?.lists.get(key), targets, entries)
         if (typeof list !== 'string') lists.set(key, list)
         return list
       },
@@ -125,16 +128,26 @@ export class ServicePlan {
     this.#tell(before, planned, problems)
   }
 
-  #list(key: string, protocol: Protocol, affinity: number | null, before: EndpointList | undefined, targets: Readonly<Record<Family, readonly Target[]>>): EndpointList | string {
-    const id = this.#ids.take(key)
+  #list(key: string, protocol: Protocol, affinity: number | null, before: EndpointList | undefined, targets: Readonly<Record<Family, readonly Target[]>>, entries: () => Iterable<string>): EndpointList | string {
+    const id = this.#ids.take(key, () => this.#remembered(entries()))
     if (id === null) return `there is no room for another list of endpoints: the mark has room for ${this.#options.mostLists} (setting serviceMarkMask)`
-    const slots = { 4: slotted((before?.slots ?? NO_TARGETS)[4], plain(targets[4])), 6: slotted((before?.slots ?? NO_TARGETS)[6], plain(targets[6])) }
+    const old = before?.slots ?? this.#memory.slots.get(id) ?? NO_TARGETS
+    const slots = { 4: slotted(old[4], plain(targets[4])), 6: slotted(old[6], plain(targets[6])) }
     const sizes = { 4: this.#sizeOf(slots[4]), 6: this.#sizeOf(slots[6]) }
     if (sizes[4] === null || sizes[6] === null) {
       this.#letGo({ slots: { 4: sizes[4] === null ? [] : slots[4], 6: sizes[6] === null ? [] : slots[6] } }, key)
       return `there is no room for another number of endpoints: the mark has room for ${this.#options.mostSizes} different ones (setting serviceMarkMask)`
     }
     return Object.freeze({ id, protocol, affinity, slots, sizes: sizes as Record<Family, SizeCode> })
+  }
+
+  /** The list to which any of its entries led. */
+  #remembered(entries: Iterable<string>): ListId | null {
+    for (const entry of entries) {
+      const id = this.#memory.lists.get(entry)
+      if (id !== undefined) return id
+    }
+    return null
   }
 
   #sizeOf(slots: readonly Target[]): SizeCode | null {
@@ -162,14 +175,20 @@ export class ServicePlan {
     for (const problem of problems) this.#problems.set(problemKey(problem), { before: null, after: problem })
   }
 
+  /** Numbers that nobody has, and that clients of the kernel's may still be remembered under. */
+  get resting(): readonly ListId[] {
+    return this.#ids.resting
+  }
+
   /** Nothing in the kernel names these numbers any more. */
   rested(ids: Iterable<ListId>): void {
     this.#ids.wake(ids)
   }
 
-  /** Before the first step: a list of that owner had that number, and its endpoints those indexes. */
-  remember(owner: string, id: ListId): void {
-    this.#ids.remember(owner, id)
+  /** Before the first step. */
+  remember(memory: ListMemory): void {
+    this.#memory = memory
+    for (const id of [...memory.lists.values(), ...memory.slots.keys()]) this.#ids.rest(id)
   }
 }
 

@@ -71,6 +71,15 @@ export function clientMark(layout: MarkLayout, client: Client): number {
   return listMark(layout, { pod: 1, outside: 2, node: 3 }[client])
 }
 
+/** Null where it names none. */
+export function listOfMark({ lists, sizes }: MarkLayout, mark: number): ListId | null {
+  const bits = BigInt(Number.isInteger(mark) && mark >= 0 ? mark : 0)
+  // What stands for no endpoint has no list, whatever is in its bits.
+  if ((bits & BigInt(sizes)) === BigInt(sizes)) return null
+  const id = Number(bits & BigInt(lists)) / leastBit(lists)
+  return id === 0 ? null : id
+}
+
 /** What the lookup of an entry gives. */
 export function entryMark(layout: MarkLayout, { to, masquerade }: Pick<ServiceEntry, 'to' | 'masquerade'>, size: SizeCode, stays: boolean): number {
   if (to === 'reject') return rejectMark(layout)

@@ -12,7 +12,7 @@ const A = realPod('shop/a', 'n1', 1, { app: 'server' })
 const B = realPod('shop/b', 'n2', 2, { app: 'server' })
 const NEAR = realPod('shop/near', 'n1', 3, { app: 'client' })
 const FLAGS = ['--service-proxy', 'picket', '--service-cidrs', '10.96.0.0/16,fd00:96::/112']
-const [WEB, LOCAL, NOBODY, ELSEWHERE, FRONT, ITSELF] = [10, 11, 12, 13, 14, 15]
+const [WEB, LOCAL, NOBODY, ELSEWHERE, FRONT, ITSELF, STAYS, FLASH] = [10, 11, 12, 13, 14, 15, 16, 17]
 const VIP = (number: number, family: Family): Address => (family === 4 ? `10.96.0.${number}` : `fd00:96::${number.toString(16)}`)
 const BALANCER: Readonly<Record<Family, Address>> = { 4: '203.0.113.10', 6: 'fd00:203::10' }
 const DEADLINE_MS = 700
@@ -158,6 +158,47 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`Services, on rea
     }
     lab.put(...sliceObjects('shop/web', [A, B]))
     await lab.settle()
+  })
+
+  it('sessionAffinity: a client stays with its endpoint, over other changes and restarts of the agent, until its time is over', async () => {
+    const stays = (key: string, number: number, seconds: number): PlainObject => serviceObject(key, number, { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: seconds } } })
+    lab.put(stays('shop/stays', STAYS, 10_800), ...sliceObjects('shop/stays', [A, B]), stays('shop/flash', FLASH, 2), ...sliceObjects('shop/flash', [A, B]))
+    await lab.settle()
+    const endpoints = async (number: number): Promise<readonly (readonly string[])[]> => {
+      const asked = EVERY_PROTOCOL.flatMap((protocol) => FAMILIES.flatMap((family) => ['shop/near', 'outside', 'n1'].map((from) => ask(from, VIP(number, family), protocol, 80, 8))))
+      return (await Promise.all(asked)).map(({ by }) => Object.keys(by).sort())
+    }
+    // The first of a client's connections are all at once: each of them may find an endpoint of its own.
+    await endpoints(STAYS)
+    const first = await endpoints(STAYS)
+    for (const found of first) assert.ok(found.length === 1 && BOTH.includes(found[0] as string), JSON.stringify(first))
+    assert.equal(new Set(first.flat()).size, 2, 'clients are spread')
+    lab.put(serviceObject('shop/more', 30), ...sliceObjects('shop/more', [A]), ...sliceObjects('shop/stays', [A, B, NEAR]))
+    await lab.settle()
+    assert.deepEqual(await endpoints(STAYS), first)
+    await lab.agents.stop('n1', 'SIGKILL')
+    await lab.agents.start('n1', FLAGS)
+    await lab.settle()
+    assert.deepEqual(await endpoints(STAYS), first)
+    // Over with its time.
+    const seen = new Set<string>()
+    for (let round = 0; round < 12 && seen.size < 2; round++) {
+      for (const name of Object.keys((await ask('outside', VIP(FLASH, 4), 'TCP', 80, 1)).by)) seen.add(name)
+      await new Promise((resolve) => setTimeout(resolve, 2_100))
+    }
+    assert.deepEqual([...seen].sort(), BOTH)
+    lab.drop('Service shop/stays', 'Service shop/flash', 'Service shop/more')
+    await lab.settle()
+  })
+
+  it('a restart of the agent writes no endpoint anew', async () => {
+    const before = lab.listing('n1')
+    const maps = (listing: string): string => [...listing.matchAll(/map (?:service-ids|endpoints-(?:tcp|udp|sctp))-v[46] \{[^}]*\}\s*\}/g)].map(([text]) => text).join('\n')
+    assert.ok(maps(before).length > 1_000)
+    await lab.agents.stop('n1')
+    await lab.agents.start('n1', FLAGS)
+    await lab.settle()
+    assert.equal(maps(lab.listing('n1')), maps(before))
   })
 
   it("others' bits of the mark survive, for services and for all else", async () => {

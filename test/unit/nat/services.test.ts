@@ -1,0 +1,91 @@
+// What contradicts itself in Services and slices: the one at fault is named, and everything else goes on.
+import assert from 'node:assert/strict'
+import { compileOptions } from '../../../src/agent/compile-options.ts'
+import type { EndpointSlice, Service } from '../../../src/model/service.ts'
+import type { AgentConfig } from '../../../src/settings.ts'
+import { node, service, slice } from '../../support/builders.ts'
+import { remove, upsert } from '../../support/cluster-feed.ts'
+import { Pipeline } from '../../support/pipeline.ts'
+import { fateIn } from '../../support/service-table.ts'
+
+function made(services: readonly Service[], slices: readonly EndpointSlice[], options: Partial<AgentConfig> = {}): Pipeline {
+  const pipeline = new Pipeline({ nodeName: 'node1', services: options })
+  upsert(pipeline.turns.inbox, 'node', node({ name: 'node1', addresses: ['192.168.1.1', 'fd01::1'] }))
+  upsert(pipeline.turns.inbox, 'service', ...services)
+  upsert(pipeline.turns.inbox, 'slice', ...slices)
+  pipeline.turn()
+  return pipeline
+}
+
+const to = (pipeline: Pipeline, address: string, port = 80, client: 'pod' | 'outside' | 'node' = 'outside'): unknown => fateIn(pipeline.applied, { client, address, protocol: 'TCP', port })?.to ?? null
+const told = ({ problems }: Pipeline): readonly string[] => problems.map(({ code, object, field, message }) => `${code} ${object} ${field ?? '-'}: ${message}`)
+
+describe('Services that contradict each other', () => {
+  it('a node port and an address that two claim are the older one\'s, and the other one is named', () => {
+    const [old, young] = [1, 2].map((createdAt) => service({ name: `s${createdAt}`, createdAt, clusterIps: [`10.96.0.${createdAt}`], externalIps: ['203.0.113.1'], ports: [{ name: '', protocol: 'TCP', port: 80, nodePort: 30080 }] }))
+    const pipeline = made([young as Service, old as Service], [slice([{ address: '10.1.0.1' }], { service: 's1', name: 's1' }), slice([{ address: '10.1.0.2' }], { service: 's2', name: 's2' })])
+    assert.deepEqual([to(pipeline, '203.0.113.1'), to(pipeline, '192.168.1.1', 30080), to(pipeline, '10.96.0.1'), to(pipeline, '10.96.0.2')], [['10.1.0.1 8080'], ['10.1.0.1 8080'], ['10.1.0.1 8080'], ['10.1.0.2 8080']])
+    assert.deepEqual(told(pipeline), [
+      'ServiceConflict Service default/s2 spec.externalIPs: 203.0.113.1:80/TCP belongs to Service default/s1, which is older; here it is not translated for this one',
+      'ServiceConflict Service default/s2 spec.ports: 192.168.1.1:30080/TCP belongs to Service default/s1, which is older; here it is not translated for this one',
+    ])
+    remove(pipeline.turns.inbox, 'service', old as Service)
+    pipeline.turn()
+    assert.deepEqual([to(pipeline, '203.0.113.1'), told(pipeline)], [['10.1.0.2 8080'], []])
+  })
+
+  it('an address of a family that the Service has not is not translated, and named', () => {
+    const pipeline = made([service({ clusterIps: ['10.96.0.10'], externalIps: ['fd20::1', '203.0.113.1'] })], [slice([{ address: '10.1.0.1' }])])
+    assert.deepEqual([to(pipeline, 'fd20::1'), to(pipeline, '203.0.113.1')], [null, ['10.1.0.1 8080']])
+    assert.deepEqual(told(pipeline), ['AddressFamily Service default/web spec.externalIPs: fd20::1 is IPv6, and the Service has no ClusterIP of that family; it is not translated'])
+  })
+
+  it('an endpoint that is the Service itself is left out, and named; alone it is none', () => {
+    const itself = { address: '10.96.0.10' }
+    const both = made([service({ clusterIps: ['10.96.0.10'] })], [slice([itself, { address: '10.1.0.1' }])])
+    assert.deepEqual([to(both, '10.96.0.10'), told(both)], [['10.1.0.1 8080'], ['EndpointIsService Service default/web -: its endpoint 10.96.0.10:8080 is an address of the Service itself; it is left out']])
+    assert.equal(to(made([service({ clusterIps: ['10.96.0.10'] })], [slice([itself])]), '10.96.0.10'), 'REJECT')
+  })
+
+  it('one that does not fit is rejected and named, never led elsewhere; it fits when another one goes', () => {
+    // 12 bits for lists.
+    const most = compileOptions({ serviceProxy: 'picket', masquerade: 'none', serviceMarkMask: '0xfffffc00', serviceCIDRs: [], nodePortAddresses: ['primary'] } as unknown as AgentConfig).nat.services?.mostLists ?? 0
+    assert.equal(most, 4095)
+    const services = Array.from({ length: most + 1 }, (_, n) => service({ name: `s${n}`, createdAt: n, clusterIps: [`10.96.${n >> 8}.${n & 255}`] }))
+    const slices = services.map(({ name }, n) => slice([{ address: `10.1.${n >> 8}.${n & 255}` }], { service: name, name }))
+    const pipeline = new Pipeline({ nodeName: 'node1', services: { serviceMarkMask: '0xfffffc00' } })
+    upsert(pipeline.turns.inbox, 'service', ...services)
+    upsert(pipeline.turns.inbox, 'slice', ...slices)
+    pipeline.turn()
+    assert.match(told(pipeline).join('\n'), /^ServiceDoesNotFit Service default\/s4095 spec\.ports: there is no room for another list of endpoints: the mark has room for 4095 \(setting serviceMarkMask\); port 80\/TCP is rejected on this node$/)
+    const marks = (name: string): string | undefined => pipeline.applied.sets.get('service-ids-v4')?.elements.get(name)?.value
+    const first = [...(pipeline.applied.sets.get('service-ids-v4')?.elements.keys() ?? [])].filter((key) => key.endsWith(' . 10.96.15.255 . tcp . 80'))
+    assert.equal(first.length, 3)
+    for (const key of first) assert.equal(marks(key), String(0x3fc00), 'rejected')
+    remove(pipeline.turns.inbox, 'service', services[7] as Service)
+    upsert(pipeline.turns.inbox, 'service', { ...(services[4095] as Service), createdAt: 9999 })
+    pipeline.turn()
+    assert.deepEqual(told(pipeline), [])
+    for (const key of first) assert.notEqual(marks(key), String(0x3fc00))
+  })
+
+  it('1,000 endpoints in one slice are 1,000 indexes, and one that goes moves one', () => {
+    const endpoints = Array.from({ length: 1_000 }, (_, n) => ({ address: `10.1.${n >> 8}.${n & 255}` }))
+    const pipeline = made([service({ clusterIps: ['10.96.0.10'] })], [slice(endpoints)])
+    assert.equal((to(pipeline, '10.96.0.10') as readonly string[]).length, 1_000)
+    upsert(pipeline.turns.inbox, 'slice', slice(endpoints.filter((_, n) => n !== 500)))
+    const before = pipeline.transactions.length
+    pipeline.turn()
+    assert.equal((to(pipeline, '10.96.0.10') as readonly string[]).length, 999)
+    const moved = pipeline.transactions.slice(before).flatMap(({ operations }) => operations).flatMap((one) => ('elements' in one && one.set.name === 'endpoints-tcp-v4' ? one.elements : []))
+    assert.equal(moved.length, 3, 'the gap and the last one go, the last one comes into the gap')
+  })
+
+  it('a change costs what it touches: one endpoint of 2,000 Services', () => {
+    const services = Array.from({ length: 2_000 }, (_, n) => service({ name: `s${n}`, clusterIps: [`10.96.${n >> 8}.${n & 255}`] }))
+    const pipeline = made(services, services.map(({ name }, n) => slice([{ address: `10.1.${n >> 8}.${n & 255}` }], { service: name, name })))
+    upsert(pipeline.turns.inbox, 'slice', slice([{ address: '10.9.0.1' }, { address: '10.9.0.2' }], { service: 's7', name: 's7' }))
+    const { rowsTouched } = pipeline.turn()
+    assert.ok(rowsTouched < 40, `${rowsTouched} rows`)
+  })
+})
