@@ -15,7 +15,10 @@ export interface ClusterTest {
 /** On a cluster of its own, after the others: `npm run cluster -- up` with these flags. */
 export const OTHER_CLUSTER = {
   flags: ['--attachment', 'bridge', '--no-kube-proxy'],
-  tests: [{ name: 'bridge', what: 'pods on bridges, no kube-proxy, an installation of one\'s own', needed: false }] satisfies readonly ClusterTest[],
+  tests: [
+    { name: 'bridge', what: 'pods on bridges, no kube-proxy, an installation of one\'s own', needed: false },
+    { name: 'services', what: 'the overlay full: DNS, the API server and Services through Picket', needed: false },
+  ] satisfies readonly ClusterTest[],
 } as const
 
 /** Runs when the cluster has ended. */

@@ -35,7 +35,7 @@ interface PodSpec {
 const GENERATE = 'run: npm run generate'
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8')
 const render = (name: string): readonly KubeObject[] => renderKustomization(path.join(ROOT, 'deploy', name))
-const INSTALLATIONS = ['base', 'policy-only', 'policy-only-gate', 'uninstall']
+const INSTALLATIONS = ['base', 'policy-only', 'policy-only-gate', 'full', 'uninstall']
 
 function only(objects: readonly KubeObject[], kind: string): KubeObject {
   const found = objects.filter((one) => one.kind === kind)
@@ -95,7 +95,7 @@ describe('deploy/', () => {
     }
   })
   it('mounts of the node /run/picket, and the CNI folders in the gate\'s installer and in uninstall only', () => {
-    assert.deepEqual(INSTALLATIONS.map(hostPaths), [['/run/picket'], ['/run/picket'], ['/run/picket', ...CNI], ['/run/picket', ...CNI]])
+    assert.deepEqual(INSTALLATIONS.map(hostPaths), [['/run/picket'], ['/run/picket'], ['/run/picket', ...CNI], ['/run/picket'], ['/run/picket', ...CNI]])
     const [agent] = podOf('policy-only-gate').containers
     assert.deepEqual(agent?.volumeMounts.map((one) => one.name), ['config', 'run'])
     assert.deepEqual(podOf('policy-only-gate').initContainers?.map((one) => one.volumeMounts.map(({ name }) => name)), [['cni-bin', 'cni-conf']])
@@ -107,6 +107,8 @@ describe('deploy/', () => {
     const agent = (name: string): Container => podOf(name).containers[0] as Container
     assert.deepEqual(agent('policy-only'), { ...agent('base'), args: [...agent('base').args, '--service-proxy=none', '--masquerade=none'] })
     assert.deepEqual(agent('policy-only-gate'), agent('policy-only'))
+    assert.deepEqual(plain('full'), plain('base'))
+    assert.deepEqual(agent('full'), { ...agent('base'), args: [...agent('base').args, '--service-proxy=picket', '--masquerade=picket'] })
     assert.deepEqual(only(render('uninstall'), 'Namespace'), only(render('base'), 'Namespace'))
   })
   it('names the image of this version, everywhere the same', () => {

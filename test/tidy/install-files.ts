@@ -20,8 +20,8 @@ interface Given {
 /** Where the manifests differ from the defaults, and what there is to know of a setting on a cluster. */
 export const GIVEN: Readonly<Record<string, Given>> = {
   nodeName: { why: "Set by the DaemonSet: the name of the pod's Node." },
-  serviceProxy: { why: 'Set to none by the overlay policy-only, with a flag, which wins.' },
-  masquerade: { why: 'Set to none by the overlay policy-only, with a flag, which wins.' },
+  serviceProxy: { why: 'Set to none by the overlay policy-only and to picket by full, with a flag, which wins.' },
+  masquerade: { why: 'Set to none by the overlay policy-only and to picket by full, with a flag, which wins.' },
   metricsAddress: {
     value: '"[::]:9655"',
     why: "Every address of the node, both families, so that Prometheus reaches it; whoever reaches the node's port 9655 can read it. Remove the line, and it is reached from the node only.",
