@@ -22,6 +22,8 @@ export const TESTS = {
   pins: { file: 'test/unit/ruleset/bridge.test.ts' },
   cutSet: { file: 'test/unit/agent/cut-set.test.ts' },
   cutter: { file: 'test/unit/agent/cutter.test.ts' },
+  services: { file: 'test/property/services.test.ts', runs: 1200 },
+  lists: { file: 'test/unit/nat/lists.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
   bridge: { file: 'test/kernel/bridge.test.ts', grep: 'rule 87' },
