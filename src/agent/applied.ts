@@ -58,6 +58,7 @@ export class Applied {
       isolatedPods: attachments.filter((a) => a.ingress !== 'open' || a.egress !== 'open').length,
       pendingPods: attachments.filter((a) => a.by.length === 0).length,
       profiles: turns.plan.profiles.size,
+      services: turns.nat.services?.services.size ?? 0,
       chains: state.chains.size,
       sets: state.sets.size,
     }

@@ -177,7 +177,7 @@ function tableName({ family, name }: Table): string {
 }
 
 /** Visits this node's pods, and each chain and set once. */
-function sizesOf({ plan, snapshot, translator }: Turns, cutConnections: number): Sizes {
+function sizesOf({ plan, nat, snapshot, translator }: Turns, cutConnections: number): Sizes {
   const attachments = [...plan.locals.values()].map(({ attachment }) => attachment)
   const { chains, sets } = translator.wanted.state
   const isolated = DIRECTIONS.map((direction) => [direction, attachments.filter((one) => one[direction] !== 'open').length])
@@ -188,12 +188,15 @@ function sizesOf({ plan, snapshot, translator }: Turns, cutConnections: number):
       namespace: snapshot?.namespaces.size ?? 0,
       node: snapshot?.nodes.size ?? 0,
       policy: snapshot?.policies.size ?? 0,
+      service: snapshot?.services.size ?? 0,
+      slice: snapshot?.slices.size ?? 0,
       interface: snapshot?.interfaces.size ?? 0,
     },
     localPods: attachments.length,
     isolatedPods: Object.fromEntries(isolated),
     pendingPods: attachments.filter((one) => one.by.length === 0).length,
     profiles: plan.profiles.size,
+    services: nat.services?.services.size ?? 0,
     chains: chains.size,
     rules: total([...chains.values()].map(({ rules }) => rules.length)),
     sets: sets.size,

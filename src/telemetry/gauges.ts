@@ -40,6 +40,7 @@ export class Gauges {
       [this.#gauge('picket_local_pods', 'Pods of this node that policies may apply to.'), (sizes) => sizes.localPods],
       [this.#gauge('picket_pending_pods', 'Pods of this node that no interface or bridge leads to yet.'), (sizes) => sizes.pendingPods],
       [this.#gauge('picket_profiles', 'Different sets of policies that pods of this node have.'), (sizes) => sizes.profiles],
+      [this.#gauge('picket_services', "Services that this node translates; 0 where they are somebody else's."), (sizes) => sizes.services],
       [this.#gauge('picket_chains', 'Chains of the wanted table.'), (sizes) => sizes.chains],
       [this.#gauge('picket_rules', 'Rules of the wanted table.'), (sizes) => sizes.rules],
       [this.#gauge('picket_sets', 'Sets and maps of the wanted table.'), (sizes) => sizes.sets],

@@ -16,6 +16,7 @@ export interface Sizes {
   /** Nothing leads to them yet. */
   readonly pendingPods: number
   readonly profiles: number
+  readonly services: number
   /** Of the wanted tables. */
   readonly chains: number
   readonly rules: number

@@ -7,7 +7,7 @@ import { exposedMetrics, isOurs } from '../../tidy/metrics-page.ts'
 
 const READING: Reading = {
   synced: true, ready: true, enforced: false, appliedRevision: 3, wantedRevision: 4, appliedAt: 5.5,
-  sizes: { objects: { pod: 7 }, localPods: 2, isolatedPods: { ingress: 1, egress: 0 }, pendingPods: 0, profiles: 1, chains: 9, rules: 20, sets: 4, elements: 11, cutConnections: 0 },
+  sizes: { objects: { pod: 7 }, localPods: 2, isolatedPods: { ingress: 1, egress: 0 }, pendingPods: 0, profiles: 1, services: 0, chains: 9, rules: 20, sets: 4, elements: 11, cutConnections: 0 },
   problems: [],
   watches: [],
   events: { pod: 70 },
