@@ -5,7 +5,7 @@ import type dgram from 'node:dgram'
 import net from 'node:net'
 import { familyOf } from '../model/ip.ts'
 import type { FlowSpec } from './messages.ts'
-import { freshUdpSocket } from './sockets.ts'
+import { ANY, freshUdpSocket } from './sockets.ts'
 
 export interface FlowSocketOptions {
   readonly onOpen: () => void
@@ -90,7 +90,7 @@ export class FlowSocket {
 
   #open(): dgram.Socket {
     const { address, port } = this.#spec
-    const socket = freshUdpSocket(familyOf(address))
+    const { socket } = freshUdpSocket(ANY[familyOf(address)])
     socket.on('error', () => undefined)
     socket.on('message', (bytes, from) => {
       if (from.address === address && from.port === port) this.#options.onLine(bytes.toString('latin1'))

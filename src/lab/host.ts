@@ -4,7 +4,7 @@
 // depends on where the thread is. close() leaves no socket open, so that the namespace can go.
 import type dgram from 'node:dgram'
 import { writeFileSync } from 'node:fs'
-import { type Address, FAMILIES, type Family, familyOf } from '../model/ip.ts'
+import { type Address, type Family, familyOf } from '../model/ip.ts'
 import { type IcmpError, IPPROTO_ICMP, IPPROTO_ICMPV6, parseIcmpError } from './icmp.ts'
 import type { HostSpec, ServedPort } from './messages.ts'
 import { IPPROTO_SCTP, parsePacket, type SctpPacket, withoutIpv4Header } from './sctp.ts'
@@ -33,10 +33,9 @@ export class LabHost {
   /** In the host's namespace. Throws where a setting cannot be written or an address is not there. */
   open(): void {
     for (const [name, value] of this.spec.sysctls) writeFileSync(`/proc/sys/${name}`, value)
-    for (const address of this.spec.addresses) this.#sctp.set(address, this.#openSctp(address))
-    for (const family of FAMILIES) {
-      const address = this.addressOf(family)
-      if (address !== null) this.#icmp.push(this.#openIcmp(family, address))
+    for (const address of this.spec.addresses) {
+      this.#sctp.set(address, this.#openSctp(address))
+      this.#icmp.push(this.#openIcmp(familyOf(address), address))
     }
     this.serve(this.spec.ports)
   }
@@ -58,9 +57,9 @@ export class LabHost {
     return this.spec.addresses.find((address) => familyOf(address) === family) ?? null
   }
 
-  /** For sending SCTP of a family; null where the host has no such address. */
-  sctpSocket(family: Family): dgram.Socket | null {
-    return this.#sctp.get(this.addressOf(family) ?? '') ?? null
+  /** For sending SCTP from an address; null where the host has no such address. */
+  sctpSocket(source: Address | null): dgram.Socket | null {
+    return this.#sctp.get(source ?? '') ?? null
   }
 
   /** Each call another one, 1024 to 65535, so that connection tracking sees a new association for each probe. */
@@ -84,7 +83,7 @@ export class LabHost {
     socket.on('message', (bytes, from) => {
       const packet = parsePacket(familyOf(address) === 4 ? withoutIpv4Header(bytes) : bytes)
       if (packet === null) return
-      if (packet.kind === 'init') this.#servers.answerInit(socket, packet, from.address)
+      if (packet.kind === 'init') this.#servers.answerInit(socket, address, packet, from.address)
       else for (const listener of this.#listeners) listener.onSctpAnswer(packet, from.address)
     })
     return socket

@@ -25,10 +25,12 @@ export interface Probe {
   readonly address: Address
   readonly protocol: Protocol
   readonly port: number
+  /** The host's address to send from, and from a port that no other probe of the round has; any unless told. */
+  readonly source?: Address
 }
 
 export type ProbeOutcome =
-  | { readonly kind: 'answered'; readonly by: Identity; readonly source: Address; readonly ms: number }
+  | { readonly kind: 'answered'; readonly by: Identity; readonly source: Address; readonly at: string; readonly ms: number }
   | { readonly kind: 'silent' }
   | { readonly kind: 'rejected'; readonly message: string }
   | { readonly kind: 'failed'; readonly message: string }

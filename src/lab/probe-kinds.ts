@@ -1,16 +1,18 @@
 // One round of probes of one host and one protocol: sends, sends again, and says what became of each.
 //
-// TCP connects (a fresh connection each), UDP sends from a socket of the round's own, SCTP sends INIT from a port of the
-// probe's own; every request carries a token. **Invariant:** a probe is settled as answered only by its own token, from
-// the address and port that were asked; stop() leaves nothing behind that could meet a later round (no TIME_WAIT).
+// TCP connects (a fresh connection each), UDP sends from a socket of the round's own (of the probe's own, where that says
+// from which address), SCTP sends INIT from a port of the probe's own; every request carries a token.
+// **Invariant:** a probe is settled as answered only by its own token, from the address and port that were asked; stop()
+// leaves nothing behind that could meet a later round (no TIME_WAIT).
 import type dgram from 'node:dgram'
 import net from 'node:net'
+import { messageOf } from '../lib/errors.ts'
 import { type Address, FAMILIES, type Family, familyOf } from '../model/ip.ts'
 import type { HostListener, LabHost } from './host.ts'
 import type { IcmpError } from './icmp.ts'
 import type { Probe, ProbeOutcome } from './messages.ts'
 import { initPacket, IPPROTO_SCTP, type SctpPacket } from './sctp.ts'
-import { freshUdpSocket } from './sockets.ts'
+import { ANY, freshUdpSocket } from './sockets.ts'
 import { parseReply, type Reply } from './wire.ts'
 
 const IPPROTO_TCP = 6
@@ -64,8 +66,9 @@ export class TcpProbes implements ProbeKind, HostListener {
   }
 
   #connect(index: number): void {
-    const { address, port } = this.#context.probes[index] as Probe
-    const socket = net.connect({ host: address, port, family: familyOf(address), noDelay: true })
+    const { address, port, source } = this.#context.probes[index] as Probe
+    const from = source === undefined ? {} : { localAddress: source }
+    const socket = net.connect({ host: address, port, family: familyOf(address), noDelay: true, ...from })
     let text = ''
     this.#sockets.set(socket, index)
     socket.on('connect', () => socket.write(`${this.#context.token(index)}\n`))
@@ -110,7 +113,12 @@ export class TcpProbes implements ProbeKind, HostListener {
 
 export class UdpProbes implements ProbeKind, HostListener {
   readonly #context: RoundContext
-  readonly #sockets = new Map<Family, dgram.Socket>()
+  /** By family, for probes from any address: all of a round share one. */
+  readonly #shared = new Map<Family, dgram.Socket>()
+  /** Of probes that say where from. */
+  readonly #own = new Map<number, dgram.Socket>()
+  /** Source port -> the one probe that it is for; null for those of a shared socket. */
+  readonly #byPort = new Map<number, number | null>()
 
   constructor(context: RoundContext) {
     this.#context = context
@@ -120,15 +128,30 @@ export class UdpProbes implements ProbeKind, HostListener {
   send(indexes: readonly number[]): void {
     for (const index of indexes) {
       const { address, port } = this.#context.probes[index] as Probe
-      this.#socketOf(familyOf(address)).send(this.#context.token(index), port, address, (error) => settleSendError(this.#context, index, error))
+      this.#socketOf(index)?.send(this.#context.token(index), port, address, (error) => settleSendError(this.#context, index, error))
     }
   }
 
-  #socketOf(family: Family): dgram.Socket {
-    const known = this.#sockets.get(family)
+  /** Null where there can be none: the probe has failed then. */
+  #socketOf(index: number): dgram.Socket | null {
+    const { address, source } = this.#context.probes[index] as Probe
+    const family = familyOf(address)
+    const known = source === undefined ? this.#shared.get(family) : this.#own.get(index)
     if (known !== undefined) return known
-    const socket = freshUdpSocket(family)
-    this.#sockets.set(family, socket)
+    try {
+      const { socket, port } = freshUdpSocket(source ?? ANY[family])
+      if (source === undefined) this.#shared.set(family, socket)
+      else this.#own.set(index, socket)
+      this.#byPort.set(port, source === undefined ? null : index)
+      this.#listenTo(socket)
+      return socket
+    } catch (error) {
+      this.#context.settle(index, { kind: 'failed', message: messageOf(error) })
+      return null
+    }
+  }
+
+  #listenTo(socket: dgram.Socket): void {
     socket.on('error', () => undefined)
     socket.on('message', (bytes, from) => {
       const reply = parseReply(bytes.toString('latin1'))
@@ -137,22 +160,22 @@ export class UdpProbes implements ProbeKind, HostListener {
       const probe = this.#context.probes[index] as Probe
       if (from.address === probe.address && from.port === probe.port) this.#context.answered(index, reply)
     })
-    return socket
   }
 
   onSctpAnswer(): void {}
 
   onIcmpError(error: IcmpError): void {
-    if (error.protocol !== IPPROTO_UDP || ![...this.#sockets.values()].some((socket) => socket.address().port === error.sourcePort)) return
+    const only = error.protocol === IPPROTO_UDP ? this.#byPort.get(error.sourcePort) : undefined
+    if (only === undefined) return
     this.#context.probes.forEach((probe, index) => {
       if (probe.protocol !== 'UDP' || probe.address !== error.destination || probe.port !== error.destinationPort) return
-      this.#context.settle(index, { kind: 'rejected', message: error.message })
+      if (only === null ? probe.source === undefined : only === index) this.#context.settle(index, { kind: 'rejected', message: error.message })
     })
   }
 
   stop(): void {
     this.#context.host.unlisten(this)
-    for (const socket of this.#sockets.values()) socket.close()
+    for (const socket of [...this.#shared.values(), ...this.#own.values()]) socket.close()
   }
 }
 
@@ -169,11 +192,11 @@ export class SctpProbes implements ProbeKind, HostListener {
 
   send(indexes: readonly number[]): void {
     for (const index of indexes) {
-      const { address, port } = this.#context.probes[index] as Probe
-      const socket = this.#context.host.sctpSocket(familyOf(address))
-      const source = this.#portOf(index)
+      const { address, port, source } = this.#context.probes[index] as Probe
+      const socket = this.#context.host.sctpSocket(source ?? this.#context.host.addressOf(familyOf(address)))
+      const from = this.#portOf(index)
       // Sent again, it is the same packet: connection tracking takes it for a retransmission.
-      const packet = initPacket({ source, destination: port }, 0x10000 + source, this.#context.token(index))
+      const packet = initPacket({ source: from, destination: port }, 0x10000 + from, this.#context.token(index))
       socket?.send(packet, IPPROTO_SCTP, address, (error) => settleSendError(this.#context, index, error))
     }
   }

@@ -134,7 +134,7 @@ class Round implements RoundContext {
     if (--this.#pending === 0) this.#onDone()
   }
 
-  answered(index: number, { by, source }: Reply): void {
-    this.settle(index, { kind: 'answered', by, source, ms: performance.now() - (this.#sentAt[index] as number) })
+  answered(index: number, { by, source, at }: Reply): void {
+    this.settle(index, { kind: 'answered', by, source, at, ms: performance.now() - (this.#sentAt[index] as number) })
   }
 }

@@ -24,14 +24,14 @@ export async function probeAll(
 ): Promise<readonly ProbeResult[]> {
   const results: ProbeResult[] = requests.map(() => ({ kind: 'failed', message: 'no such source' }))
   const byWorker = new Map<WorkerClient, Map<number, HostRound>>()
-  requests.forEach(({ from, address, protocol, port }, place) => {
+  requests.forEach(({ from, ...probe }, place) => {
     const host = hostOf(from)
     if (host === null) return
     const rounds = byWorker.get(host.worker) ?? new Map<number, HostRound>()
     byWorker.set(host.worker, rounds)
     const round = rounds.get(host.number) ?? { host: host.number, probes: [], places: [] }
     rounds.set(host.number, round)
-    round.probes.push({ address, protocol, port })
+    round.probes.push(probe)
     round.places.push(place)
   })
   await Promise.all([...byWorker].map(async ([worker, byHost]) => {
@@ -50,6 +50,6 @@ export async function probeAll(
 
 function toResult(outcome: ProbeOutcome, isCurrent: (identity: Identity) => boolean): ProbeResult {
   if (outcome.kind !== 'answered') return outcome
-  const { by, source, ms } = outcome
-  return { kind: 'answered', by: isCurrent(by) ? by.key : `${by.key} (removed)`, source, ms }
+  const { by, ...rest } = outcome
+  return { ...rest, by: isCurrent(by) ? by.key : `${by.key} (removed)` }
 }

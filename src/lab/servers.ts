@@ -8,7 +8,7 @@ import type { Address } from '../model/ip.ts'
 import type { ServedPort } from './messages.ts'
 import { abortPacket, initAckPacket, IPPROTO_SCTP, type SctpPacket } from './sctp.ts'
 import { tcpListener, udpSocket } from './sockets.ts'
-import { httpResponse, type Identity, isHttpRequest, MAX_TOKEN, parseStreamRequest, replyText, type StreamRequest } from './wire.ts'
+import { httpResponse, type Identity, isHttpRequest, MAX_TOKEN, parseStreamRequest, replyText, socketText, type StreamRequest } from './wire.ts'
 
 /** A connection on which nothing comes for this long is dropped: its client may be cut off. Milliseconds. */
 const IDLE = 60_000
@@ -54,15 +54,14 @@ export class Servers {
   }
 
   #serveTcp(address: Address, port: number): net.Server {
-    const server = net.createServer({ noDelay: true }, (socket) => this.#serveConnection(socket))
+    const server = net.createServer({ noDelay: true }, (socket) => this.#serveConnection(socket, socketText(address, port)))
     server.on('error', () => server.close())
     server.listen({ fd: tcpListener(address, port) })
     return server
   }
 
-  #serveConnection(socket: net.Socket): void {
+  #serveConnection(socket: net.Socket, local: string): void {
     const source = socket.remoteAddress ?? '-'
-    const local = `${socket.localAddress}:${socket.localPort}`
     let rest = ''
     let http: string | null = null
     this.#connections.add(socket)
@@ -76,15 +75,15 @@ export class Servers {
       for (const raw of lines) {
         const line = raw.trim()
         if (http === null && isHttpRequest(line)) http = line
-        else if (http === null) this.#answerLine(socket, line, source)
+        else if (http === null) this.#answerLine(socket, line, source, local)
         else if (line === '') socket.end(httpResponse(http, this.#identity, local, source))
       }
     })
   }
 
-  #answerLine(socket: net.Socket, line: string, source: Address): void {
+  #answerLine(socket: net.Socket, line: string, source: Address, local: string): void {
     if (line.length === 0 || line.length > MAX_TOKEN || !socket.writable) return
-    const write = (token: string): void => void socket.write(`${replyText(token, this.#identity, source)}\n`)
+    const write = (token: string): void => void socket.write(`${replyText(token, this.#identity, source, local)}\n`)
     const asked = parseStreamRequest(line)
     if (asked === null) return write(line)
     const end = this.#stream(asked, IDLE, (token) => {
@@ -120,7 +119,7 @@ export class Servers {
     socket.on('message', (bytes, from) => {
       const token = bytes.toString('latin1').trim()
       if (token.length === 0 || token.length > MAX_TOKEN) return
-      const send = (text: string): void => socket.send(`${replyText(text, this.#identity, from.address)}\n`, from.port, from.address, () => undefined)
+      const send = (text: string): void => socket.send(`${replyText(text, this.#identity, from.address, socketText(address, port))}\n`, from.port, from.address, () => undefined)
       const asked = parseStreamRequest(token)
       if (asked === null) return send(token)
       this.#stream(asked, LONGEST_STREAM, (text) => {
@@ -131,11 +130,11 @@ export class Servers {
     return socket
   }
 
-  /** Answers an INIT that came to `socket` from `source`: INIT-ACK where the port is served, ABORT where not. */
-  answerInit(socket: dgram.Socket, packet: SctpPacket & { readonly kind: 'init' }, source: Address): void {
+  /** Answers an INIT that came to `socket`, which is bound to `address`, from `source`: INIT-ACK where the port is served, ABORT where not. */
+  answerInit(socket: dgram.Socket, address: Address, packet: SctpPacket & { readonly kind: 'init' }, source: Address): void {
     const ports = { source: packet.ports.destination, destination: packet.ports.source }
     const answer = this.#sctpPorts.has(ports.source)
-      ? initAckPacket(ports, packet.tag, this.#nextTag++, replyText(packet.text, this.#identity, source))
+      ? initAckPacket(ports, packet.tag, this.#nextTag++, replyText(packet.text, this.#identity, source, socketText(address, ports.source)))
       : abortPacket(ports, packet.tag)
     socket.send(answer, IPPROTO_SCTP, source, () => undefined)
   }

@@ -58,15 +58,16 @@ const CLIENT_PORTS = { first: 32_768, last: 60_999 }
 let nextClientPort = CLIENT_PORTS.first + Math.floor(Math.random() * (CLIENT_PORTS.last - CLIENT_PORTS.first))
 
 /**
- * A UDP socket of any address on a port that this thread has not used for 28,000 sockets, whatever the namespace:
- * connection tracking remembers a port for minutes, and a pod may be made again with the same address.
+ * A UDP socket of an address (ANY too) on a port that this thread has not used for 28,000 sockets, whatever the namespace:
+ * connection tracking remembers a port for minutes, and a pod may be made again with the same address. Throws a
+ * SyscallError (EADDRNOTAVAIL).
  */
-export function freshUdpSocket(family: Family): dgram.Socket {
+export function freshUdpSocket(address: Address): { readonly socket: dgram.Socket; readonly port: number } {
   for (;;) {
     const port = nextClientPort
     nextClientPort = port === CLIENT_PORTS.last ? CLIENT_PORTS.first : port + 1
     try {
-      return udpSocket(ANY[family], port)
+      return { socket: udpSocket(address, port), port }
     } catch (error) {
       if ((error as libc.SyscallError).code !== 'EADDRINUSE') throw error
     }

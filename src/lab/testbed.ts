@@ -48,14 +48,16 @@ export interface ProbeRequest {
   readonly address: Address
   readonly protocol: Protocol
   readonly port: number
+  /** The address to send from, and from a port of this probe's own; any unless told. */
+  readonly source?: Address
 }
 
 export type ProbeResult =
   /**
    * A reply with this request's token came; `by` is the key of the pod (or name of the host) whose server made it,
-   * `source` the address that the server saw the request come from.
+   * `source` the address that the server saw the request come from, `at` where it was asked (`10.0.0.2:80`, `[fd00::2]:80`).
    */
-  | { readonly kind: 'answered'; readonly by: string; readonly source: Address; readonly ms: number }
+  | { readonly kind: 'answered'; readonly by: string; readonly source: Address; readonly at: string; readonly ms: number }
   /** Nothing came before the deadline. */
   | { readonly kind: 'silent' }
   /** The path answered, but not with the token: connection refused, an ICMP error. `message` says which. */

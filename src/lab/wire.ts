@@ -2,7 +2,7 @@
 //
 // The same lines go over TCP and UDP, and inside SCTP's INIT and INIT-ACK. A person with curl gets a small HTTP answer.
 // **Invariant:** pure; a reply that parses names the server's host, its instance, and whom it saw asking.
-import type { Address } from '../model/ip.ts'
+import { type Address, familyOf } from '../model/ip.ts'
 
 /** Who answers: the key of a pod or the name of a host, and a value of its own for each time that it is made. */
 export interface Identity {
@@ -15,6 +15,8 @@ export interface Reply {
   readonly by: Identity
   /** The address that the server saw the request come from. */
   readonly source: Address
+  /** Where it was asked, behind all translation: `10.0.0.2:80`, `[fd00::2]:80`. */
+  readonly at: string
 }
 
 export interface StreamRequest {
@@ -36,16 +38,21 @@ export function parseStreamRequest(token: string): StreamRequest | null {
 /** Longer requests are somebody else's, and get no answer. */
 export const MAX_TOKEN = 200
 
+/** `10.0.0.2:80`, `[fd00::2]:80`. */
+export function socketText(address: Address, port: number): string {
+  return `${familyOf(address) === 4 ? address : `[${address}]`}:${port}`
+}
+
 /** The answer to a request's first line; tokens have no spaces. */
-export function replyText(token: string, by: Identity, source: Address): string {
-  return `${token} ${by.key} ${by.instance} ${source}`
+export function replyText(token: string, by: Identity, source: Address, at: string): string {
+  return `${token} ${by.key} ${by.instance} ${source} ${at}`
 }
 
 export function parseReply(text: string): Reply | null {
   const parts = text.trim().split(' ')
-  if (parts.length !== 4) return null
-  const [token, key, instance, source] = parts as [string, string, string, string]
-  return { token, by: { key, instance }, source }
+  if (parts.length !== 5) return null
+  const [token, key, instance, source, at] = parts as [string, string, string, string, string]
+  return { token, by: { key, instance }, source, at }
 }
 
 const HTTP_REQUEST = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) \S+ HTTP\/1\.[01]$/

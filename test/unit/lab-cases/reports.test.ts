@@ -54,7 +54,7 @@ describe('what the lab shows', () => {
     const old = pod('old', ['10.0.0.2'], 81)
     const plan = planMatrix([both, old], [both, old], null)
     assert.equal(plan.questions.length, 5)
-    const results = plan.questions.map(({ address, to }): ProbeResult => (address === 'fd00::1' ? { kind: 'silent' } : { kind: 'answered', by: to.key, source: '10.0.0.9', ms: 1 }))
+    const results = plan.questions.map(({ address, to }): ProbeResult => (address === 'fd00::1' ? { kind: 'silent' } : { kind: 'answered', by: to.key, source: '10.0.0.9', at: '', ms: 1 }))
     const cells = plan.cells(results)
     assert.deepEqual(cells.map(({ from, to, port, reaches, v4, v6 }) => [from, to, port, reaches, v4, v6]), [
       ['a/both', 'a/both', '80/tcp', false, true, false],

@@ -14,7 +14,7 @@ const question: Question = {
   port: 80,
 }
 
-const answered = (by: string, ms = 1): ProbeResult => ({ kind: 'answered', by, source: '10.0.0.1', ms })
+const answered = (by: string, ms = 1): ProbeResult => ({ kind: 'answered', by, source: '10.0.0.1', at: '', ms })
 const silent: ProbeResult = { kind: 'silent' }
 
 /** `answer` gets each request and the number of the try, from 1. */

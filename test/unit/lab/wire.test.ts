@@ -2,17 +2,18 @@
 //
 // **Invariant:** text only.
 import assert from 'node:assert/strict'
-import { httpResponse, isHttpRequest, parseReply, parseStreamRequest, replyText, streamRequest } from '../../../src/lab/wire.ts'
+import { httpResponse, isHttpRequest, parseReply, parseStreamRequest, replyText, socketText, streamRequest } from '../../../src/lab/wire.ts'
 
 const WEB = { key: 'shop/web', instance: '12' }
 
 describe('the lab\'s lines', () => {
   it('a reply is read back as it was written', () => {
-    assert.deepEqual(parseReply(`${replyText('p1-0', WEB, 'fd00::1')}\n`), { token: 'p1-0', by: WEB, source: 'fd00::1' })
+    assert.deepEqual(parseReply(`${replyText('p1-0', WEB, 'fd00::1', socketText('fd00::2', 80))}\n`), { token: 'p1-0', by: WEB, source: 'fd00::1', at: '[fd00::2]:80' })
+    assert.equal(socketText('10.0.0.2', 80), '10.0.0.2:80')
   })
 
   it('what is no reply is null', () => {
-    for (const text of ['', 'p1-0', 'HTTP/1.1 200 OK', 'a b c d e']) assert.equal(parseReply(text), null, text)
+    for (const text of ['', 'p1-0', 'HTTP/1.1 200 OK', 'a b c d', 'a b c d e f']) assert.equal(parseReply(text), null, text)
   })
 
   it('a request for a stream is read back as it was written; another token is none', () => {
