@@ -23,13 +23,16 @@ interface RunningAgent {
 }
 
 export class Agents {
-  readonly #testbed: Testbed
+  readonly #testbed: Pick<Testbed, 'start'>
   readonly #places: LabPlaces
   readonly #command: readonly string[]
+  readonly #flags: readonly string[]
   readonly #running: RunningAgent[] = []
 
-  constructor(testbed: Testbed, places: LabPlaces, command: readonly string[] = ownCommand()) {
+  /** `flags`: settings of every agent, beside those that the lab gives it. */
+  constructor(testbed: Pick<Testbed, 'start'>, places: LabPlaces, command: readonly string[] = ownCommand(), flags: readonly string[] = []) {
     this.#testbed = testbed
+    this.#flags = flags
     this.#places = places
     this.#command = command
   }
@@ -37,7 +40,7 @@ export class Agents {
   async start(node: string): Promise<void> {
     const socket = this.#places.agentSocket(node)
     fs.rmSync(socket, { force: true })
-    const command = [...this.#command, 'agent', '--node-name', node, '--source', `manifests:${this.#places.manifests}`, '--socket', socket]
+    const command = [...this.#command, 'agent', '--node-name', node, '--source', `manifests:${this.#places.manifests}`, '--socket', socket, ...this.#flags]
     const process = await this.#testbed.start(node, command, { logFile: this.#places.agentLog(node) })
     const agent: RunningAgent = { node, process, end: null }
     void process.ended.then(({ code, signal }) => {

@@ -2,7 +2,7 @@
 //
 // The first stage of `picket lab run`, used by cases.ts. **Invariant:** every reader either returns a value of the type
 // that it names or throws a PicketError with the whole path; nothing is coerced and nothing is guessed.
-import { PicketError } from '../lib/errors.ts'
+import { messageOf, PicketError } from '../lib/errors.ts'
 
 /** Where in a file a value stands. `step` and `field` grow as the reader goes down. */
 export interface Place {
@@ -11,6 +11,10 @@ export interface Place {
   readonly step: number | null
   /** A path as people write it: `actions[1].createPod.pod`; empty at the top. */
   readonly field: string
+}
+
+export function topOf(file: string): Place {
+  return { file, caseId: null, step: null, field: '' }
 }
 
 export function at(place: Place, part: string | number): Place {
@@ -40,6 +44,17 @@ export type JsonObject = Readonly<Record<string, unknown>>
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The object that a file of JSON holds. */
+export function documentOf(text: string, file: string): JsonObject {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw invalid(topOf(file), `expected JSON: ${messageOf(error)}`)
+  }
+  return objectAt(value, topOf(file))
 }
 
 export function objectAt(value: unknown, place: Place): JsonObject {

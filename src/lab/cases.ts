@@ -1,10 +1,10 @@
 // Reads a file of policy cases (test/cases/networkpolicy.json is one) into what the runner does, step by step.
 //
-// Text -> CaseFile; nothing runs before the whole file was read. What a NetworkPolicy says is not looked at: an invalid
+// Text -> PolicyCase[]; nothing runs before the whole file was read. What a NetworkPolicy says is not looked at: an invalid
 // one is the agents' to report, and a case may be about just that. **Invariant:** every action names objects that exist
 // at that moment of the case, and every expected matrix has one row and one column for each pod of its step.
-import { messageOf, PicketError } from '../lib/errors.ts'
-import { at, invalid, labelsAt, listAt, nameAt, objectAt, shown, textAt, type JsonObject, type Place } from './case-fields.ts'
+import { PicketError } from '../lib/errors.ts'
+import { at, documentOf, invalid, labelsAt, listAt, nameAt, objectAt, shown, textAt, topOf, type JsonObject, type Place } from './case-fields.ts'
 import { readAction } from './case-actions.ts'
 import { readKeyedPod } from './case-pods.ts'
 import type { CaseStart, LabelMap, PolicyCase, Step } from './case-types.ts'
@@ -13,17 +13,12 @@ import { parseProbeName, type ProbeName } from './probe-name.ts'
 
 /** Throws a PicketError that names file, case, step and field. `only`: ids to keep, all of them where it is empty. */
 export function parseCases(text: string, file: string, only: readonly string[] = []): readonly PolicyCase[] {
-  const top: Place = { file, caseId: null, step: null, field: '' }
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw invalid(top, `expected JSON: ${messageOf(error)}`)
-  }
-  const document = objectAt(value, top)
-  if (document['cases'] === undefined && document['scenarios'] !== undefined) {
-    throw new PicketError('UnsupportedCaseFile', `${file}: holds Service cases ("scenarios"), which come with a later version; this one runs policy cases ("cases")`)
-  }
+  return readCases(documentOf(text, file), topOf(file), only)
+}
+
+/** As parseCases, of a document that was read. */
+export function readCases(document: JsonObject, top: Place, only: readonly string[]): readonly PolicyCase[] {
+  const { file } = top
   const list = listAt(document['cases'], at(top, 'cases'))
   if (list.length === 0) throw invalid(at(top, 'cases'), 'expected at least one case')
   const cases = list.map((one, index) => readCase(one, { ...top, field: `cases[${index}]` }))

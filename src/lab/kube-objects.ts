@@ -48,11 +48,12 @@ export function namespaceText(name: string, uid: string, labels: ReadonlyMap<str
   })
 }
 
-export function nodeText(name: string, uid: string, addresses: readonly Address[], podCidrs: readonly Cidr[], createdAt: string): string {
+/** `zone`: where it is; null: nowhere. */
+export function nodeText(name: string, uid: string, addresses: readonly Address[], podCidrs: readonly Cidr[], createdAt: string, zone: string | null = null): string {
   return text({
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name, uid, creationTimestamp: createdAt, labels: { 'kubernetes.io/hostname': name } },
+    metadata: { name, uid, creationTimestamp: createdAt, labels: { 'kubernetes.io/hostname': name, ...(zone === null ? {} : { 'topology.kubernetes.io/zone': zone }) } },
     spec: { ...(podCidrs[0] === undefined ? {} : { podCIDR: podCidrs[0].text }), podCIDRs: podCidrs.map((one) => one.text) },
     status: { addresses: [...addresses.map((address) => ({ type: 'InternalIP', address })), { type: 'Hostname', address: name }] },
   })

@@ -5,7 +5,7 @@
 // known, and duplicate address detection is off, so that the first packet arrives at once.
 // **Invariant:** pure; no line names anything of the machine's own network.
 import { shortHash } from '../lib/hash.ts'
-import { type Address, bitsOf, familyOf } from '../model/ip.ts'
+import { type Address, bitsOf, type Family, familyOf } from '../model/ip.ts'
 import type { IpLine } from './ip-batch.ts'
 
 /** The underlay's ranges. Pods may have any address but these, and 169.254.1.1. */
@@ -28,6 +28,8 @@ export interface UnderlayHost {
   /** 1 to 255. */
   readonly position: number
   readonly netns: string
+  /** Its own addresses; those of its position unless told. */
+  readonly addresses?: readonly Address[]
 }
 
 /** `index` 1 to MAX_NODES. */
@@ -40,7 +42,7 @@ export function underlayAddresses(position: number): readonly [Address, Address]
   return [`${UNDERLAY_V4}.${position}`, `${UNDERLAY_V6}:${position}`]
 }
 
-function underlayMac(position: number): string {
+export function underlayMac(position: number): string {
   return `02:61:00:00:00:${position.toString(16).padStart(2, '0')}`
 }
 
@@ -155,13 +157,17 @@ export function podLines(pod: Attachment): readonly IpLine[] {
 
 /** In the namespace of the pod's node. */
 export function attachLines(pod: Attachment): readonly IpLine[] {
-  const [nodeV4, nodeV6] = underlayAddresses(pod.node.position)
+  const own = pod.node.addresses ?? underlayAddresses(pod.node.position)
+  const from = (family: Family): string => {
+    const source = own.find((address) => familyOf(address) === family)
+    return source === undefined ? '' : ` src ${source}`
+  }
   return [
     ...upLines(pod.veth),
     run(`address add ${POD_GATEWAY_V6}/64 dev ${pod.veth} nodad`),
     ...pod.addresses.flatMap((address) => [
       run(`neighbor replace ${address} lladdr ${podMac(pod)} dev ${pod.veth} nud permanent`),
-      run(`route replace ${hostRoute(address)} dev ${pod.veth}${familyOf(address) === 4 ? ` scope link src ${nodeV4}` : ` src ${nodeV6}`}`),
+      run(`route replace ${hostRoute(address)} dev ${pod.veth}${familyOf(address) === 4 ? ' scope link' : ''}${from(familyOf(address))}`),
     ]),
   ]
 }

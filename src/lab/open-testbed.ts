@@ -13,7 +13,7 @@ import type { Testbed, TestbedOptions } from './testbed.ts'
 import { WorkerClient } from './worker-client.ts'
 
 /** Threads that carry the hosts. More than there are processors make probing slower, not faster. */
-const WORKERS = Math.max(2, Math.min(4, os.availableParallelism()))
+export const WORKERS = Math.max(2, Math.min(4, os.availableParallelism()))
 
 /**
  * Removes what a crashed testbed of the same prefix left, then makes the underlay and the outside host. Throws a

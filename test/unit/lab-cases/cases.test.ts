@@ -63,7 +63,6 @@ describe('case files', () => {
     ['no object', '[]', /^cases\.json: expected an object, found a list/],
     ['no cases', '{}', /^cases\.json: cases: expected a list, found nothing/],
     ['an empty list', '{"cases": []}', /^cases\.json: cases: expected at least one case/],
-    ['cases of services', '{"scenarios": []}', /Service cases.*later version/],
     ['no id', fileWith((one) => delete one['id']), /^cases\.json: cases\[0\]\.id: expected a text/],
     ['labels that are no texts', fileWith((one) => (one['namespaces'] = { shop: { team: 1 } })), /case one: namespaces\.shop\.team: expected a text, found 1/],
     ['a key without a namespace', fileWith((one) => (one['pods'] = { web: {} })), /case one: pods\.web: expected the key namespace\/name/],
