@@ -82,7 +82,7 @@ export function probeCommand(): Command {
     .requiredOption('--port <port>', 'PORT/PROTOCOL, such as 80/tcp')
     .addOption(outputOption('table', 'json'))
     .addOption(nameOption())
-    .addHelpText('after', '\nBesides pods, --from and --to take "outside" (a host beyond the cluster) and "node:NAME".')
+    .addHelpText('after', '\nBesides pods, --from and --to take "outside" (a host beyond the cluster) and "node:NAME"; --to takes NAMESPACE/svc/NAME and addresses, too, and with "node:NAME" node ports.')
     .action(async ({ from, to, port, output, name }: ProbeOptions) => {
       parsePort(port)
       const answer = await ask(placesOf(name).socket, { command: 'probe', from, to, port }, progressOnStderr())

@@ -30,7 +30,7 @@ interface UpOptions {
 export function upCommand(): Command {
   return new Command('up')
     .description('start a lab that follows a folder of manifests; ends with "picket lab down"')
-    .requiredOption('-f, --file <dir>', 'folder of manifests: Pods, Namespaces, NetworkPolicies; it is only read')
+    .requiredOption('-f, --file <dir>', 'folder of manifests: Pods, Namespaces, NetworkPolicies, Services; it is only read')
     .addOption(nodesOption(1))
     .addOption(attachmentOption())
     .addOption(nameOption())
@@ -41,7 +41,8 @@ export function upCommand(): Command {
 const HELP = `
 The lab does what API server, scheduler and kubelet would: it spreads pods over the nodes (spec.nodeName is kept: n1, n2,
 ...), gives them addresses (status.podIPs is kept) and real servers on the containers' ports; a pod without ports serves
-80 and 8080 over TCP. What is edited, added or removed in the folder takes effect at once.`
+80 and 8080 over TCP. Services get addresses and node ports, and EndpointSlices of the pods that they select, where the folder
+has none. What is edited, added or removed in the folder takes effect at once.`
 
 async function up({ file, nodes, attachment, name }: UpOptions): Promise<void> {
   const places = placesOf(name)
@@ -93,14 +94,22 @@ function showState(state: LabState, name: string): void {
   print(formatTable(['node', 'addresses', 'pods'], state.nodes.map((one) => [one.name, one.addresses.join(' '), one.pods])))
   print('')
   print(formatTable(['pod', 'node', 'addresses', 'serves'], state.pods.map((one) => [one.key, one.node, one.addresses.join(' '), one.ports.join(' ')])))
+  if (state.services.length > 0) {
+    print('')
+    print(formatTable(['service', 'type', 'addresses', 'ports', 'outside'], state.services.map((one) => [
+      one.key, one.type, one.addresses.join(' '), one.ports.join(' '), [...one.external, ...one.nodePorts.map((port) => `node:${port}`)].join(' '),
+    ])))
+  }
   print(`\n${state.policies} ${state.policies === 1 ? 'policy is' : 'policies are'} enforced on ${state.nodes.length} ${state.nodes.length === 1 ? 'node' : 'nodes'}; edit ${state.folder} and look again.`)
   for (const note of state.notes) print(`note: ${note}`)
   for (const { problem, nodes } of state.problems) print(`${formatProblem(problem)} (${nodes.join(', ')})`)
   const [first] = state.pods
   const lab = `  ${ourCommand()} lab`
   const flag = nameFlag(name)
+  const [service] = state.services.filter((one) => one.addresses.length > 0 && one.ports.length > 0)
+  const ofService = first === undefined || service === undefined ? [] : [`${lab} probe${flag} --from ${first.key} --to ${service.key.replace('/', '/svc/')} --port ${service.ports[0]}`]
   const ofPod = first === undefined ? [] : [`${lab} probe${flag} --from outside --to ${first.key} --port ${first.ports[0] ?? '80/tcp'}`, `${lab} exec${flag} ${first.key} -- ip address`]
-  print(['', 'Try next:', `${lab} matrix${flag}`, ...ofPod, `${lab} down${flag}`].join('\n'))
+  print(['', 'Try next:', `${lab} matrix${flag}`, ...ofPod, ...ofService, `${lab} down${flag}`].join('\n'))
 }
 
 function nameFlag(name: string): string {

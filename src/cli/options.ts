@@ -70,7 +70,7 @@ export function fromOption(): Option {
 }
 
 export function toOption(): Option {
-  return new Option('--to <target>', 'who is called: NAMESPACE/POD or an address')
+  return new Option('--to <target>', 'who is called: NAMESPACE/POD, NAMESPACE/svc/NAME or an address')
 }
 
 export function portOption(): Option {

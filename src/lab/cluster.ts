@@ -22,6 +22,8 @@ export interface Wanted {
   readonly pods: ReadonlyMap<string, RunningPod>
   /** What the agents' folder holds: path within it -> text. */
   readonly files: ReadonlyMap<string, string>
+  /** Where the outside host sends what is for an address that no host has: name of a node. */
+  readonly routes?: ReadonlyMap<Address, string>
 }
 
 export interface ClusterOptions {
@@ -33,6 +35,8 @@ export interface ClusterOptions {
   readonly onProgress: (text: string) => void
   /** The command line of `picket`; this program's own unless told. */
   readonly command?: readonly string[]
+  /** Settings of every agent, as flags. */
+  readonly agentFlags?: readonly string[]
 }
 
 /** How many pods are made at a time: each starts a thread and runs some `ip` commands. */
@@ -45,18 +49,18 @@ export class Cluster {
   readonly #places: LabPlaces
   #pods = new Map<string, RunningPod>()
 
-  private constructor(testbed: Testbed, places: LabPlaces, command: readonly string[]) {
+  private constructor(testbed: Testbed, places: LabPlaces, command: readonly string[], flags: readonly string[]) {
     this.testbed = testbed
     this.#places = places
     this.#folder = new AgentsFolder(places.manifests)
-    this.agents = new Agents(testbed, places, command)
+    this.agents = new Agents(testbed, places, command, flags)
   }
 
   /** Nodes are called n1, n2, ...; agents are started, and have said nothing yet. */
-  static async open({ places, nodes, attachment = 'veth', onProgress, command = ownCommand() }: ClusterOptions): Promise<Cluster> {
+  static async open({ places, nodes, attachment = 'veth', onProgress, command = ownCommand(), agentFlags = [] }: ClusterOptions): Promise<Cluster> {
     if (process.getuid?.() !== 0) throw new PicketError('NotRoot', 'the lab makes network namespaces, which takes root: run it with sudo')
     const testbed = await openTestbed({ prefix: places.prefix, attachment, onProgress })
-    const cluster = new Cluster(testbed, places, command)
+    const cluster = new Cluster(testbed, places, command, agentFlags)
     try {
       for (let index = 1; index <= nodes; index++) await testbed.addNode(`n${index}`)
       for (const node of testbed.nodes) await cluster.agents.start(node.name)
@@ -92,6 +96,7 @@ export class Cluster {
       await Promise.all(missing.slice(first, first + POD_BATCH).map(([, pod]) => this.testbed.addPod(pod)))
     }
     this.#pods = new Map(wanted.pods)
+    await this.testbed.routeOutside(wanted.routes ?? new Map())
     this.#folder.write(wanted.files)
     const started = performance.now()
     await this.agents.enforced(await folderDigest(this.#folder.dir))

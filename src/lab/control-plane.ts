@@ -11,11 +11,14 @@ import { labUid, namespaceText, nodeText, podStatusAddresses, text, timestamp } 
 import { nodeRanges, PodPlaces, type PlacedPod } from './pod-places.ts'
 import { keyOf, podFacts, type PodFacts } from './pod-facts.ts'
 import type { SourceFile } from './source-folder.ts'
-import type { LabPod } from './daemon-protocol.ts'
+import { type DecidedServices, ServicePlane } from './service-plane.ts'
+import type { SlicePod } from './derived-slices.ts'
+import type { LabPod, LabService } from './daemon-protocol.ts'
 
 export interface Decided {
   readonly wanted: Wanted
   readonly pods: readonly LabPod[]
+  readonly services: readonly LabService[]
   readonly policies: number
   /** What the lab does not do as the folder says, for people. */
   readonly notes: readonly string[]
@@ -25,6 +28,7 @@ export interface Decided {
 
 /** Where generated Namespaces and Nodes stand in the agents' folder. */
 const OWN_FILE = 'picket-lab-objects.json'
+const ZONE = 'topology.kubernetes.io/zone'
 /** Kinds that make pods in a real cluster, by controllers that the lab has none of. */
 const WORKLOADS = ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'CronJob']
 
@@ -32,6 +36,7 @@ export class ControlPlane {
   readonly #nodes: readonly LabNode[]
   readonly #identities: Identities
   readonly #places: PodPlaces
+  readonly #services = new ServicePlane()
   readonly #startedAt: string
   #files = new Map<string, readonly JsonObject[]>()
   #before = ''
@@ -53,21 +58,23 @@ export class ControlPlane {
       if (pod !== null && !facts.has(pod.key)) facts.set(pod.key, pod)
     }
     const placed = this.#places.place([...facts.values()], (name) => this.#nodes.find((one) => one.name === name)?.addresses ?? [])
-    const files = this.#mirror(sources, placed.pods)
-    files.set(OWN_FILE, this.#ownObjects(objects))
+    const services = this.#services.decide(objects, this.#slicePods(objects, placed.pods), this.#nodes.map(({ name }) => name))
+    const files = this.#mirror(sources, placed.pods, services)
+    files.set(OWN_FILE, this.#ownObjects(objects, services.slices))
     const pods = [...placed.pods.values()].filter((pod) => pod.runs !== 'no').sort(by((pod) => pod.key))
     const running = new Map<string, RunningPod>()
     for (const pod of pods) {
       if (pod.runs === 'namespace') running.set(pod.key, { key: pod.key, uid: this.#identities.uidOf(`Pod ${pod.key}`), node: pod.node, addresses: pod.addresses, ports: pod.ports })
     }
-    const now = JSON.stringify([[...files], [...running]])
+    const now = JSON.stringify([[...files], [...running], [...services.routes]])
     const changed = now !== this.#before
     this.#before = now
     return {
-      wanted: { pods: running, files },
+      wanted: { pods: running, files, routes: services.routes },
       pods: pods.map(({ key, node, addresses, ports, runs }) => ({
         key, node, addresses, hostNetwork: runs === 'host', ports: ports.map((one) => `${one.port}/${one.protocol.toLowerCase()}`),
       })),
+      services: services.services,
       policies: objects.filter((one) => one['kind'] === 'NetworkPolicy').length,
       notes: [...placed.notes, ...workloadNotes(objects)],
       changed,
@@ -87,12 +94,23 @@ export class ControlPlane {
     return [...files.values()].flat()
   }
 
-  #mirror(sources: readonly SourceFile[], placed: ReadonlyMap<string, PlacedPod>): Map<string, string> {
+  /** Pods that may be endpoints: those that run and have an address. */
+  #slicePods(objects: readonly JsonObject[], placed: ReadonlyMap<string, PlacedPod>): readonly SlicePod[] {
+    const zones = new Map(objects.filter((one) => one['kind'] === 'Node').map((one) => [keyOf(one), labelsOf(one['metadata'] as JsonObject)[ZONE]]))
+    return objects.filter((one) => one['kind'] === 'Pod').flatMap((object) => {
+      const place = placed.get(keyOf(object).slice('Pod '.length))
+      if (place === undefined || place.runs === 'no') return []
+      const zone = zones.get(`Node ${place.node}`)
+      return [{ key: place.key, uid: this.#identities.uidOf(keyOf(object)), node: place.node, zone: typeof zone === 'string' ? zone : null, addresses: place.addresses, object }]
+    })
+  }
+
+  #mirror(sources: readonly SourceFile[], placed: ReadonlyMap<string, PlacedPod>, services: DecidedServices): Map<string, string> {
     const files = new Map<string, string>()
     for (const { path, chunks } of sources) {
       const parts = chunks.map(({ text: original, values, damaged }) => {
         if (damaged || values.length === 0) return original
-        const documents = values.map((value) => JSON.stringify(this.#completed(value, placed)))
+        const documents = values.map((value) => JSON.stringify(this.#completed(value, placed, services)))
         const mirrored = `${original.startsWith('---') ? '---\n' : ''}${documents.join('\n---\n')}\n`
         // As many lines as in the user's file, so that line numbers in what agents say are true of it.
         return mirrored + '\n'.repeat(Math.max(0, linesOf(original) - linesOf(mirrored)))
@@ -103,9 +121,9 @@ export class ControlPlane {
   }
 
   /** The object with what the control plane adds; a list with each of its items so. */
-  #completed(value: unknown, placed: ReadonlyMap<string, PlacedPod>): unknown {
+  #completed(value: unknown, placed: ReadonlyMap<string, PlacedPod>, services: DecidedServices): unknown {
     if (!isObject(value)) return value
-    if (isList(value)) return { ...value, items: value['items'].map((item) => this.#completed(item, placed)) }
+    if (isList(value)) return { ...value, items: value['items'].map((item) => this.#completed(item, placed, services)) }
     const metadata = isObject(value['metadata']) ? value['metadata'] : null
     if (metadata === null || typeof metadata['name'] !== 'string' || typeof value['kind'] !== 'string') return value
     const added = this.#identities.metadataOf(keyOf(value), value)
@@ -117,6 +135,8 @@ export class ControlPlane {
         return { ...whole, metadata: { ...whole.metadata, labels: { ...labelsOf(metadata), 'kubernetes.io/metadata.name': metadata['name'] } } }
       case 'Node':
         return this.#withAddresses(whole, metadata['name'])
+      case 'Service':
+        return services.completed(whole)
       default:
         return whole
     }
@@ -132,8 +152,8 @@ export class ControlPlane {
     return { ...object, spec: { ...spec, podCIDRs: nodeRanges(index).map((one) => one.text) }, status: { ...status, addresses } }
   }
 
-  /** Nodes, and namespaces that objects are in, as far as the folder has no object for them. */
-  #ownObjects(objects: readonly JsonObject[]): string {
+  /** Nodes, and namespaces that objects are in, as far as the folder has no object for them; and slices that were derived. */
+  #ownObjects(objects: readonly JsonObject[], slices: readonly JsonObject[]): string {
     const has = new Set(objects.map(keyOf))
     const items: unknown[] = []
     for (const [index, { name, addresses }] of this.#nodes.entries()) {
@@ -145,6 +165,9 @@ export class ControlPlane {
       if (has.has(key)) continue
       // Kept for as long as something is in it; its identity is not the folder's.
       items.push(JSON.parse(namespaceText(name, this.#identities.generated(key), new Map([['kubernetes.io/metadata.name', name]]), this.#startedAt)))
+    }
+    for (const slice of slices) {
+      items.push({ ...slice, metadata: { ...(slice['metadata'] as object), uid: this.#identities.generated(keyOf(slice)), creationTimestamp: this.#startedAt } })
     }
     return text({ apiVersion: 'v1', kind: 'List', items })
   }

@@ -19,10 +19,24 @@ export interface LabState {
   readonly folder: string
   readonly nodes: readonly { readonly name: string; readonly addresses: readonly string[]; readonly pods: number }[]
   readonly pods: readonly LabPod[]
+  readonly services: readonly LabService[]
   readonly policies: number
   /** What agents report, and what the lab itself could not do. */
   readonly problems: readonly { readonly problem: Problem; readonly nodes: readonly string[] }[]
   readonly notes: readonly string[]
+}
+
+export interface LabService {
+  readonly key: string
+  readonly type: string
+  /** ClusterIPs. */
+  readonly addresses: readonly string[]
+  /** Of load balancers, and externalIPs. */
+  readonly external: readonly string[]
+  /** `80/tcp` */
+  readonly ports: readonly string[]
+  /** `30080/tcp`, on every node. */
+  readonly nodePorts: readonly string[]
 }
 
 export interface LabPod {

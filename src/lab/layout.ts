@@ -174,8 +174,13 @@ export function attachLines(pod: Attachment): readonly IpLine[] {
 
 /** In the namespace of another node, or of the outside host. */
 export function remoteLines(pod: Attachment): readonly IpLine[] {
-  const [nodeV4, nodeV6] = underlayAddresses(pod.node.position)
-  return pod.addresses.map((address) => run(`route replace ${hostRoute(address)} via ${familyOf(address) === 4 ? nodeV4 : nodeV6} dev ${UPLINK}`))
+  return viaNodeLines(pod.node, pod.addresses)
+}
+
+/** In the namespace of another node, or of the outside host: that addresses are behind a node. */
+export function viaNodeLines(node: UnderlayHost, addresses: readonly Address[]): readonly IpLine[] {
+  const [nodeV4, nodeV6] = underlayAddresses(node.position)
+  return addresses.map((address) => run(`route replace ${hostRoute(address)} via ${familyOf(address) === 4 ? nodeV4 : nodeV6} dev ${UPLINK}`))
 }
 
 /** In the namespace of another node, or of the outside host: for those of a removed pod's addresses that nobody else took over. */

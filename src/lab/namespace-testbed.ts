@@ -133,6 +133,10 @@ export class NamespaceTestbed implements Testbed {
     this.#options.onProgress?.(`pod ${key} is gone`)
   }
 
+  routeOutside(routes: ReadonlyMap<Address, string>): Promise<void> {
+    return this.#network.routeOutside(new Map([...routes].map(([address, name]) => [address, this.#node(name).place])))
+  }
+
   hostInterface(key: string): string {
     return this.#pod(key).attachment.veth
   }

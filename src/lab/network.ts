@@ -7,8 +7,8 @@ import type { Address } from '../model/ip.ts'
 import { IpBatch, type IpLine } from './ip-batch.ts'
 import { bridgedAttachLines, bridgedForgetLines, bridgedPodLines, forgetPeerLines, peerLines, podBridgeLines, portVethLines } from './layout-bridge.ts'
 import {
-  type Attachment, attachLines, forgetLines, hostLines, neighbourLines, OUTSIDE, podLines, portLines, portName, remoteLines, type UnderlayHost, underlayLines,
-  uplinkLines, vethLines,
+  type Attachment, attachLines, forgetLines, hostLines, neighbourLines, OUTSIDE, podLines, portLines, portName, remoteLines, underlayAddresses, type UnderlayHost, underlayLines,
+  uplinkLines, vethLines, viaNodeLines,
 } from './layout.ts'
 import type { PodAttachment } from './testbed.ts'
 
@@ -28,6 +28,8 @@ export class LabNetwork {
   /** Pods on bridges that are told of the others of their node. */
   readonly #peers = new Map<Attachment, IpBatch>()
   readonly #holders = new Map<Address, Attachment>()
+  /** Addresses that nobody has, and where the outside host sends what is for them. */
+  #routedOutside: ReadonlyMap<Address, UnderlayHost> = new Map()
 
   /** `underlay`: name of the namespace of the bridge; open() makes it. */
   constructor(underlay: string, attachment: PodAttachment) {
@@ -81,6 +83,16 @@ export class LabNetwork {
       await this.detach(pod)
       throw error
     }
+  }
+
+  /** What is for these addresses goes from the outside host to those nodes; addresses that hosts have are left out. */
+  async routeOutside(routes: ReadonlyMap<Address, UnderlayHost>): Promise<void> {
+    const hosts = [...this.#hosts.keys()].flatMap(underlayAddresses)
+    const wanted = new Map([...routes].filter(([address]) => !hosts.includes(address) && !this.#holders.has(address)))
+    const gone = [...this.#routedOutside.keys()].filter((address) => !wanted.has(address) && !this.#holders.has(address))
+    const moved = [...wanted].filter(([address, node]) => this.#routedOutside.get(address)?.position !== node.position)
+    this.#routedOutside = wanted
+    await this.#hosts.get(OUTSIDE)?.ip.run([...forgetLines(gone), ...moved.flatMap(([address, node]) => viaNodeLines(node, [address]))])
   }
 
   async detach(pod: Attachment): Promise<void> {

@@ -8,8 +8,9 @@ import { Cluster, type ClusterOptions } from './cluster.ts'
 import { ControlPlane, type Decided } from './control-plane.ts'
 import type { LabState, ProbeAnswer } from './daemon-protocol.ts'
 import { planMatrix, questionsBetween, serves, type MatrixCell, type Somebody } from './matrix.ts'
-import { parsePort, portText } from './probe-name.ts'
+import { parsePort, type Port, portText } from './probe-name.ts'
 import { askRound, reaches } from './round.ts'
+import { ANYBODY, isNodePort, SERVICE_FLAGS, serviceKeyOf, serviceTarget } from './service-targets.ts'
 import { SourceFolder, watchFolder } from './source-folder.ts'
 import type { ProbeResult } from './testbed.ts'
 
@@ -40,7 +41,7 @@ export class Playground {
   static async open(options: PlaygroundOptions): Promise<Playground> {
     const source = new SourceFolder(options.dir)
     const files = await source.read()
-    const cluster = await Cluster.open(options)
+    const cluster = await Cluster.open({ ...options, agentFlags: SERVICE_FLAGS })
     const playground = new Playground(options.dir, source, cluster)
     try {
       options.onProgress(`making pods from ${files.length} ${files.length === 1 ? 'file' : 'files'}, starting agents`)
@@ -60,6 +61,7 @@ export class Playground {
       folder: this.#dir,
       nodes: this.#cluster.nodes.map(({ name, addresses }) => ({ name, addresses, pods: decided.pods.filter((pod) => pod.node === name).length })),
       pods: decided.pods,
+      services: decided.services,
       policies: decided.policies,
       problems: await this.#cluster.agents.problems(),
       notes: decided.notes,
@@ -82,7 +84,7 @@ export class Playground {
     return this.#asked(async () => {
       const port = parsePort(portArgument)
       const source = this.#somebody(from)
-      const target = this.#target(to, source)
+      const target = this.#target(to, source, port)
       if (target.ports.length > 0 && !serves(target, port)) {
         throw new PicketError('NotServed', `${to} does not serve ${portText(port)}; it serves ${target.ports.map(portText).join(', ')}`)
       }
@@ -92,7 +94,7 @@ export class Playground {
       if (round.kind === 'unusable') throw new PicketError('Unusable', `nothing can be said: ${round.reason}`)
       const probes = questions.map(({ address, to: party }, index) => {
         const result = round.results[index] as ProbeResult
-        const reached = party.key === ANYBODY ? result.kind === 'answered' : reaches(result, party)
+        const reached = party === ANYBODY ? result.kind === 'answered' : reaches(result, party)
         return {
           address,
           result: reached ? ('reaches' as const) : result.kind === 'silent' ? ('denied' as const) : ('rejected' as const),
@@ -163,23 +165,25 @@ export class Playground {
     }
     if (pod === undefined) {
       const pods = this.#decided?.pods.slice(0, 5).map((one) => one.key) ?? []
-      throw new PicketError('Unknown', `${label}: expected NAMESPACE/POD of a running pod, node:NAME or outside; there are ${[...pods, ...testbed.nodes.map((one) => `node:${one.name}`)].join(', ')}`)
+      throw new PicketError('Unknown', `${label}: expected NAMESPACE/POD of a running pod, NAMESPACE/svc/NAME (with --to), node:NAME or outside; there are ${[...pods, ...testbed.nodes.map((one) => `node:${one.name}`)].join(', ')}`)
     }
     return { label, source: { kind: 'pod', key: pod.key }, party: { key: pod.key, node: pod.node }, addresses: pod.addresses, ports: pod.ports.map(parsePort) }
   }
 
-  /** Like #somebody, or an address: of a pod that runs here, or of anybody. */
-  #target(to: string, source: Somebody): Somebody {
+  /** Like #somebody, a Service, or an address: of a pod that runs here, or of anybody. */
+  #target(to: string, source: Somebody, port: Port): Somebody {
     const address = parseAddress(to)
-    if (address === null) return this.#somebody(to)
+    const service = serviceKeyOf(to)
+    if (service !== null) return serviceTarget(to, service, source, this.#decided?.services ?? [])
+    if (address === null) {
+      const target = this.#somebody(to)
+      return target.source.kind === 'node' && isNodePort(port, this.#decided?.services ?? []) ? { ...target, party: ANYBODY, ports: [port] } : target
+    }
     if (!source.addresses.some((one) => familyOf(one) === familyOf(address))) {
       throw new PicketError('NoCommonFamily', `${source.label} has no IPv${familyOf(address)} address to reach ${address} from`)
     }
     const pod = this.#decided?.pods.find((one) => !one.hostNetwork && one.addresses.includes(address))
     if (pod !== undefined) return { ...this.#somebody(pod.key), addresses: [address] }
-    return { label: to, source: { kind: 'outside' }, party: { key: ANYBODY, node: null }, addresses: [address], ports: [] }
+    return { label: to, source: { kind: 'outside' }, party: ANYBODY, addresses: [address], ports: [] }
   }
 }
-
-/** Whoever has the address may answer: a node, the outside host. No pod's key has this form. */
-const ANYBODY = '*'

@@ -73,6 +73,8 @@ export interface Testbed {
   /** Makes the pod's namespace, veth, addresses and routes (on its node and, by way of it, on all others), starts its servers; resolves when they listen. */
   addPod(pod: PodSpec): Promise<void>
   removePod(key: string): Promise<void>
+  /** The outside host sends what is for these addresses, which nobody has, to the nodes of those names; and for no others. */
+  routeOutside(routes: ReadonlyMap<Address, string>): Promise<void>
   /** Path of the network namespace of a pod, a node or the outside host: for `lab exec`, whose terminal is not ours. Throws where there is none. */
   netnsOf(where: ProbeSource): string
   /** What the servers of every node and of the outside host listen on, on all their addresses: for control probes. */
