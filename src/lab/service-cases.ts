@@ -5,7 +5,7 @@
 // port that packets can have, and the node has an address of each family that its flows are of.
 import { type Address, familyOf, parseCidr } from '../model/ip.ts'
 import { at, integerAt, invalid, isObject, listAt, nameAt, objectAt, shown, textAt, type JsonObject, type Place } from './case-fields.ts'
-import { addressAt, bySocket, cidrAt, flagAt, listOfAt, protocolAt, socketAt } from './service-fields.ts'
+import { addressAt, bySocket, cidrAt, flagAt, manyAt, oneOrManyAt, protocolAt, socketAt } from './service-fields.ts'
 import type { Fate, Flow, Scenario, ScenarioEnv } from './service-case-types.ts'
 import { readService, readSlice } from './service-short-form.ts'
 
@@ -20,14 +20,14 @@ export function readScenarios(value: unknown, place: Place): readonly Scenario[]
 function readScenario(value: unknown, number: number, place: Place): Scenario {
   const fields = objectAt(value, place)
   const env = readEnv(objectAt(fields['env'], at(place, 'env')), at(place, 'env'))
-  const services = listOfAt(fields['services'], at(place, 'services'), readService)
-  const slices = listOfAt(fields['slices'], at(place, 'slices'), (one, here) => readSlice(one, here))
+  const services = manyAt(fields['services'], at(place, 'services'), readService)
+  const slices = manyAt(fields['slices'], at(place, 'slices'), readSlice)
   const seen = new Set<string>()
   for (const [index, { namespace, name }] of services.entries()) {
     if (seen.has(`${namespace}/${name}`)) throw invalid(at(at(place, 'services'), index), `expected one Service of each name, found ${namespace}/${name} again`)
     seen.add(`${namespace}/${name}`)
   }
-  const flows = listOfAt(fields['flows'], at(place, 'flows'), (one, here) => readFlow(one, here))
+  const flows = manyAt(fields['flows'], at(place, 'flows'), readFlow)
   for (const [index, { source, destination }] of flows.entries()) {
     const here = at(at(place, 'flows'), index)
     const family = familyOf(destination)
@@ -46,15 +46,15 @@ function readEnv(fields: JsonObject, place: Place): ScenarioEnv {
   const nodeName = fields['nodeName'] === undefined ? 'this-node' : nameAt(fields['nodeName'], at(place, 'nodeName'), 'object')
   if (nodeName.length > LONGEST_NODE_NAME) throw invalid(at(place, 'nodeName'), `expected at most ${LONGEST_NODE_NAME} characters, found ${nodeName.length}`)
   const { nodeIP, nodeIPs, podCIDR, podCIDRs, serviceCIDR, serviceCIDRs, nodePortAddresses, zone } = fields
-  const nodeIps = [...listOfAt(nodeIP, at(place, 'nodeIP'), addressAt), ...listOfAt(nodeIPs, at(place, 'nodeIPs'), addressAt)]
+  const nodeIps = [...oneOrManyAt(nodeIP, at(place, 'nodeIP'), addressAt), ...oneOrManyAt(nodeIPs, at(place, 'nodeIPs'), addressAt)]
   if (nodeIps.length === 0) throw invalid(at(place, 'nodeIPs'), "expected the node's addresses, found none")
   return {
     nodeName,
     zone: typeof zone === 'string' && zone !== '' ? zone : null,
     nodeIps: [...new Set(nodeIps)],
-    nodePortAddresses: nodePortAddresses === undefined || nodePortAddresses === null ? null : listOfAt(nodePortAddresses, at(place, 'nodePortAddresses'), readNetwork),
-    podCidrs: [...listOfAt(podCIDR, at(place, 'podCIDR'), cidrAt), ...listOfAt(podCIDRs, at(place, 'podCIDRs'), cidrAt)],
-    serviceCidrs: [...listOfAt(serviceCIDR, at(place, 'serviceCIDR'), cidrAt), ...listOfAt(serviceCIDRs, at(place, 'serviceCIDRs'), cidrAt)],
+    nodePortAddresses: nodePortAddresses === undefined || nodePortAddresses === null ? null : oneOrManyAt(nodePortAddresses, at(place, 'nodePortAddresses'), readNetwork),
+    podCidrs: [...oneOrManyAt(podCIDR, at(place, 'podCIDR'), cidrAt), ...oneOrManyAt(podCIDRs, at(place, 'podCIDRs'), cidrAt)],
+    serviceCidrs: [...oneOrManyAt(serviceCIDR, at(place, 'serviceCIDR'), cidrAt), ...oneOrManyAt(serviceCIDRs, at(place, 'serviceCIDRs'), cidrAt)],
     masqueradeAll: flagAt(fields['masqueradeAll'], at(place, 'masqueradeAll'), false),
   }
 }
@@ -84,5 +84,5 @@ function readFlow(value: unknown, place: Place): Flow {
 function readFate(value: unknown, place: Place): Fate {
   if (value === 'REJECT' || value === 'DROP' || value === '') return value
   if (!Array.isArray(value)) throw invalid(place, `expected a list of endpoints, "REJECT", "DROP" or "", found ${shown(isObject(value) ? value : (value as unknown))}`)
-  return [...new Set(listOfAt(value, place, socketAt))].sort(bySocket)
+  return [...new Set(manyAt(value, place, socketAt))].sort(bySocket)
 }

@@ -18,11 +18,14 @@ export function cidrAt(value: unknown, place: Place): Cidr {
   return cidr
 }
 
-/** A list; one value alone is a list of it, and nothing an empty one. */
-export function listOfAt<T>(value: unknown, place: Place, read: (one: unknown, place: Place) => T): readonly T[] {
-  if (value === undefined || value === null) return []
-  if (!Array.isArray(value)) return [read(value, place)]
-  return listAt(value, place).map((one, index) => read(one, at(place, index)))
+/** A list; nothing is an empty one. */
+export function manyAt<T>(value: unknown, place: Place, read: (one: unknown, place: Place) => T): readonly T[] {
+  return value === undefined || value === null ? [] : listAt(value, place).map((one, index) => read(one, at(place, index)))
+}
+
+/** A list; one value alone is a list of it. */
+export function oneOrManyAt<T>(value: unknown, place: Place, read: (one: unknown, place: Place) => T): readonly T[] {
+  return value === undefined || value === null || Array.isArray(value) ? manyAt(value, place, read) : [read(value, place)]
 }
 
 export function protocolAt(value: unknown, place: Place): Protocol {

@@ -6,7 +6,7 @@ import { type Address, familyOf, parseAddress } from '../model/ip.ts'
 import { PROTOCOLS } from '../model/objects.ts'
 import { at, isObject, labelsAt, nameAt, objectAt, type JsonObject, type Place } from './case-fields.ts'
 import type { ScenarioEndpoint, ScenarioPort, ScenarioService, ScenarioSlice } from './service-case-types.ts'
-import { listOfAt } from './service-fields.ts'
+import { manyAt, oneOrManyAt } from './service-fields.ts'
 
 /** Throws a PicketError that names the place. */
 export function readService(value: unknown, place: Place): ScenarioService {
@@ -14,12 +14,12 @@ export function readService(value: unknown, place: Place): ScenarioService {
   const { ns, namespace: long, name: _, labels, annotations, ports = [], lb, ipMode, sourceRanges, affinity, sessionAffinityTimeout, affinityTimeout, status, ...rest } = fields
   const { namespace, name } = nameOf(ns ?? long, fields['name'], place)
   const timeout = sessionAffinityTimeout ?? affinityTimeout
-  const ingress = listOfAt(lb, at(place, 'lb'), (one) => ({ ...(typeof one === 'string' ? { ip: one } : (one as object)), ...(ipMode === undefined ? {} : { ipMode }) }))
+  const ingress = oneOrManyAt(lb, at(place, 'lb'), (one) => ({ ...(typeof one === 'string' ? { ip: one } : (one as object)), ...(ipMode === undefined ? {} : { ipMode }) }))
   const spec = {
     type: 'ClusterIP',
     ...clusterIpsOf(rest),
     ...rest,
-    ports: listOfAt(ports, at(place, 'ports'), (one) => one).map(withoutEmptyName),
+    ports: manyAt(ports, at(place, 'ports'), (one) => one).map(withoutEmptyName),
     ...(affinity === undefined ? {} : { sessionAffinity: affinity }),
     ...(timeout === undefined ? {} : { sessionAffinityConfig: { clientIP: { timeoutSeconds: timeout } } }),
     ...(sourceRanges === undefined ? {} : { loadBalancerSourceRanges: sourceRanges }),
@@ -44,8 +44,8 @@ export function readSlice(value: unknown, place: Place): ScenarioSlice {
   const fields = objectAt(value, place)
   const { namespace, name } = nameOf(fields['ns'] ?? fields['namespace'], fields['name'] ?? `${String(fields['service'])}-slice`, place)
   const service = nameAt(fields['service'], at(place, 'service'), 'object')
-  const endpoints = listOfAt(fields['endpoints'], at(place, 'endpoints'), (one, here) => readEndpoint(objectAt(one, here)))
-  const ports = listOfAt(fields['ports'], at(place, 'ports'), (one) => one)
+  const endpoints = manyAt(fields['endpoints'], at(place, 'endpoints'), (one, here) => readEndpoint(objectAt(one, here)))
+  const ports = manyAt(fields['ports'], at(place, 'ports'), (one) => one)
   const readable = endpoints.flatMap(({ known }) => known ?? [])
   const family = readable[0] === undefined ? 4 : familyOf(readable[0].address)
   const labels = { ...labelled(fields['labels'], at(place, 'labels')).labels, 'kubernetes.io/service-name': service }

@@ -3,7 +3,7 @@
 // JSON -> TopologyCase[]; asked of the compiler by cli/. **Invariant:** what an endpoint leaves out is what the API takes for it: ready, serving,
 // not terminating, no hints.
 import { at, invalid, listAt, objectAt, textAt, type JsonObject, type Place } from './case-fields.ts'
-import { flagAt, listOfAt } from './service-fields.ts'
+import { flagAt, manyAt } from './service-fields.ts'
 import type { TopologyAnswer, TopologyCase, TopologyEndpoint } from './service-case-types.ts'
 import { titleOf } from './service-cases.ts'
 
@@ -29,7 +29,7 @@ function readCase(value: unknown, number: number, place: Place): TopologyCase {
     internal: policy('itpL'),
     external: policy('etpL'),
     isExternal: flagAt(service['ext'], at(at(place, 'service'), 'ext'), false),
-    endpoints: listOfAt(fields['endpoints'], at(place, 'endpoints'), (one, here) => readEndpoint(objectAt(one, here), node, here)),
+    endpoints: manyAt(fields['endpoints'], at(place, 'endpoints'), (one, here) => readEndpoint(objectAt(one, here), node, here)),
     expect: readExpected(fields, place),
   })
 }
@@ -50,7 +50,7 @@ function readEndpoint(fields: JsonObject, here: string, place: Place): TopologyE
 }
 
 function namesAt(value: unknown, place: Place): readonly string[] | null {
-  return value === undefined || value === null ? null : listOfAt(value, place, textAt)
+  return value === undefined || value === null ? null : manyAt(value, place, textAt)
 }
 
 function readExpected(fields: JsonObject, place: Place): Partial<TopologyAnswer> {
