@@ -1,0 +1,151 @@
+// `picket lab` with Services, as a user has it: asked by name, by node port, by a load balancer's address; under a policy; edited.
+//
+// Runs the real command line. **Invariant:** the lab has a name of this run's own, and is gone at the end.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ProbeAnswer } from '../../src/lab/daemon-protocol.ts'
+import { placesOf } from '../../src/lab/places.ts'
+import { endLeftovers } from '../../src/lab/remains.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const CASES = fileURLToPath(new URL('../cases/services.json', import.meta.url))
+
+interface Ended {
+  readonly status: number | null
+  readonly out: string
+  readonly err: string
+}
+
+/** `picket lab ARGS`; `interrupt` sends SIGINT once `out` or `err` match. */
+function lab(args: readonly string[], interrupt?: RegExp): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [MAIN, 'lab', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let out = ''
+    let err = ''
+    const heard = (): void => {
+      if (interrupt?.test(out + err) === true) child.kill('SIGINT')
+    }
+    child.stdout.setEncoding('utf8').on('data', (part: string) => (out += part, heard()))
+    child.stderr.setEncoding('utf8').on('data', (part: string) => (err += part, heard()))
+    child.on('close', (status) => resolve({ status, out, err }))
+  })
+}
+
+const pod = (name: string, node: string, labels: string, port: number): string =>
+  `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, labels: ${labels}}\nspec: {nodeName: ${node}, containers: [{name: c, image: x, ports: [{name: http, containerPort: ${port}}]}]}\n`
+const service = (name: string, spec: string): string => `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}, namespace: shop}\nspec: ${spec}\n`
+
+for (const attachment of ['veth', 'bridge']) describe(`picket lab with Services, pods on ${attachment}`, function () {
+  this.timeout(60_000)
+  const name = `${attachment.slice(0, 1)}s${process.pid}`
+  const places = placesOf(name)
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'picket-lab-test-'))
+  const write = (file: string, text: string): void => writeFileSync(path.join(dir, file), text)
+
+  before(async () => {
+    write('pods.yaml', [pod('web-1', 'n1', '{app: web}', 8080), pod('web-2', 'n2', '{app: web}', 9090), pod('client', 'n1', '{app: client}', 80)].join('---\n'))
+    write('services.yaml', [
+      service('web', '{type: NodePort, ipFamilyPolicy: PreferDualStack, selector: {app: web}, ports: [{port: 80, targetPort: http, nodePort: 30080}]}'),
+      service('front', '{type: LoadBalancer, externalTrafficPolicy: Local, selector: {app: web}, ports: [{port: 80, targetPort: http}]}'),
+      service('empty', '{selector: {app: nobody}, ports: [{port: 80}]}'),
+    ].join('---\n'))
+    const { status, out, err } = await lab(['up', '--name', name, '-f', dir, '--nodes', '2', '--attachment', attachment])
+    assert.equal(status, 0, err)
+    assert.match(out, /^shop\/web +NodePort +10\.96\.0\.10 fd00:96::a +80\/tcp +node:30080\/tcp$/m)
+    assert.match(out, /lab probe .*--to shop\/svc\/\w+ --port 80\/tcp/)
+  })
+  after(async () => {
+    await lab(['down', '--name', name])
+    await endLeftovers(places)
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  async function probe(from: string, to: string, port: string): Promise<ProbeAnswer> {
+    const { out, err } = await lab(['probe', '--name', name, '--from', from, '--to', to, '--port', port, '-o', 'json'])
+    assert.notEqual(out, '', err)
+    return JSON.parse(out) as ProbeAnswer
+  }
+  /** Who answers, in some tries of each family. */
+  async function answersOf(from: string, to: string, port: string): Promise<readonly string[]> {
+    const answers = await Promise.all(Array.from({ length: 6 }, () => probe(from, to, port)))
+    return [...new Set(answers.flatMap(({ probes }) => probes.map(({ by, result }) => by ?? result)))].sort()
+  }
+
+  const BOTH = ['shop/web-1', 'shop/web-2']
+
+  it('a pod and a node reach the pods of a Service by its name, in both families', async () => {
+    assert.deepEqual((await probe('shop/client', 'shop/svc/web', '80/tcp')).probes.map(({ address }) => address), ['10.96.0.10', 'fd00:96::a'])
+    assert.deepEqual(await answersOf('shop/client', 'shop/svc/web', '80/tcp'), BOTH)
+    assert.deepEqual(await answersOf('node:n2', 'shop/svc/web', '80/tcp'), BOTH)
+  })
+
+  it('the outside host reaches them by a node port of either node', async () => {
+    assert.deepEqual(await answersOf('outside', 'node:n1', '30080/tcp'), BOTH)
+    assert.deepEqual(await answersOf('outside', 'fd00:61::12', '30080/tcp'), BOTH)
+  })
+
+  it('externalTrafficPolicy Local leads from outside to the pod of the first node that has one', async () => {
+    assert.deepEqual(await answersOf('outside', 'shop/svc/front', '80/tcp'), ['shop/web-1'])
+  })
+
+  it('a Service without endpoints refuses', async () => {
+    const { reaches, probes } = await probe('shop/client', 'shop/svc/empty', '80/tcp')
+    assert.equal(reaches, false)
+    assert.deepEqual(probes.map(({ result }) => result), ['rejected'])
+  })
+
+  it('rule 43: a policy of the pods holds by way of the Service; an edit takes effect', async () => {
+    write('policy.yaml', 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: web, namespace: shop}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {}}], ports: [{port: 8080}]}]}\n')
+    assert.deepEqual(await answersOf('outside', 'node:n1', '30080/tcp'), ['denied'])
+    assert.deepEqual(await answersOf('shop/client', 'shop/svc/web', '80/tcp'), ['denied', 'shop/web-1'])
+    rmSync(path.join(dir, 'policy.yaml'))
+    assert.deepEqual(await answersOf('outside', 'node:n1', '30080/tcp'), BOTH)
+  })
+
+  it('a pod that is removed, and one that is added, change who answers', async () => {
+    write('pods.yaml', [pod('web-3', 'n2', '{app: web}', 9090), pod('client', 'n1', '{app: client}', 80)].join('---\n'))
+    assert.deepEqual(await answersOf('shop/client', 'shop/svc/web', '80/tcp'), ['shop/web-3'])
+    assert.deepEqual(await answersOf('outside', 'shop/svc/front', '80/tcp'), ['shop/web-3'])
+  })
+})
+
+describe('picket lab run, scenarios', function () {
+  this.timeout(60_000)
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'picket-lab-test-'))
+  after(() => rmSync(dir, { recursive: true, force: true }))
+
+  it('one line of JSON a flow with the keys that were promised, and a status', async () => {
+    const { status, out, err } = await lab(['run', CASES, '--case', '1', '-o', 'json'])
+    assert.equal(status, 0, `${out}${err}`)
+    const lines = out.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+    assert.deepEqual(lines.map((line) => Object.keys(line)), lines.map(() => ['scenario', 'flow', 'observed', 'masq', 'shares']))
+    assert.deepEqual(lines.map(({ scenario, flow, observed, masq }) => [scenario, flow, observed, masq]), [
+      [1, 'pod to cluster IP', ['10.31.0.1:80', '10.31.2.1:80'], false],
+      [1, 'external to nodePort', ['10.31.0.1:80', '10.31.2.1:80'], true],
+      [1, 'node to nodePort', ['10.31.0.1:80', '10.31.2.1:80'], null],
+      [1, 'external to nodePort on secondary IP', ['10.31.0.1:80', '10.31.2.1:80'], true],
+    ])
+  })
+
+  it('status 1 for a mismatch, in words', async () => {
+    const file = JSON.parse(readFileSync(CASES, 'utf8')) as { scenarios: { flows: { output: unknown }[] }[] }
+    const [, scenario] = file.scenarios
+    assert.ok(scenario?.flows[0] !== undefined)
+    scenario.flows[0].output = 'DROP'
+    writeFileSync(path.join(dir, 'cases.json'), JSON.stringify({ scenarios: [scenario] }))
+    const { status, out } = await lab(['run', path.join(dir, 'cases.json')])
+    assert.equal(status, 1)
+    assert.match(out, /^\[1\/1\] MISMATCH 0 +node ports on chosen addresses \(4 flows;/m)
+    assert.match(out, /pod to cluster IP: expected DROP, observed 10\.31\.0\.1:80 10\.31\.2\.1:80$/m)
+  })
+
+  it('cleans up after Ctrl-C', async () => {
+    const { status, err } = await lab(['run', CASES], /ok +0 /)
+    assert.equal(status, 2)
+    assert.match(err, /interrupted by SIGINT; the lab was removed/)
+  })
+})
