@@ -22,7 +22,7 @@ export interface Observed {
 
 /** To miss one of n endpoints in 20 n tries is as likely as to win a lottery (n e^-20). */
 const TRIES_PER_ENDPOINT = 20
-const MOST_TRIES = 4_000
+const MOST_TRIES = 20_000
 
 /** From the Services that have the flow's port as port or node port. */
 export function triesOf({ protocol, port }: Flow, { services, slices }: Scenario): number {

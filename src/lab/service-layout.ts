@@ -6,7 +6,7 @@
 import { type Address, bitsOf, familyOf } from '../model/ip.ts'
 import type { IpLine } from './ip-batch.ts'
 import { HOST_SYSCTLS, hostRoute, NODE_SYSCTLS, run, UPLINK, underlayMac, upLines } from './layout.ts'
-import type { HostRole, WorldHost } from './service-world.ts'
+import { type HostRole, isLoopback, type WorldHost } from './service-world.ts'
 
 /** On the underlay; pods are none of it. */
 export const POSITIONS: Readonly<Record<Exclude<HostRole, 'pod'>, number>> = { node: 11, remote: 12, outside: 200, beyond: 201 }
@@ -30,7 +30,7 @@ export function scenarioHostLines(role: UnderlayRole, addresses: readonly Addres
   return [
     run('link set dev lo up'),
     ...upLines(UPLINK),
-    ...addresses.map((address) => run(`address add ${address}/${bitsOf(familyOf(address))} dev ${UPLINK}${familyOf(address) === 6 ? ' nodad' : ''}`)),
+    ...addresses.filter((address) => !isLoopback(address)).map((address) => run(`address add ${address}/${bitsOf(familyOf(address))} dev ${UPLINK}${familyOf(address) === 6 ? ' nodad' : ''}`)),
     run(`address add ${gateway(role, 6)}/64 dev ${UPLINK} nodad`),
     ...neighbours,
     ...(role === 'node' ? nodeRoutes(others) : ([4, 6] as const).map((family) => via('default', 'node', family))),

@@ -5,7 +5,7 @@
 // **Invariant:** how long to wait and whether to ask again depends on controls and answer times, never on what is expected.
 import { familyOf } from '../model/ip.ts'
 import type { Flow } from './service-case-types.ts'
-import { BEYOND, clientOf, CONTROL_PORT, type ServiceWorld, type WorldHost } from './service-world.ts'
+import { BEYOND, clientOf, CONTROL_PORT, isLoopback, type ServiceWorld, type WorldHost } from './service-world.ts'
 import type { ProbeRequest, ProbeResult, Testbed } from './testbed.ts'
 import { socketText } from './wire.ts'
 
@@ -113,7 +113,7 @@ function controlsFor(world: ServiceWorld, flows: readonly Flow[]): readonly Cont
   for (const { source, protocol } of flows) {
     const client = clientOf(world, source)
     const ownNode = nodeAddress(familyOf(source))
-    if (client.role === 'beyond' || ownNode === undefined) continue
+    if (ownNode === undefined || isLoopback(source)) continue
     const from = { kind: 'pod' as const, key: client.key }
     add({ from, source, address: ownNode, protocol, port: CONTROL_PORT }, node.key)
     add({ from, source, address: BEYOND[familyOf(source)], protocol, port: CONTROL_PORT }, 'beyond')

@@ -19,7 +19,7 @@ export interface WorldHost {
 }
 
 export interface ServiceWorld {
-  /** The node first. */
+  /** The node first, loopback addresses that flows use among its own. */
   readonly hosts: readonly WorldHost[]
   readonly owners: ReadonlyMap<Address, WorldHost>
 }
@@ -29,8 +29,10 @@ export const CONTROL_PORT = 7061
 /** The control address of the host beyond; of the ranges for benchmarks, and of a private one. */
 export const BEYOND: Readonly<Record<Family, Address>> = { 4: '198.18.0.254', 6: 'fd00:18::254' }
 
+const cidrs = (...texts: readonly string[]): readonly Cidr[] => texts.map((text) => parseCidr(text) as Cidr)
 /** What no host can have as its own. */
-const NOBODYS: readonly Cidr[] = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3', '::/127', 'fe80::/10', 'ff00::/8'].map((text) => parseCidr(text) as Cidr)
+const NOBODYS = cidrs('0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3', '::/127', 'fe80::/10', 'ff00::/8')
+const LOOPBACK = cidrs('127.0.0.0/8', '::1/128')
 
 interface Draft {
   readonly role: HostRole
@@ -59,6 +61,12 @@ export function worldOfScenario({ env, slices, flows }: Scenario): ServiceWorld 
   for (const { namespace, endpoints } of slices) {
     for (const { address, node: on } of endpoints) own(address, () => (on === env.nodeName ? newPod(namespace, 'endpoint') : remote))
   }
+  // Only the node itself is of use there.
+  for (const address of flows.flatMap(({ source, destination }) => [source, destination]).filter(isLoopback)) {
+    if (owners.has(address)) continue
+    node.addresses.push(address)
+    owners.set(address, node)
+  }
   for (const { source } of flows) own(source, () => (isIn(source, env.podCidrs) ? newPod('clients', 'client') : outside))
   for (const family of FAMILIES) own(BEYOND[family], () => beyond)
   for (const { destination } of flows) own(destination, () => beyond)
@@ -76,9 +84,14 @@ export function worldOfScenario({ env, slices, flows }: Scenario): ServiceWorld 
   return { hosts, owners: new Map([...owners].map(([address, { key }]) => [address, byKey.get(key) as WorldHost])) }
 }
 
-/** Who sends a flow: the owner of its source; the node from one of its loopback addresses. */
+/** Who sends a flow: the owner of its source. What nobody can have as a source is the node's, and cannot be sent. */
 export function clientOf({ hosts, owners }: ServiceWorld, source: Address): WorldHost {
   return owners.get(source) ?? (hosts[0] as WorldHost)
+}
+
+/** Every host has those, without being told. */
+export function isLoopback(address: Address): boolean {
+  return isIn(address, LOOPBACK)
 }
 
 function isIn(address: Address, networks: readonly Cidr[]): boolean {

@@ -30,7 +30,6 @@ describe('the world of a scenario', () => {
 
   it('a client is the node, a pod of its range, an endpoint, or somebody outside', () => {
     assert.equal(clientOf(world, '192.168.0.2').role, 'node')
-    assert.equal(clientOf(world, '127.0.0.1').role, 'node')
     assert.equal(clientOf(world, '10.0.0.2').key, 'clients/client-2')
     assert.equal(clientOf(world, '203.0.113.2').role, 'outside')
     const [flow] = LOCAL.flows
@@ -38,6 +37,15 @@ describe('the world of a scenario', () => {
     const elsewhere = worldOfScenario({ ...LOCAL, flows: [{ ...flow, source: '10.31.0.1' }, { ...flow, source: '10.31.2.1' }] })
     assert.equal(clientOf(elsewhere, '10.31.0.1').role, 'remote')
     assert.equal(clientOf(elsewhere, '10.31.2.1').key, 'shop/endpoint-1')
+  })
+
+  it('loopback is the node\'s, and needs no line', () => {
+    const [flow] = LOCAL.flows
+    assert.ok(flow !== undefined)
+    const own = worldOfScenario({ ...LOCAL, flows: [{ ...flow, source: '127.0.0.1', destination: '127.0.0.1', port: 3001 }] })
+    assert.equal(clientOf(own, '127.0.0.1').role, 'node')
+    assert.ok(own.hosts[0]?.addresses.includes('127.0.0.1'))
+    assert.ok(own.hosts.every(({ role, addresses }) => role === 'pod' || !texts(scenarioHostLines(role, addresses, own.hosts)).some((text) => text.includes('127.0.0.1'))))
   })
 
   it('somebody beyond has whatever else is sent to, so that what is not translated is answered', () => {
