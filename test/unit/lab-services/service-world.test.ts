@@ -1,6 +1,7 @@
 // The world of a scenario as data: who has which address, what he serves, how the packets go, what the agent reads.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { decodeObject } from '../../../src/decode/decode.ts'
 import { parseCaseFile } from '../../../src/lab/case-file.ts'
 import type { IpLine } from '../../../src/lab/ip-batch.ts'
 import type { Scenario } from '../../../src/lab/service-case-types.ts'
@@ -81,6 +82,18 @@ describe('the world of a scenario', () => {
     assert.deepEqual(objects.filter((one) => one.kind === 'Pod').map(({ spec, status }) => [spec['nodeName'], status['podIP']]), [['node-a', '10.31.2.1'], ['node-a', '10.0.0.2'], ['another-node', '10.31.0.1']])
     assert.deepEqual(objects[0]?.spec['podCIDRs'], ['10.0.0.0/8'])
     assert.equal(new Set(objects.map(({ metadata }) => metadata.uid)).size, objects.length)
+  })
+
+  it('the agent can read every object of every scenario, and has nothing to say about it', () => {
+    const more = parseCaseFile(readFileSync(new URL('../../cases/services-more.json', import.meta.url), 'utf8'), 'services-more.json')
+    assert.ok(more.kind === 'service')
+    for (const scenario of [...scenarios, ...more.scenarios]) {
+      for (const [name, text] of scenarioFiles(scenario, worldOfScenario(scenario), '2026-01-01T00:00:00Z')) {
+        const object = JSON.parse(text) as { kind: string; metadata: { uid: string } }
+        const read = decodeObject(object.kind, object, object.metadata.uid, name)
+        assert.deepEqual([read?.decoded.kind, read?.decoded.problems], ['good', []], `${scenario.title} ${text}`)
+      }
+    }
   })
 
   it('the agent is told what the scenario says of it', () => {
