@@ -69,10 +69,14 @@ for (const attachment of ['veth', 'bridge']) describe(`picket lab with Services,
     assert.notEqual(out, '', err)
     return JSON.parse(out) as ProbeAnswer
   }
-  /** Who answers, in some tries of each family. */
-  async function answersOf(from: string, to: string, port: string): Promise<readonly string[]> {
-    const answers = await Promise.all(Array.from({ length: 6 }, () => probe(from, to, port)))
-    return [...new Set(answers.flatMap(({ probes }) => probes.map(({ by, result }) => by ?? result)))].sort()
+  /** Who answers, in tries until as many as there should be have, and four at least: to miss one of two in 24 is as likely as 1 in 8 million. */
+  async function answersOf(from: string, to: string, port: string, most = 2): Promise<readonly string[]> {
+    const seen = new Set<string>()
+    for (let round = 0; round < (most === 1 ? 1 : 6) && seen.size < most; round++) {
+      const answers = await Promise.all(Array.from({ length: 4 }, () => probe(from, to, port)))
+      for (const { probes } of answers) for (const { by, result } of probes) seen.add(by ?? result)
+    }
+    return [...seen].sort()
   }
 
   const BOTH = ['shop/web-1', 'shop/web-2']
@@ -89,7 +93,7 @@ for (const attachment of ['veth', 'bridge']) describe(`picket lab with Services,
   })
 
   it('externalTrafficPolicy Local leads from outside to the pod of the first node that has one', async () => {
-    assert.deepEqual(await answersOf('outside', 'shop/svc/front', '80/tcp'), ['shop/web-1'])
+    assert.deepEqual(await answersOf('outside', 'shop/svc/front', '80/tcp', 1), ['shop/web-1'])
   })
 
   it('a Service without endpoints refuses', async () => {
@@ -100,7 +104,7 @@ for (const attachment of ['veth', 'bridge']) describe(`picket lab with Services,
 
   it('rule 43: a policy of the pods holds by way of the Service; an edit takes effect', async () => {
     write('policy.yaml', 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: web, namespace: shop}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {}}], ports: [{port: 8080}]}]}\n')
-    assert.deepEqual(await answersOf('outside', 'node:n1', '30080/tcp'), ['denied'])
+    assert.deepEqual(await answersOf('outside', 'node:n1', '30080/tcp', 1), ['denied'])
     assert.deepEqual(await answersOf('shop/client', 'shop/svc/web', '80/tcp'), ['denied', 'shop/web-1'])
     rmSync(path.join(dir, 'policy.yaml'))
     assert.deepEqual(await answersOf('outside', 'node:n1', '30080/tcp'), BOTH)
@@ -108,8 +112,8 @@ for (const attachment of ['veth', 'bridge']) describe(`picket lab with Services,
 
   it('a pod that is removed, and one that is added, change who answers', async () => {
     write('pods.yaml', [pod('web-3', 'n2', '{app: web}', 9090), pod('client', 'n1', '{app: client}', 80)].join('---\n'))
-    assert.deepEqual(await answersOf('shop/client', 'shop/svc/web', '80/tcp'), ['shop/web-3'])
-    assert.deepEqual(await answersOf('outside', 'shop/svc/front', '80/tcp'), ['shop/web-3'])
+    assert.deepEqual(await answersOf('shop/client', 'shop/svc/web', '80/tcp', 1), ['shop/web-3'])
+    assert.deepEqual(await answersOf('outside', 'shop/svc/front', '80/tcp', 1), ['shop/web-3'])
   })
 })
 
