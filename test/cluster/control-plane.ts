@@ -65,7 +65,11 @@ export async function startControlPlane(programs: Programs, nodes: readonly Node
   ])
   startDaemon('kube-scheduler', ROOM, [programs.of('kube-scheduler'), '--kubeconfig', file('scheduler.kubeconfig'), '--leader-elect=false', '--bind-address=127.0.0.1', '--cert-dir', file('scheduler')])
   startDaemon('api-socket', ROOM, [programs.of('kubectl'), '--kubeconfig', FILES.kubeconfig, 'proxy', '--unix-socket', FILES.apiSocket, '--disable-filter', '--reject-paths', '^$'])
-  return { kubeconfigOf: (user) => file(`${user === 'proxy' ? 'proxy' : user.name}.kubeconfig`) }
+  return { kubeconfigOf }
+}
+
+export function kubeconfigOf(user: 'proxy' | NodePlace): string {
+  return file(`${user === 'proxy' ? 'proxy' : user.name}.kubeconfig`)
 }
 
 function ranges(both: { readonly 4: string; readonly 6: string }): string {

@@ -76,9 +76,13 @@ export function startKubelet({ place, room }: RunningNode, { programs, kubeProxy
     programs.of('kubelet'), '--config', config, '--kubeconfig', control.kubeconfigOf(place), '--hostname-override', place.name,
     '--node-ip', `${place.addresses[4]},${place.addresses[6]}`,
   ])
-  if (!kubeProxy) return
-  startDaemon(`${place.name}-kube-proxy`, room, [
-    programs.of('kube-proxy'), '--kubeconfig', control.kubeconfigOf('proxy'), '--hostname-override', place.name, '--proxy-mode', 'nftables',
+  if (kubeProxy) startKubeProxy(place, room, programs, control.kubeconfigOf('proxy'))
+}
+
+/** Its process id. */
+export function startKubeProxy(place: NodePlace, room: Room, programs: Programs, kubeconfig: string): number {
+  return startDaemon(`${place.name}-kube-proxy`, room, [
+    programs.of('kube-proxy'), '--kubeconfig', kubeconfig, '--hostname-override', place.name, '--proxy-mode', 'nftables',
     '--cluster-cidr', `${POD_RANGES[4]},${POD_RANGES[6]}`, '--conntrack-max-per-core', '0', '--conntrack-tcp-timeout-established', '0', '--conntrack-tcp-timeout-close-wait', '0',
   ])
 }

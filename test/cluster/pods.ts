@@ -174,10 +174,14 @@ export class RealPods {
     return found
   }
 
-  openFlow(from: string, to: string, family: Family, protocol: 'TCP' | 'UDP', port: number, { packetsPerSecond, direction = 'echo' }: FlowOptions): Promise<Flow> {
+  openFlow(from: string, to: string, family: Family, protocol: 'TCP' | 'UDP', port: number, options: FlowOptions): Promise<Flow> {
+    return this.openFlowTo(from, this.addressOf(to, family), protocol, port, options)
+  }
+
+  openFlowTo(from: string, address: Address, protocol: 'TCP' | 'UDP', port: number, { packetsPerSecond, direction = 'echo' }: FlowOptions): Promise<Flow> {
     const found = this.#pods.get(from)
     if (found === undefined) throw new PicketError('ClusterFailed', `there is no pod ${from}`)
-    return WorkerFlow.open(found.handle.worker, this.#number++, { host: found.handle.number, address: this.addressOf(to, family), protocol, port, packetsPerSecond, direction })
+    return WorkerFlow.open(found.handle.worker, this.#number++, { host: found.handle.number, address, protocol, port, packetsPerSecond, direction })
   }
 
   async close(): Promise<void> {

@@ -100,7 +100,7 @@ describe('the overlay full, without kube-proxy', function () {
       spec: { type: 'NodePort', ipFamilyPolicy: 'RequireDualStack', selector: { app: 'web' }, ports: [{ name: 't', protocol: 'TCP', port: 80, targetPort: 8080, nodePort: 30080 }, { name: 'u', protocol: 'UDP', port: 80, targetPort: 8080, nodePort: 30081 }] },
     })
     await untilEndpoints(['a', 'b'])
-    const spec = (await api.find('v1', 'Service', NS, 'web'))?.['spec'] as { readonly clusterIPs: readonly Address[] }
+    const spec = (await api.get('v1', 'Service', NS, 'web'))['spec'] as { readonly clusterIPs: readonly Address[] }
     const [node1, node2] = cluster.nodes
     assert.ok(node1 !== undefined && node2 !== undefined && spec.clusterIPs.length === 2)
     for (const protocol of ['TCP', 'UDP'] as const) {
@@ -166,7 +166,7 @@ describe('the overlay full, without kube-proxy', function () {
   async function untilEndpoints(names: readonly string[]): Promise<void> {
     const slices = await until(`the slices of web name ${names.join(', ')}`, 30_000, async () => {
       const found = (await api.list('discovery.k8s.io/v1', 'EndpointSlice', NS, '?labelSelector=kubernetes.io/service-name%3Dweb')) as readonly (KubeObject & { readonly endpoints?: readonly { readonly targetRef?: { readonly name: string }; readonly conditions?: { readonly ready?: boolean } }[] })[]
-      const right = found.length === 2 && found.every(({ endpoints = [] }) => endpoints.filter(({ conditions }) => conditions?.ready === true).map(({ targetRef }) => targetRef?.name).sort().join() === names.join() && endpoints.length === names.length)
+      const right = found.length === 2 && found.every(({ endpoints = [] }) => endpoints.filter(({ conditions }) => conditions?.ready === true).map(({ targetRef }) => targetRef?.name ?? '').sort().join() === names.join() && endpoints.length === names.length)
       return right ? found : null
     })
     const newest = slices.map(({ metadata }) => BigInt(metadata.resourceVersion as string)).sort((a, b) => (a < b ? 1 : -1))[0]

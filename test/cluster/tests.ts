@@ -35,6 +35,7 @@ export const CLUSTER_TESTS: readonly ClusterTest[] = [
   { name: 'cni-plugin', what: 'the plugin of the gate, called as a runtime calls it', needed: false },
   { name: 'restarts', what: 'kills, roll-outs and deletions of the agent under load', needed: false },
   { name: 'api-server', what: 'an API server that goes away, a storm of events', needed: false },
+  { name: 'moving', what: 'from kube-proxy to Picket and back, under connections', needed: false },
   { name: 'middle', what: 'a watch that is cut, stalled and garbled on its way', needed: false },
   { name: 'uninstall', what: 'uninstall in order, and after a careless delete; last, nothing is installed afterwards', needed: false },
 ]

@@ -208,8 +208,8 @@ for (const attachment of attachments()) describe(`crafted packets, on real packe
     await shut.expect({ answers: 0 })
     for (const flow of flows) {
       const { answered } = await flow.stats()
-      await pause(300)
-      assert.ok((await flow.stats()).answered > answered + 5)
+      // On a machine that was just flooded.
+      for (const until = Date.now() + 5_000; (await flow.stats()).answered <= answered + 5; await pause(50)) assert.ok(Date.now() < until, 'the flow does not go on')
       assert.equal((await flow.stop()).broken, null)
     }
     assert.equal(cutFlows('n1', NEAR) + cutFlows('n1', WEB), elements)

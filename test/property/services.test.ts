@@ -161,7 +161,7 @@ describe('services: random histories', () => {
         const { wanted } = made.turns.translator
         for (const [name, { elements }] of wanted.state.sets) assert.deepEqual(new Map(made.applied.sets.get(name)?.elements), new Map(elements), name)
         assert.deepEqual([...made.applied.chains.keys()].sort(), [...wanted.state.chains.keys()].sort())
-        const named = [...(made.applied.sets.get('endpoints-by-size')?.elements.values() ?? [])].map(({ value }) => value?.replace('goto ', ''))
+        const named = [...(made.applied.sets.get('endpoints-by-size')?.elements.values() ?? [])].map(({ value }) => (value ?? '').replace('goto ', ''))
         assert.deepEqual([...made.applied.chains.keys()].filter((name) => name.startsWith('endpoints/')).sort(), named.sort(), 'a chain for each length, and no other')
       }),
       runs(HISTORIES),

@@ -1,0 +1,140 @@
+// From kube-proxy to Picket and back on live nodes, as the page on Services says it: no established connection is dropped.
+//
+// **Invariant:** connections go on through each step, and after each step new ones come to every endpoint.
+import assert from 'node:assert/strict'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Flow } from '../../src/lab/testbed.ts'
+import type { Address } from '../../src/model/ip.ts'
+import { settled } from './agents.ts'
+import { api, ask } from './api.ts'
+import { openCluster, type TestCluster } from './cluster.ts'
+import { kubeconfigOf } from './control-plane.ts'
+import { API_SERVER, SERVICE_RANGES } from './layout.ts'
+import { startKubeProxy } from './node.ts'
+import { RealPods } from './pods.ts'
+import { cgroupFolder, runIn, sleep, until } from './processes.ts'
+
+const root = path.resolve(import.meta.dirname, '../..')
+const NS = 'moving'
+const SERVE = [{ protocol: 'TCP', port: 8080 }, { protocol: 'UDP', port: 8080 }] as const
+
+describe('from kube-proxy to Picket and back', function () {
+  this.timeout(240_000)
+  let cluster: TestCluster
+  let pods: RealPods
+  let folder: string
+  let addresses: readonly Address[] = []
+  let flows: readonly Flow[] = []
+
+  before(async () => {
+    cluster = await openCluster(() => undefined)
+    assert.equal(cluster.options.kubeProxy, true)
+    folder = mkdtempSync(path.join(tmpdir(), 'picket-moving-'))
+    cpSync(path.join(root, 'deploy'), path.join(folder, 'picket/deploy'), { recursive: true })
+    mkdirSync(path.join(folder, 'my-picket'))
+    const settings = `apiServer: ["${API_SERVER}"]\nserviceCIDRs: ["${SERVICE_RANGES[4]}", "${SERVICE_RANGES[6]}"]\n`
+    const patch = JSON.stringify([{ op: 'replace', path: '/data/agent.yaml', value: settings }])
+    writeFileSync(path.join(folder, 'my-picket/kustomization.yaml'), JSON.stringify({
+      apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', resources: ['../picket/deploy/full'],
+      patches: [{ target: { kind: 'ConfigMap', name: 'picket-agent' }, patch }],
+    }))
+    pods = await RealPods.open(cluster.nodes)
+    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NS } })
+    const [node1 = '', node2 = ''] = cluster.nodes.map(({ name }) => name)
+    await pods.add([
+      { namespace: NS, name: 'a', node: node1, labels: { app: 'web' }, serve: SERVE },
+      { namespace: NS, name: 'b', node: node2, labels: { app: 'web' }, serve: SERVE },
+      { namespace: NS, name: 'client', node: node1, labels: { app: 'client' } },
+    ])
+    await api.create({
+      apiVersion: 'v1', kind: 'Service', metadata: { namespace: NS, name: 'web' },
+      spec: { ipFamilyPolicy: 'RequireDualStack', selector: { app: 'web' }, ports: [{ name: 't', port: 80, targetPort: 8080 }, { name: 'u', protocol: 'UDP', port: 80, targetPort: 8080 }] },
+    })
+    addresses = ((await api.get('v1', 'Service', NS, 'web'))['spec'] as { readonly clusterIPs: readonly Address[] }).clusterIPs
+  })
+
+  after(async () => {
+    for (const flow of flows) await flow.stop().catch(() => undefined)
+    await pods?.close()
+    await ask('DELETE', `/api/v1/namespaces/${NS}`)
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  it('kube-proxy alone: connections are open', async () => {
+    await untilBothAnswer()
+    flows = await Promise.all(addresses.flatMap((address) => (['TCP', 'UDP'] as const).flatMap((protocol) => [1, 2].map(() => pods.openFlowTo(`${NS}/client`, address, protocol, 80, { packetsPerSecond: 100 })))))
+    await goOn('at the start')
+  })
+
+  it('the overlay full beside it', async () => {
+    await cluster.mustKubectl(['apply', '-k', path.join(folder, 'my-picket')])
+    await rollOut()
+    for (const { name } of cluster.nodes) assert.match((await runIn(cluster.roomOf(name), ['nft', 'list', 'chain', 'inet', 'picket', 'nat-prerouting'])).stdout, /type nat hook prerouting/)
+    await goOn('beside kube-proxy')
+    await untilBothAnswer()
+  })
+
+  it('kube-proxy ends, and what it left is removed', async () => {
+    for (const pid of proxies()) process.kill(pid, 'SIGTERM')
+    await until('kube-proxy is gone', 10_000, async () => (proxies().length === 0 ? true : null))
+    for (const { name } of cluster.nodes) for (const family of ['ip', 'ip6']) assert.equal((await runIn(cluster.roomOf(name), ['nft', 'delete', 'table', family, 'kube-proxy'])).status, 0)
+    await goOn('without kube-proxy')
+    await untilBothAnswer()
+  })
+
+  it('and back: kube-proxy again, then policy-only', async () => {
+    for (const place of cluster.nodes) startKubeProxy(place, cluster.roomOf(place.name), cluster.programs, kubeconfigOf('proxy'))
+    for (const { name } of cluster.nodes) await until(`kube-proxy of ${name} is ready`, 30_000, async () => ((await runIn(cluster.roomOf(name), ['curl', '-sf', '-m', '2', 'http://127.0.0.1:10256/healthz'])).status === 0 ? true : null))
+    await goOn('with kube-proxy again')
+    await cluster.mustKubectl(['apply', '-k', path.join(root, 'deploy/policy-only')])
+    await rollOut()
+    for (const { name } of cluster.nodes) assert.doesNotMatch((await runIn(cluster.roomOf(name), ['nft', 'list', 'table', 'inet', 'picket'])).stdout, /service-ids|nat-prerouting/)
+    await goOn('at the end')
+    await untilBothAnswer()
+    for (const flow of flows) assert.deepEqual(await flow.stop().then(({ lost, broken }) => [lost, broken]), [0, null])
+    flows = []
+  })
+
+  async function rollOut(): Promise<void> {
+    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'restart', 'daemonset/picket-agent'])
+    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'daemonset/picket-agent', '--timeout=150s'], { timeout: 200_000 })
+    await settled(cluster.nodes)
+  }
+
+  async function goOn(when: string): Promise<void> {
+    const before = await Promise.all(flows.map((flow) => flow.stats()))
+    await sleep(1_200)
+    for (const [index, flow] of flows.entries()) {
+      const { answered, lost, broken } = await flow.stats()
+      assert.deepEqual([lost, broken], [0, null], `${when}: flow ${index}`)
+      assert.ok(answered > (before[index]?.answered ?? 0) + 50, `${when}: flow ${index} goes on`)
+    }
+  }
+
+  /** New connections, both families and protocols, reach both endpoints. */
+  async function untilBothAnswer(): Promise<void> {
+    for (const address of addresses) {
+      for (const protocol of ['TCP', 'UDP'] as const) {
+        const found = new Set<string>()
+        await until(`a and b answer at ${address} over ${protocol}`, 20_000, async () => {
+          const [result] = await pods.prober.probe([{ from: { kind: 'pod', key: `${NS}/client` }, address, protocol, port: 80 }], 1_000)
+          if (result?.kind === 'answered') found.add(result.by)
+          return found.size === 2 ? true : null
+        }, () => [...found].join())
+      }
+    }
+  }
+
+  function proxies(): readonly number[] {
+    const pids = readFileSync(path.join(cgroupFolder(), 'daemons/cgroup.procs'), 'utf8').split('\n').filter((line) => line !== '').map(Number)
+    return pids.filter((pid) => {
+      try {
+        return path.basename(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '') === 'kube-proxy'
+      } catch {
+        return false
+      }
+    })
+  }
+})
