@@ -89,7 +89,7 @@ describe('the overlay full, without kube-proxy', function () {
 
   it('rule 71: pods reach the API server by the address of the Service kubernetes', async () => {
     for (const name of ['client', 'other']) {
-      const { stdout } = await runIn({ netns: pods.get(`${NS}/${name}`).netns }, ['curl', '-sSk', '-m', '5', `https://${await clusterIp('default', 'kubernetes')}/version`])
+      const { stdout } = await runIn(null, ['nsenter', `--net=${pods.get(`${NS}/${name}`).netns}`, 'curl', '-sSk', '-m', '5', `https://${await clusterIp('default', 'kubernetes')}/version`])
       assert.match(stdout, /gitVersion|Unauthorized|forbidden/)
     }
   })
@@ -143,7 +143,7 @@ describe('the overlay full, without kube-proxy', function () {
   })
 
   async function namesResolve(name: string): Promise<void> {
-    const { stdout, stderr, status } = await runIn({ netns: pods.get(`${NS}/${name}`).netns }, [process.execPath, '-e', LOOK_UP, ...Object.values(DNS_ADDRESSES)], { timeout: 30_000 })
+    const { stdout, stderr, status } = await runIn(null, ['nsenter', `--net=${pods.get(`${NS}/${name}`).netns}`, process.execPath, '-e', LOOK_UP, ...Object.values(DNS_ADDRESSES)], { timeout: 30_000 })
     const address = await clusterIp('default', 'kubernetes')
     assert.deepEqual([status, stdout.trim()], [0, JSON.stringify([address, address])], stderr)
   }
