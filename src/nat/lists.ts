@@ -1,7 +1,7 @@
 // Numbers of endpoint lists, and which endpoint has which index: what the kernel's maps are keyed by.
 //
 // **Invariant:** a number has one owner; a number that was given back is not given out again before all others were, and never
-// while it rests; an endpoint that stays keeps its index unless it is needed to close a gap.
+// while it rests, unless there is no other; an endpoint that stays keeps its index unless it is needed to close a gap.
 import type { ListId } from './plan.ts'
 import { targetKey, type Target } from './targets.ts'
 
@@ -69,7 +69,9 @@ export class ListIds {
       this.#last = id
       return id
     }
-    return null
+    // All are taken or rest: the one that has rested for longest, before a Service is refused.
+    const [oldest] = this.#resting
+    return oldest ?? null
   }
 }
 

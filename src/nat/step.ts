@@ -17,7 +17,7 @@ import { NodeFacts } from './node-facts.ts'
 import { NO_MEMORY, type ListMemory } from './memory.ts'
 import type { EndpointList, ListId, NatDelta, PlannedService, SizeCode } from './plan.ts'
 import { SizeCodes } from './sizes.ts'
-import type { Target } from './targets.ts'
+import { targetKey, type Target } from './targets.ts'
 import { claimKey, virtualAddresses } from './virtual.ts'
 
 export interface ServiceOptions {
@@ -129,9 +129,13 @@ export class ServicePlan {
   }
 
   #list(key: string, protocol: Protocol, affinity: number | null, before: EndpointList | undefined, targets: Readonly<Record<Family, readonly Target[]>>, entries: () => Iterable<string>): EndpointList | string {
-    const id = this.#ids.take(key, () => this.#remembered(entries()))
+    const remembered = this.#remembered(entries())
+    const old = before?.slots ?? this.#memory.slots.get(remembered ?? 0) ?? NO_TARGETS
+    // Clients that stay would go on to an endpoint that left: their entries are under the old number, which nobody asks for again.
+    const isNew = affinity !== null && FAMILIES.some((family) => losesAny(old[family], targets[family]))
+    if (isNew) this.#ids.giveBack(key, true)
+    const id = this.#ids.take(key, () => (isNew ? null : remembered))
     if (id === null) return `there is no room for another list of endpoints: the mark has room for ${this.#options.mostLists} (setting serviceMarkMask)`
-    const old = before?.slots ?? this.#memory.slots.get(id) ?? NO_TARGETS
     const slots = { 4: slotted(old[4], plain(targets[4])), 6: slotted(old[6], plain(targets[6])) }
     const sizes = { 4: this.#sizeOf(slots[4]), 6: this.#sizeOf(slots[6]) }
     if (sizes[4] === null || sizes[6] === null) {
@@ -190,6 +194,11 @@ export class ServicePlan {
     this.#memory = memory
     for (const id of [...memory.lists.values(), ...memory.slots.keys()]) this.#ids.rest(id)
   }
+}
+
+function losesAny(old: readonly Target[], targets: readonly Target[]): boolean {
+  const kept = new Set(targets.map(targetKey))
+  return old.some((target) => !kept.has(targetKey(target)))
 }
 
 function proxied(service: Service | undefined): Service | null {

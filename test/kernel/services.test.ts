@@ -180,6 +180,10 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`Services, on rea
     await lab.agents.start('n1', FLAGS)
     await lab.settle()
     assert.deepEqual(await endpoints(STAYS), first)
+    // Whoever had the endpoint that leaves comes to the other one.
+    lab.put(...sliceObjects('shop/stays', [B]))
+    await lab.settle()
+    for (const found of await endpoints(STAYS)) assert.deepEqual(found, ['shop/b'])
     // Over with its time.
     const seen = new Set<string>()
     for (let round = 0; round < 12 && seen.size < 2; round++) {

@@ -23,6 +23,7 @@ export const TESTS = {
   cutSet: { file: 'test/unit/agent/cut-set.test.ts' },
   cutter: { file: 'test/unit/agent/cutter.test.ts' },
   services: { file: 'test/property/services.test.ts', runs: 1200 },
+  stays: { file: 'test/unit/nat/services.test.ts', grep: 'clients stay' },
   lists: { file: 'test/unit/nat/lists.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.

@@ -19,13 +19,15 @@ describe('nat: numbers of lists', () => {
     ids.giveBack('b', false)
     assert.equal(ids.take('e', none), 2)
   })
-  it('one that rests is given to nobody until it wakes', () => {
-    const ids = new ListIds(2)
-    assert.equal(ids.take('a', none), 1)
+  it('one that rests is given to nobody until it wakes, unless there is no other', () => {
+    const ids = new ListIds(3)
+    assert.deepEqual([ids.take('a', none), ids.take('z', none)], [1, 2])
     ids.giveBack('a', true)
-    assert.deepEqual([ids.take('b', none), ids.take('c', none), ids.resting], [2, null, [1]])
-    ids.wake([1])
-    assert.deepEqual([ids.take('c', none), ids.resting], [1, []])
+    ids.giveBack('z', true)
+    assert.deepEqual([ids.take('b', none), ids.resting], [3, [1, 2]])
+    assert.deepEqual([ids.take('c', none), ids.resting], [1, [2]])
+    ids.wake([2])
+    assert.deepEqual([ids.take('d', none), ids.take('e', none)], [2, null])
   })
   it('what an earlier agent had rests for whoever had it, once, and only within the mark', () => {
     const ids = new ListIds(9)

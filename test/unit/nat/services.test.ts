@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { compileOptions } from '../../../src/agent/compile-options.ts'
 import type { EndpointSlice, Service } from '../../../src/model/service.ts'
+import { markLayout, type MarkLayout } from '../../../src/ruleset/marks.ts'
+import { readLists } from '../../../src/ruleset/service-memory.ts'
 import type { AgentConfig } from '../../../src/settings.ts'
 import { node, service, slice } from '../../support/builders.ts'
 import { remove, upsert } from '../../support/cluster-feed.ts'
@@ -67,6 +69,29 @@ describe('Services that contradict each other', () => {
     pipeline.turn()
     assert.deepEqual(told(pipeline), [])
     for (const key of first) assert.notEqual(marks(key), String(0x3fc00))
+  })
+
+  it('a list whose clients stay gets another number when it loses an endpoint, over a restart too, and keeps it when it only wins one', () => {
+    const number = (pipeline: Pipeline): number => fateIn(pipeline.applied, { client: 'pod', address: '10.96.0.10', protocol: 'TCP', port: 80 })?.list ?? 0
+    const [one, two, three] = ['10.1.0.1', '10.1.0.2', '10.1.0.3'].map((address) => ({ address })) as [{ address: string }, { address: string }, { address: string }]
+    const stays = service({ clusterIps: ['10.96.0.10'], affinity: 60 })
+    const pipeline = made([stays], [slice([one, two])])
+    const first = number(pipeline)
+    upsert(pipeline.turns.inbox, 'slice', slice([one, two, three]))
+    pipeline.turn()
+    assert.equal(number(pipeline), first)
+    upsert(pipeline.turns.inbox, 'slice', slice([one, three]))
+    pipeline.turn()
+    const second = number(pipeline)
+    assert.notEqual(second, first)
+    for (const [endpoints, same] of [[[one, two, three], true], [[one], false]] as const) {
+      const next = new Pipeline({ nodeName: 'node1', services: {} })
+      next.turns.nat.services?.remember(readLists(pipeline.applied, markLayout(0xffffff00) as MarkLayout))
+      upsert(next.turns.inbox, 'slice', slice(endpoints))
+      upsert(next.turns.inbox, 'service', stays)
+      next.turn()
+      assert.equal(number(next) === second, same)
+    }
   })
 
   it('1,000 endpoints in one slice are 1,000 indexes, and one that goes moves one', () => {
