@@ -19,6 +19,13 @@ describe('nat: numbers of lists', () => {
     ids.giveBack('b', false)
     assert.equal(ids.take('e', none), 2)
   })
+  it('one that rests is passed over', () => {
+    const ids = new ListIds(4)
+    for (const owner of ['a', 'b', 'c', 'd']) ids.take(owner, none)
+    ids.giveBack('b', true)
+    ids.giveBack('c', false)
+    assert.deepEqual([ids.take('e', none), ids.resting], [3, [2]])
+  })
   it('one that rests is given to nobody until it wakes, unless there is no other', () => {
     const ids = new ListIds(3)
     assert.deepEqual([ids.take('a', none), ids.take('z', none)], [1, 2])
