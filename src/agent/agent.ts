@@ -13,6 +13,7 @@ import type { Covers } from '../manifests/watch.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
 import { watchInterfaces, type InterfaceWatch } from '../node/watch.ts'
+import type { MarkLayout } from '../ruleset/marks.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -27,7 +28,7 @@ import { Measures } from './measures.ts'
 import { Repairs } from './repairs.ts'
 import { repeat } from './repeat.ts'
 import { ProblemParts } from './problem-parts.ts'
-import { rememberLists } from './service-tasks.ts'
+import { rememberLists } from './remember-lists.ts'
 import { checkSource, openSource, type ObjectSource } from './source.ts'
 import { TurnPlanner } from './turn-planner.ts'
 import { Turns } from './turn.ts'
@@ -59,6 +60,8 @@ class Agent implements RunningAgent {
   readonly #clock: Clock
   readonly #log: Log
   readonly #turns: Turns
+  /** Null where Services are somebody else's. */
+  readonly #mark: MarkLayout | null
   readonly #applied = new Applied()
   readonly #repairs = new Repairs()
   readonly #measures: Measures
@@ -83,6 +86,8 @@ class Agent implements RunningAgent {
     this.#clock = clock
     this.#log = log
     this.#problems = new ProblemParts(log)
+    const compile = compileOptions(config)
+    this.#mark = compile.skeleton.nat?.mark ?? null
     this.#turns = new Turns({
       clock,
       onWork: () => this.#planner.plan(),
@@ -90,7 +95,7 @@ class Agent implements RunningAgent {
         this.#cutter?.planned(revision, delta)
         this.#bridge?.planned(revision, delta)
       },
-      ...compileOptions(config),
+      ...compile,
     })
     this.#measures = new Measures(config, clock, {
       turns: this.#turns,
@@ -134,7 +139,7 @@ class Agent implements RunningAgent {
     })
     this.#closables.push(this.#socket)
     this.#closables.push(...(await this.#measures.open()))
-    await rememberLists(kernel, this.#turns, compileOptions(config).skeleton.nat?.mark ?? null)
+    await rememberLists(kernel, this.#turns, this.#mark)
     if (config.podAttachment !== 'interface') this.#bridge = await this.#startBridge(kernel)
     this.#interfaces = await watchInterfaces({
       onEvents: (events) => this.#hear(events),

@@ -10,7 +10,6 @@ import { KINDS, type Changes, type Kind, type Revision } from '../model/changes.
 import type { Owner } from '../model/owner.ts'
 import { PolicyPlan, type StepOptions } from '../policy/step.ts'
 import { NatPlan, NO_NAT_OPTIONS, type NatOptions } from '../nat/nat.ts'
-import type { NatDelta } from '../nat/plan.ts'
 import type { SkeletonOptions } from '../ruleset/skeleton.ts'
 import { Translator } from '../ruleset/translate.ts'
 import { emptyBatch, Inbox, type Batch } from '../store/inbox.ts'
@@ -41,7 +40,7 @@ export interface TurnOptions {
   readonly clock: Clock
   readonly onWork: () => void
   /** Told at the end of each turn what changed in the plan. */
-  readonly onPlanned?: (revision: Revision, delta: PlanDelta, services: NatDelta) => void
+  readonly onPlanned?: (revision: Revision, delta: PlanDelta) => void
 }
 
 const NAMED_OBJECTS = 8
@@ -55,7 +54,7 @@ export class Turns {
   /** By problemKey; of the store and the plan. */
   readonly problems = new Map<string, Problem>()
   readonly #clock: Clock
-  readonly #onPlanned: NonNullable<TurnOptions['onPlanned']>
+  readonly #onPlanned: (revision: Revision, delta: PlanDelta) => void
   #revision: Revision = 0
   #snapshot: Snapshot | null = null
 
@@ -100,7 +99,7 @@ export class Turns {
     this.translator.translate(planned)
     this.translator.translateNat(services.services, masquerade)
     const translated = this.#clock.now()
-    this.#onPlanned(this.#revision, planned, services)
+    this.#onPlanned(this.#revision, planned)
     this.#keep(turn.problems)
     this.#keep(planned.problems)
     this.#keep(services.problems)

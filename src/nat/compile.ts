@@ -2,7 +2,7 @@
 //
 // The decision procedure, field by field. **Invariant:** a port that has usable endpoints somewhere is never rejected, one
 // that has none anywhere never dropped; nothing is masqueraded where a policy Local keeps the client's address.
-import { type Problem } from '../lib/problem.ts'
+import type { Problem } from '../lib/problem.ts'
 import { familyOf, FAMILIES, hostCidr, type Address, type Family } from '../model/ip.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import { endpointSets, needsOf, type EndpointSets, type Where } from './endpoints.ts'
@@ -110,7 +110,7 @@ class Compilation {
     if (targets[4].length + targets[6].length === 0) return null
     const list = this.#context.listOf(port, kind, targets, entries)
     if (typeof list === 'string') {
-      this.#problem('ServiceDoesNotFit', `spec.ports`, `${list}; port ${port.port}/${port.protocol} is rejected on this node`)
+      this.#problem('ServiceDoesNotFit', 'spec.ports', `${list}; port ${port.port}/${port.protocol} is rejected on this node`)
       return null
     }
     this.#lists.push(list)

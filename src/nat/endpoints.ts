@@ -45,7 +45,8 @@ function readyElseEnding<E extends EndpointFacts>(ready: readonly E[], all: read
   return ready.length > 0 ? ready : all.filter(isEnding)
 }
 
-function isEnding({ ready, serving, terminating }: EndpointFacts): boolean {
+/** It serves on while it ends. */
+export function isEnding({ ready, serving, terminating }: Pick<EndpointFacts, 'ready' | 'serving' | 'terminating'>): boolean {
   return !ready && serving && terminating
 }
 

@@ -17,10 +17,6 @@ export class ListIds {
     this.#most = most
   }
 
-  get size(): number {
-    return this.#owners.size
-  }
-
   /** Null where no number is left. `preferred`: what it had in an earlier life, if any; it rests until then. */
   take(owner: string, preferred: () => ListId | null): ListId | null {
     const known = this.#ids.get(owner)

@@ -6,6 +6,7 @@ import { byText } from '../lib/sorting.ts'
 import { familyOf, type Family } from '../model/ip.ts'
 import type { Protocol } from '../model/objects.ts'
 import type { Endpoint, EndpointSlice } from '../model/service.ts'
+import { isEnding } from './endpoints.ts'
 import { targetKey, type Target } from './targets.ts'
 
 export type PortEndpoint = Endpoint & Target
@@ -42,8 +43,8 @@ function isBetter(one: Endpoint, other: Endpoint): boolean {
   return rank(one) > rank(other)
 }
 
-function rank({ ready, serving, terminating, node }: Endpoint): number {
-  return (ready ? 4 : serving && terminating ? 2 : 0) + (node === null ? 0 : 1)
+function rank(endpoint: Endpoint): number {
+  return (endpoint.ready ? 4 : isEnding(endpoint) ? 2 : 0) + (endpoint.node === null ? 0 : 1)
 }
 
 function keyOf(name: string, protocol: Protocol, family: Family): string {

@@ -147,6 +147,7 @@ export class ServicePlan {
 
   /** The list to which any of its entries led. */
   #remembered(entries: Iterable<string>): ListId | null {
+    if (this.#memory.lists.size === 0) return null
     for (const entry of entries) {
       const id = this.#memory.lists.get(entry)
       if (id !== undefined) return id
@@ -182,11 +183,6 @@ export class ServicePlan {
   /** Numbers that nobody has, and that clients of the kernel's may still be remembered under. */
   get resting(): readonly ListId[] {
     return this.#ids.resting
-  }
-
-  /** Nothing in the kernel names these numbers any more. */
-  rested(ids: Iterable<ListId>): void {
-    this.#ids.wake(ids)
   }
 
   /** Before the first step. */

@@ -39,18 +39,10 @@ export class ServiceElements {
 
   /** All of a turn's changes at once: what leaves goes first. */
   change(changes: NatDelta['services']): void {
-    const stays = new Map<string, Map<string, Element>>()
-    for (const { after } of changes.values()) {
-      if (after === null) continue
-      for (const [set, element] of this.#elementsOf(after)) {
-        const elements = stays.get(set)
-        if (elements === undefined) stays.set(set, new Map([[element.key, element]]))
-        else elements.set(element.key, element)
-      }
-    }
-    for (const { before } of changes.values()) {
+    for (const { before, after } of changes.values()) {
       if (before === null) continue
-      for (const [set, { key }] of this.#elementsOf(before)) if (stays.get(set)?.has(key) !== true) this.#table.removeElement(set, key)
+      const stays = new Set(after === null ? [] : [...this.#elementsOf(after)].map(placeText))
+      for (const placed of this.#elementsOf(before)) if (!stays.has(placeText(placed))) this.#table.removeElement(placed[0], placed[1].key)
     }
     this.#changeSizes(changes.values())
     this.#changeTimeouts(changes.values())
@@ -84,7 +76,7 @@ export class ServiceElements {
     if (affinity !== null) yield [staying(affinity), { key: String(mark) }]
   }
 
-  /** New lengths get their chain before anything is removed: the element that leads to it must find it. */
+  /** Lengths that nobody has any more go before new ones come: a new one may get an old one's code. */
   #changeSizes(changes: Iterable<Change<PlannedService>>): void {
     const codes = new Map<number, number>()
     const count = (service: PlannedService | null, by: 1 | -1): void => {
@@ -143,6 +135,10 @@ export class ServiceElements {
     if (timeouts.join() === before) return
     this.#table.putChain(rememberEndpoint(this.#layout, timeouts.sort((a, b) => a - b).map((seconds) => [seconds, staying(seconds)])), [])
   }
+}
+
+function placeText([set, { key }]: Placed): string {
+  return `${set} ${key}`
 }
 
 function* restrictedElements(port: RestrictedPort): Iterable<Placed> {

@@ -3,51 +3,33 @@
 //
 // A cluster of its own, after the others. **Invariant:** the only way to the API server is the one that the ConfigMap names.
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { readFileSync } from 'node:fs'
 import { parseCases } from '../../src/lab/cases.ts'
 import { agentPod, agentStatus, settled, untilOtherAgent } from './agents.ts'
 import { runCase } from './case-run.ts'
 import { CaseObjects } from './case-objects.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
-import { API_SERVER } from './layout.ts'
+import { agentsRolledOut, ITS_OWN_ADDRESS, OwnInstallation } from './own-installation.ts'
 import { pidOf, RealPods } from './pods.ts'
 import { runIn, until } from './processes.ts'
 
-const root = path.resolve(import.meta.dirname, '../..')
 const FILE = 'networkpolicy.json'
 const CASES = parseCases(readFileSync(new URL(`../cases/${FILE}`, import.meta.url), 'utf8'), FILE)
 /** One in so many: all of them run where pods have veths of their own, and in the lab on bridges. */
 const SAMPLE = 9
 
-const KUSTOMIZATION = `apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources: [../picket/deploy/policy-only]
-patches:
-  - target: { kind: ConfigMap, name: picket-agent }
-    patch: |
-      - op: replace
-        path: /data/agent.yaml
-        value: |
-          apiServer: ["${API_SERVER}"]
-`
-
 describe('pods on bridges, without kube-proxy', function () {
   this.timeout(180_000)
   let cluster: TestCluster
-  let folder: string
+  let own: OwnInstallation
 
   before(async () => {
     cluster = await openCluster(() => undefined)
     assert.deepEqual(cluster.options, { nodes: 2, attachment: 'bridge', kubeProxy: false })
-    folder = mkdtempSync(path.join(tmpdir(), 'picket-bridge-'))
-    cpSync(path.join(root, 'deploy'), path.join(folder, 'picket/deploy'), { recursive: true })
-    mkdirSync(path.join(folder, 'my-picket'))
-    writeFileSync(path.join(folder, 'my-picket/kustomization.yaml'), KUSTOMIZATION)
+    own = new OwnInstallation(cluster, 'policy-only', ITS_OWN_ADDRESS)
   })
 
-  after(() => rmSync(folder, { recursive: true, force: true }))
+  after(() => own?.remove())
 
   it('nothing translates the address of the Service kubernetes', async () => {
     const [node] = cluster.nodes
@@ -56,9 +38,8 @@ describe('pods on bridges, without kube-proxy', function () {
   })
 
   it('rolls out through a kustomization beside the clone, and every bridge has its table', async () => {
-    await cluster.mustKubectl(['apply', '-k', path.join(folder, 'my-picket')])
-    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'daemonset/picket-agent', '--timeout=120s'], { timeout: 150_000 })
-    await settled(cluster.nodes)
+    await own.apply()
+    await agentsRolledOut(cluster)
     for (const node of cluster.nodes) {
       const status = await agentStatus(node)
       assert.deepEqual([status?.problems, status?.enforced], [[], true])

@@ -2,17 +2,15 @@
 //
 // **Invariant:** connections go on through each step, and after each step new ones come to every endpoint.
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Flow } from '../../src/lab/testbed.ts'
 import type { Address } from '../../src/model/ip.ts'
-import { settled } from './agents.ts'
 import { api, ask } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
 import { kubeconfigOf } from './control-plane.ts'
-import { API_SERVER, SERVICE_RANGES } from './layout.ts'
 import { startKubeProxy } from './node.ts'
+import { FOR_SERVICES, OwnInstallation, restartAgents } from './own-installation.ts'
 import { RealPods } from './pods.ts'
 import { cgroupFolder, runIn, sleep, until } from './processes.ts'
 
@@ -24,22 +22,14 @@ describe('from kube-proxy to Picket and back', function () {
   this.timeout(240_000)
   let cluster: TestCluster
   let pods: RealPods
-  let folder: string
+  let own: OwnInstallation
   let addresses: readonly Address[] = []
   let flows: readonly Flow[] = []
 
   before(async () => {
     cluster = await openCluster(() => undefined)
     assert.equal(cluster.options.kubeProxy, true)
-    folder = mkdtempSync(path.join(tmpdir(), 'picket-moving-'))
-    cpSync(path.join(root, 'deploy'), path.join(folder, 'picket/deploy'), { recursive: true })
-    mkdirSync(path.join(folder, 'my-picket'))
-    const settings = `apiServer: ["${API_SERVER}"]\nserviceCIDRs: ["${SERVICE_RANGES[4]}", "${SERVICE_RANGES[6]}"]\n`
-    const patch = JSON.stringify([{ op: 'replace', path: '/data/agent.yaml', value: settings }])
-    writeFileSync(path.join(folder, 'my-picket/kustomization.yaml'), JSON.stringify({
-      apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', resources: ['../picket/deploy/full'],
-      patches: [{ target: { kind: 'ConfigMap', name: 'picket-agent' }, patch }],
-    }))
+    own = new OwnInstallation(cluster, 'full', FOR_SERVICES)
     pods = await RealPods.open(cluster.nodes)
     await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NS } })
     const [node1 = '', node2 = ''] = cluster.nodes.map(({ name }) => name)
@@ -59,7 +49,7 @@ describe('from kube-proxy to Picket and back', function () {
     for (const flow of flows) await flow.stop().catch(() => undefined)
     await pods?.close()
     await ask('DELETE', `/api/v1/namespaces/${NS}`)
-    rmSync(folder, { recursive: true, force: true })
+    own?.remove()
   })
 
   it('kube-proxy alone: connections are open', async () => {
@@ -69,8 +59,8 @@ describe('from kube-proxy to Picket and back', function () {
   })
 
   it('the overlay full beside it', async () => {
-    await cluster.mustKubectl(['apply', '-k', path.join(folder, 'my-picket')])
-    await rollOut()
+    await own.apply()
+    await restartAgents(cluster)
     for (const { name } of cluster.nodes) assert.match((await runIn(cluster.roomOf(name), ['nft', 'list', 'chain', 'inet', 'picket', 'nat-prerouting'])).stdout, /type nat hook prerouting/)
     await goOn('beside kube-proxy')
     await untilBothAnswer()
@@ -89,19 +79,13 @@ describe('from kube-proxy to Picket and back', function () {
     for (const { name } of cluster.nodes) await until(`kube-proxy of ${name} is ready`, 30_000, async () => ((await runIn(cluster.roomOf(name), ['curl', '-sf', '-m', '2', 'http://127.0.0.1:10256/healthz'])).status === 0 ? true : null))
     await goOn('with kube-proxy again')
     await cluster.mustKubectl(['apply', '-k', path.join(root, 'deploy/policy-only')])
-    await rollOut()
+    await restartAgents(cluster)
     for (const { name } of cluster.nodes) assert.doesNotMatch((await runIn(cluster.roomOf(name), ['nft', 'list', 'table', 'inet', 'picket'])).stdout, /service-ids|nat-prerouting/)
     await goOn('at the end')
     await untilBothAnswer()
     for (const flow of flows) assert.deepEqual(await flow.stop().then(({ lost, broken }) => [lost, broken]), [0, null])
     flows = []
   })
-
-  async function rollOut(): Promise<void> {
-    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'restart', 'daemonset/picket-agent'])
-    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'daemonset/picket-agent', '--timeout=150s'], { timeout: 200_000 })
-    await settled(cluster.nodes)
-  }
 
   async function goOn(when: string): Promise<void> {
     const before = await Promise.all(flows.map((flow) => flow.stats()))

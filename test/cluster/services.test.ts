@@ -2,35 +2,20 @@
 //
 // After bridge.test.ts, whose installation it replaces. **Invariant:** nothing else on these nodes translates anything.
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import type { Address } from '../../src/model/ip.ts'
 import type { Question } from '../../src/lab/round.ts'
 import { agentPod, agentStatus, settled, untilOtherAgent } from './agents.ts'
 import { api, ask, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
-import { API_SERVER, DNS_ADDRESSES, SERVICE_RANGES } from './layout.ts'
+import { DNS_ADDRESSES } from './layout.ts'
+import { FOR_SERVICES, OwnInstallation, restartAgents } from './own-installation.ts'
 import { pidOf, RealPods } from './pods.ts'
 import { runIn, until } from './processes.ts'
 
-const root = path.resolve(import.meta.dirname, '../..')
 const NS = 'services'
 const PORT = { protocol: 'TCP', port: 8080 } as const
 const DATAGRAMS = { protocol: 'UDP', port: 8080 } as const
 
-const KUSTOMIZATION = `apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources: [../picket/deploy/full]
-patches:
-  - target: { kind: ConfigMap, name: picket-agent }
-    patch: |
-      - op: replace
-        path: /data/agent.yaml
-        value: |
-          apiServer: ["${API_SERVER}"]
-          serviceCIDRs: ["${SERVICE_RANGES[4]}", "${SERVICE_RANGES[6]}"]
-`
 /** Asks each server for a name of the cluster, and prints the addresses. */
 const LOOK_UP = `
 const { Resolver } = require('node:dns').promises
@@ -45,29 +30,24 @@ describe('the overlay full, without kube-proxy', function () {
   this.timeout(180_000)
   let cluster: TestCluster
   let pods: RealPods
-  let folder: string
+  let own: OwnInstallation
 
   before(async () => {
     cluster = await openCluster(() => undefined)
     assert.equal(cluster.options.kubeProxy, false)
-    folder = mkdtempSync(path.join(tmpdir(), 'picket-full-'))
-    cpSync(path.join(root, 'deploy'), path.join(folder, 'picket/deploy'), { recursive: true })
-    mkdirSync(path.join(folder, 'my-picket'))
-    writeFileSync(path.join(folder, 'my-picket/kustomization.yaml'), KUSTOMIZATION)
+    own = new OwnInstallation(cluster, 'full', FOR_SERVICES)
     pods = await RealPods.open(cluster.nodes)
   })
 
   after(async () => {
     await pods?.close()
     await ask('DELETE', `/api/v1/namespaces/${NS}`)
-    rmSync(folder, { recursive: true, force: true })
+    own?.remove()
   })
 
   it('rolls out with the addresses of the API server, and is told that it translates', async () => {
-    await cluster.mustKubectl(['apply', '-k', path.join(folder, 'my-picket')])
-    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'restart', 'daemonset/picket-agent'])
-    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'daemonset/picket-agent', '--timeout=120s'], { timeout: 150_000 })
-    await settled(cluster.nodes)
+    await own.apply()
+    await restartAgents(cluster)
     for (const node of cluster.nodes) {
       const status = await agentStatus(node)
       assert.deepEqual(status?.problems, [])

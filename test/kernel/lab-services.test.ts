@@ -2,7 +2,6 @@
 //
 // Runs the real command line. **Invariant:** the lab has a name of this run's own, and is gone at the end.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -10,30 +9,9 @@ import { fileURLToPath } from 'node:url'
 import type { ProbeAnswer } from '../../src/lab/daemon-protocol.ts'
 import { placesOf } from '../../src/lab/places.ts'
 import { endLeftovers } from '../../src/lab/remains.ts'
+import { lab } from '../support/lab-command.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const CASES = fileURLToPath(new URL('../cases/services.json', import.meta.url))
-
-interface Ended {
-  readonly status: number | null
-  readonly out: string
-  readonly err: string
-}
-
-/** `picket lab ARGS`; `interrupt` sends SIGINT once `out` or `err` match. */
-function lab(args: readonly string[], interrupt?: RegExp): Promise<Ended> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [MAIN, 'lab', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    let out = ''
-    let err = ''
-    const heard = (): void => {
-      if (interrupt?.test(out + err) === true) child.kill('SIGINT')
-    }
-    child.stdout.setEncoding('utf8').on('data', (part: string) => (out += part, heard()))
-    child.stderr.setEncoding('utf8').on('data', (part: string) => (err += part, heard()))
-    child.on('close', (status) => resolve({ status, out, err }))
-  })
-}
 
 const pod = (name: string, node: string, labels: string, port: number): string =>
   `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, labels: ${labels}}\nspec: {nodeName: ${node}, containers: [{name: c, image: x, ports: [{name: http, containerPort: ${port}}]}]}\n`

@@ -2,7 +2,6 @@
 //
 // Runs the real command line. **Invariant:** each lab has a name of this run's own, and is gone at the end.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -13,31 +12,10 @@ import { placesOf } from '../../src/lab/places.ts'
 import { endLeftovers } from '../../src/lab/remains.ts'
 import type { StepResult } from '../../src/lab/run-cases.ts'
 import { folderDigest } from '../../src/manifests/digest.ts'
+import { lab, type Ended } from '../support/lab-command.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const NAME = `t${process.pid}`
 const PLACES = placesOf(NAME)
-
-interface Ended {
-  readonly status: number | null
-  readonly out: string
-  readonly err: string
-}
-
-/** `picket lab ARGS`; `interrupt` sends SIGINT once `out` or `err` match. */
-function lab(args: readonly string[], interrupt?: RegExp): Promise<Ended> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [MAIN, 'lab', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    let out = ''
-    let err = ''
-    const heard = (): void => {
-      if (interrupt?.test(out + err) === true) child.kill('SIGINT')
-    }
-    child.stdout.setEncoding('utf8').on('data', (part: string) => (out += part, heard()))
-    child.stderr.setEncoding('utf8').on('data', (part: string) => (err += part, heard()))
-    child.on('close', (status) => resolve({ status, out, err }))
-  })
-}
 
 const here = (command: string, ...args: readonly string[]): Promise<Ended> => lab([command, '--name', NAME, ...args])
 
@@ -210,7 +188,7 @@ describe('picket lab', function () {
   })
 
   it('run: cleans up after Ctrl-C', async () => {
-    const { status, err } = await lab(['run', path.join(path.dirname(MAIN), '../test/cases/networkpolicy.json')], /ok +g1 /)
+    const { status, err } = await lab(['run', fileURLToPath(new URL('../cases/networkpolicy.json', import.meta.url))], /ok +g1 /)
     assert.equal(status, 2)
     assert.match(err, /interrupted by SIGINT; the lab was removed/)
     assert.deepEqual(namespacesOf('picket-lab-r').filter((name) => !existsSync(`/proc/${/-r(\d+)-/.exec(name)?.[1]}`)), [])

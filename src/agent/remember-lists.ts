@@ -1,4 +1,4 @@
-// What the Service NAT needs besides the table itself: the numbers of an earlier agent, before the first turn.
+// Before the first turn: the numbers and indexes that an earlier agent of this node gave to lists of endpoints, from the kernel.
 //
 // **Invariant:** where the table cannot be read numbers are made anew; sessions are balanced again then, and nothing else is lost.
 import type { Kernel } from '../kernel/kernel.ts'
