@@ -132,7 +132,8 @@ export class ServicePlan {
     const remembered = this.#remembered(entries())
     const old = before?.slots ?? this.#memory.slots.get(remembered ?? 0) ?? NO_TARGETS
     // Clients that stay would go on to an endpoint that left: their entries are under the old number, which nobody asks for again.
-    const isNew = affinity !== null && FAMILIES.some((family) => losesAny(old[family], targets[family]))
+    // Nor can what they had before a time without affinity be relied on.
+    const isNew = affinity !== null && (before?.affinity === null || FAMILIES.some((family) => losesAny(old[family], targets[family])))
     if (isNew) this.#ids.giveBack(key, true)
     const id = this.#ids.take(key, () => (isNew ? null : remembered))
     if (id === null) return `there is no room for another list of endpoints: the mark has room for ${this.#options.mostLists} (setting serviceMarkMask)`

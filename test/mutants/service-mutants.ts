@@ -23,7 +23,7 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
   { title: 'service: a chain of a length that is gone stays', file: 'ruleset/services.ts', search: '    this.#table.removeChain(endpointsChainName(size))', replace: '', caughtBy: 'services' },
   { title: 'service: slices of a Service that is gone are its successor\'s', file: 'store/store.ts', search: 'service === null ? [] : [serviceKey(namespace, service)]', replace: "[serviceKey(namespace, service ?? 's1')]", caughtBy: 'services' },
   { title: 'service: a number is given out again at once', file: 'nat/lists.ts', search: 'const id = ((this.#last + step - 1) % this.#most) + 1', replace: 'const id = step', caughtBy: 'lists' },
-  { title: 'service: clients stay with an endpoint that left', file: 'nat/step.ts', search: 'const isNew = affinity !== null && ', replace: 'const isNew = affinity === 0 && ', caughtBy: 'stays' },
+  { title: 'service: clients stay with an endpoint that left', file: 'nat/step.ts', search: 'const isNew = affinity !== null && (', replace: 'const isNew = affinity === 0 && (', caughtBy: 'stays' },
   { title: 'service: a number that rests is given out', file: 'nat/lists.ts', search: 'if (this.#owners.has(id) || this.#resting.has(id)) continue', replace: 'if (this.#owners.has(id)) continue', caughtBy: 'lists' },
   { title: 'service: every endpoint moves when one goes', file: 'nat/lists.ts', search: 'if (old === undefined || !open.delete(targetKey(old))) return null', replace: 'if (old === undefined || old !== null) return null', caughtBy: 'lists' },
   { title: 'service: two lengths have one code', file: 'nat/sizes.ts', search: 'size <= this.#most && !this.#taken.has(size) ? size', replace: 'size <= this.#most ? size', caughtBy: 'lists' },

@@ -94,6 +94,24 @@ describe('Services that contradict each other', () => {
     }
   })
 
+  it('a list whose clients stay again, after a time in which they did not, gets another number: an endpoint may have left meanwhile', () => {
+    const number = (pipeline: Pipeline): number => fateIn(pipeline.applied, { client: 'pod', address: '10.96.0.10', protocol: 'TCP', port: 80 })?.list ?? 0
+    const lasting = (affinity: number | null): Service => service({ clusterIps: ['10.96.0.10'], affinity })
+    const pipeline = made([lasting(60)], [slice([{ address: '10.1.0.1' }, { address: '10.1.0.2' }])])
+    const first = number(pipeline)
+    upsert(pipeline.turns.inbox, 'service', lasting(null))
+    pipeline.turn()
+    upsert(pipeline.turns.inbox, 'slice', slice([{ address: '10.1.0.1' }]))
+    pipeline.turn()
+    upsert(pipeline.turns.inbox, 'service', lasting(60))
+    pipeline.turn()
+    assert.notEqual(number(pipeline), first)
+    const second = number(pipeline)
+    upsert(pipeline.turns.inbox, 'service', lasting(90))
+    pipeline.turn()
+    assert.equal(number(pipeline), second, 'another timeout forgets nobody')
+  })
+
   it('1,000 endpoints in one slice are 1,000 indexes, and one that goes moves one', () => {
     const endpoints = Array.from({ length: 1_000 }, (_, n) => ({ address: `10.1.${n >> 8}.${n & 255}` }))
     const pipeline = made([service({ clusterIps: ['10.96.0.10'] })], [slice(endpoints)])
