@@ -86,6 +86,14 @@ export function pidOf(pod: KubeObject): number {
   return Number(pid)
 }
 
+/** Pods of a new namespace are refused until a controller has made its service account, which takes longer after an outage of the API server. */
+function createPod(pod: KubeObject): Promise<KubeObject> {
+  return until(`pod ${pod.metadata.namespace}/${pod.metadata.name} is taken`, 60_000, () => api.create(pod).catch((error: Error) => {
+    if (/error looking up service account/.test(error.message)) return null
+    throw error
+  }))
+}
+
 export class RealPods {
   readonly #workers: readonly WorkerClient[]
   readonly #pods = new Map<string, { readonly pod: RealPod; readonly handle: HostHandle }>()
@@ -124,7 +132,7 @@ export class RealPods {
 
   /** Makes the pods, waits until they run, and serves in them. */
   async add(wishes: readonly PodWish[]): Promise<readonly RealPod[]> {
-    for (const wish of wishes) await api.create(podObject(wish))
+    for (const wish of wishes) await createPod(podObject(wish))
     return Promise.all(wishes.map(async (wish) => {
       const key = `${wish.namespace}/${wish.name}`
       const object = await runningPod(wish.namespace, wish.name)
