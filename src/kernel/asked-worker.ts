@@ -16,6 +16,8 @@ export interface Asking<Answer> {
   readonly onAnswer: (answer: Answer) => boolean
 }
 
+export const STILL_HANGS = 'the worker that was lost before still hangs'
+
 export class AskedWorker<Request extends object, Answer extends { readonly id: number }> {
   readonly #name: WorkerName
   readonly #netns: string | undefined
@@ -35,7 +37,7 @@ export class AskedWorker<Request extends object, Answer extends { readonly id: n
   /** Null once the last answer was told; else why it never will be. One at a time. */
   async ask(request: Request, { deadline, transfer = [], onAnswer }: Asking<Answer>): Promise<string | null> {
     const until = performance.now() + deadline
-    if ((await within(this.#leaving.then(() => true), deadline)) === null) return 'the worker that was lost before still hangs'
+    if (!(await this.left(deadline))) return STILL_HANGS
     if (this.#closed) return 'closed'
     const worker = (this.#worker ??= this.#start())
     const id = ++this.#ids
@@ -53,6 +55,11 @@ export class AskedWorker<Request extends object, Answer extends { readonly id: n
     if (end === '') return null
     this.#abandon()
     return end ?? `no answer within ${deadline} ms`
+  }
+
+  /** Whether a worker that was lost is gone for good, at the latest after so many milliseconds. */
+  async left(deadline: number): Promise<boolean> {
+    return (await within(this.#leaving.then(() => true), deadline)) !== null
   }
 
   async close(): Promise<void> {

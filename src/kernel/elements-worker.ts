@@ -1,4 +1,4 @@
-// The thread that changes elements of sets by netlink: keys in, the kernel's answer out.
+// The thread that changes elements of sets by netlink: keys or whole batches in, the kernel's answer out.
 //
 // One socket for the life of the thread, so that its port tells our own commits from others' (notices.ts). The kernel works
 // inside of send(), which is why this is a thread. **Invariant:** each request is answered once, in order; a request of
@@ -6,11 +6,13 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { tellLoaded } from '../lib/workers.ts'
-import { enterNetns, loadLibc } from '../netlink/libc.ts'
+import { bindTo, renumber, type SetPlace } from '../netlink/element-batch.ts'
+import { enterNetns, loadLibc, SyscallError } from '../netlink/libc.ts'
 import { controlOf, decodeMessages, type Control, type NetlinkMessage } from '../netlink/messages.ts'
-import { NETLINK_NETFILTER } from '../netlink/nftables.ts'
-import { decodeElements, elementsDumpRequest, encodeBatch, type ElementsChange, type HeldElement, type SetPlace } from '../netlink/set-elements.ts'
+import { decodeNftables, generationRequest, NETLINK_NETFILTER } from '../netlink/nftables.ts'
+import { decodeElements, elementsDumpRequest, encodeBatch, type Batch, type ElementsChange, type HeldElement } from '../netlink/set-elements.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
+import type { Cover, ElementCommit } from './element-commit.ts'
 
 /** The elements of one set that are to be taken out and told. */
 export interface ElementsTake {
@@ -20,7 +22,10 @@ export interface ElementsTake {
   readonly quietest: number | null
 }
 
-export type ElementsRequest = { readonly place: SetPlace } & ({ readonly kind: 'change'; readonly changes: readonly ElementsChange[] } | { readonly kind: 'take'; readonly takes: readonly ElementsTake[] })
+export type ElementsRequest =
+  | { readonly kind: 'change'; readonly place: SetPlace; readonly changes: readonly ElementsChange[] }
+  | { readonly kind: 'take'; readonly place: SetPlace; readonly takes: readonly ElementsTake[] }
+  | ({ readonly kind: 'commit' } & ElementCommit)
 
 export type ElementsAnswer = { readonly id: number; readonly port: number } & (
   | { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[] }
@@ -32,19 +37,21 @@ type Failure = Extract<Control, { kind: 'failed' }>
 
 const TIMEOUT_MS = 1_000
 const RECEIVE_BUFFER_BYTES = 1024 * 1024
+/** 10,000 elements that lead to chains with names of 255 bytes are some 4 MB. */
+const SEND_BUFFER_BYTES = 8 * 1024 * 1024
 /** Of one batch: the send buffer takes 200 KB. */
 const TAKEN_AT_ONCE = 1_500
 
 class Refused extends Error {
-  readonly failure: Failure
-  constructor(failure: Failure) {
-    super([failure.code, failure.text].filter((text) => text !== '').join(': '))
-    this.failure = failure
+  readonly code: string
+  constructor({ code, text }: Pick<Failure, 'code' | 'text'>) {
+    super([code, text].filter((part) => part !== '').join(': '))
+    this.code = code
   }
 }
 
 class Elements {
-  readonly #socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, groups: 0, receiveBufferBytes: RECEIVE_BUFFER_BYTES, timeoutMs: TIMEOUT_MS })
+  readonly #socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, groups: 0, receiveBufferBytes: RECEIVE_BUFFER_BYTES, sendBufferBytes: SEND_BUFFER_BYTES, timeoutMs: TIMEOUT_MS })
   #sequence = 1
 
   get port(): number {
@@ -53,9 +60,20 @@ class Elements {
 
   /** Throws Refused; whatever else it throws leaves the kernel's state unknown. */
   change(place: SetPlace, changes: readonly ElementsChange[]): void {
-    const { bytes, first, last } = encodeBatch(place, changes, this.#sequence)
+    this.#commit(encodeBatch(place, changes, this.#sequence))
+  }
+
+  /** As change(); refused too where what it builds on is not so, where others committed meanwhile, and where it is too large. */
+  commit({ batch, count, covers }: ElementCommit): void {
+    if (covers.length > 0) bindTo(batch, this.#generation())
+    for (const cover of covers) this.#look(cover)
+    renumber(batch, this.#sequence)
+    this.#commit({ bytes: batch, first: this.#sequence, last: this.#sequence + count })
+  }
+
+  #commit({ bytes, first, last }: Batch): void {
     this.#sequence = last + 2
-    this.#socket.send(bytes)
+    this.#send(bytes)
     let failure: Failure | null = null
     this.#receive((message, control) => {
       if (message.sequence < first || message.sequence > last) return false
@@ -64,6 +82,48 @@ class Elements {
       return message.sequence === last || message.sequence === first
     })
     if (failure !== null) throw new Refused(failure)
+  }
+
+  /** The kernel takes all of it or nothing. */
+  #send(bytes: Uint8Array): void {
+    try {
+      this.#socket.send(bytes)
+    } catch (error) {
+      if (!(error instanceof SyscallError) || (error.code !== 'EMSGSIZE' && error.code !== 'ENOBUFS')) throw error
+      throw new Refused({ code: error.code, text: `a batch of ${bytes.length} bytes cannot be sent` })
+    }
+  }
+
+  #generation(): number {
+    const sequence = this.#sequence++
+    this.#socket.send(generationRequest(sequence))
+    let generation: number | null = null
+    this.#receive((message, control) => {
+      if (message.sequence !== sequence) return false
+      if (control?.kind === 'failed') throw new Refused(control)
+      const told = decodeNftables(message)
+      if (told?.kind === 'end') generation = told.generation
+      return true
+    })
+    // 0 would be any.
+    if (generation === null || generation === 0) throw new Refused({ code: 'ENODATA', text: 'the kernel does not say of which generation the ruleset is' })
+    return generation
+  }
+
+  /** Throws Refused where the key is covered by another interval than it may be, or by none where one has to. */
+  #look({ request, starts, mayBeFree }: Cover): void {
+    const sequence = this.#sequence++
+    renumber(request, sequence)
+    this.#socket.send(request)
+    let fits = false
+    this.#receive((message, control) => {
+      if (message.sequence !== sequence) return false
+      if (control?.kind === 'failed' && control.code !== 'ENOENT') throw new Refused(control)
+      if (control !== null) fits = control.kind === 'failed' && mayBeFree
+      else fits = starts.some((start) => decodeElements(message, start.length)?.some(({ key }) => Buffer.compare(key, start) === 0) === true)
+      return true
+    })
+    if (!fits) throw new Refused({ code: 'EEXIST', text: 'intervals would overlap, or one is not there' })
   }
 
   take(place: SetPlace, { set, keyLength, quietest }: ElementsTake): Uint8Array<ArrayBuffer> {
@@ -107,16 +167,17 @@ class Elements {
 }
 
 function answer(port: MessagePort, elements: Elements, request: ElementsRequest & { readonly id: number }): void {
-  const { id, place } = request
+  const { id } = request
   const tell = (rest: { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[] } | { readonly kind: 'refused'; readonly code: string; readonly message: string }): void =>
     port.postMessage({ id, port: elements.port, ...rest } satisfies ElementsAnswer)
   try {
-    if (request.kind === 'take') return tell({ kind: 'done', keys: request.takes.map((one) => elements.take(place, one)) })
-    elements.change(place, request.changes)
+    if (request.kind === 'take') return tell({ kind: 'done', keys: request.takes.map((one) => elements.take(request.place, one)) })
+    if (request.kind === 'commit') elements.commit(request)
+    else elements.change(request.place, request.changes)
     tell({ kind: 'done', keys: [] })
   } catch (error) {
     if (!(error instanceof Refused)) throw error
-    tell({ kind: 'refused', code: error.failure.code, message: messageOf(error) })
+    tell({ kind: 'refused', code: error.code, message: messageOf(error) })
   }
 }
 

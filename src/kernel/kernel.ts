@@ -47,6 +47,7 @@ export interface ForeignChange {
 export interface Kernel {
   /** `libnftables` or `nft`, with the version, for status. */
   readonly description: string
+  /** A transaction of elements alone may go another way than through nft; its answer is the same. */
   commit(transaction: Transaction): Promise<CommitOutcome>
   /** What commit would answer, with nothing kept: the kernel judges everything and drops it. */
   check(transaction: Transaction): Promise<CommitOutcome>
@@ -56,7 +57,7 @@ export interface Kernel {
   deleteTable(table: Table): Promise<CommitOutcome>
   /**
    * Changes elements of sets that packets fill too, keys byte for byte: by netlink, past nft and its cache of the table.
-   * All of them or none; what the socket takes: some 200 KB.
+   * All of them or none; what the socket takes: 200 KB everywhere.
    */
   changeElements(table: Table, changes: readonly ElementsChange[]): Promise<ElementsOutcome>
   /** Takes elements out of such sets; resolves to the keys of each, null where it could not. */

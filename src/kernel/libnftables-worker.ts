@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { tellLoaded } from '../lib/workers.ts'
 import { enterNetns, loadLibc } from '../netlink/libc.ts'
-import { ownSockets, stillOpen } from './own-ports.ts'
+import { ownSockets, stillOpen, type OwnSocket } from './own-ports.ts'
 
 export interface WorkerRequest {
   readonly id: number
@@ -17,7 +17,7 @@ export interface WorkerRequest {
 
 export type WorkerAnswer =
   /** Sent once, first: the library is loaded, or why it is not. */
-  | { readonly kind: 'ready'; readonly ports: readonly number[] }
+  | { readonly kind: 'ready' }
   | { readonly kind: 'unusable'; readonly message: string }
   /** `ports`: those that this process's commits may come from. */
   | { readonly kind: 'done' | 'failed'; readonly id: number; readonly output: string; readonly ports: readonly number[] }
@@ -28,12 +28,7 @@ const NFT_CTX_OUTPUT_JSON = 1 << 4
 /** NUMERIC_PROTO, _PRIO, _SYMBOL and _TIME: listings that do not depend on files in /etc. */
 const NFT_CTX_OUTPUT_NUMERIC_ALL = 0b1111 << 7
 
-interface Loaded {
-  readonly run: (request: WorkerRequest) => WorkerAnswer
-  readonly ports: () => readonly number[]
-}
-
-function load(): Loaded {
+function load(): (request: WorkerRequest) => WorkerAnswer {
   const library = koffi.load('libnftables.so.1')
   const contextNew = library.func('void *nft_ctx_new(uint32_t flags)')
   const bufferOutput = library.func('int nft_ctx_buffer_output(void *ctx)')
@@ -52,7 +47,8 @@ function load(): Loaded {
     return context
   }
   const kept = open()
-  let sockets = ownSockets()
+  // The context opens its socket when it runs for the first time; a worker that was lost may have left others open.
+  let sockets: readonly OwnSocket[] = []
   const ports = (): readonly number[] => {
     if (!stillOpen(sockets)) sockets = ownSockets()
     return sockets.map((one) => one.port)
@@ -74,7 +70,7 @@ function load(): Loaded {
       if (context !== kept) contextFree(context)
     }
   }
-  return { run: runOne, ports }
+  return runOne
 }
 
 function main(): void {
@@ -85,9 +81,9 @@ function main(): void {
     const { netns } = workerData as { readonly netns?: string }
     loadLibc()
     if (netns !== undefined) enterNetns(netns)
-    const { run, ports } = load()
+    const run = load()
     port.on('message', (request: WorkerRequest) => send(run(request)))
-    send({ kind: 'ready', ports: ports() })
+    send({ kind: 'ready' })
   } catch (error) {
     send({ kind: 'unusable', message: messageOf(error) })
   } finally {

@@ -70,7 +70,7 @@ export class LibnftablesRunner implements Runner {
     const live: Live = { worker, gone, answer: null }
     this.#live = live
     worker.on('message', (answer: WorkerAnswer) => {
-      if (answer.kind !== 'unusable') this.#ports.add(answer.ports)
+      if (answer.kind === 'done' || answer.kind === 'failed') this.#ports.add(answer.ports)
       live.answer?.(answer)
     })
     void gone.then((message) => {

@@ -1,14 +1,16 @@
 // Kernel by way of nft text: renders transactions, parses listings, and tells what an answer means.
 //
 // The same for libnftables and for spawned nft: only the Runner below differs. Elements of sets that packets fill go past
-// both, by netlink (elements-worker.ts), in the same order of calls.
+// both, by netlink (elements-worker.ts), in the same order of calls; so do transactions of elements alone (element-commit.ts).
+// What the kernel refuses of those goes as text after all, so that nft has the last word and says what is wrong.
 // **Invariant:** one run at a time, in the order of the calls; a run without an answer is `unknown`, never `refused`.
 import { systemClock } from '../lib/clock.ts'
 import { PicketError } from '../lib/errors.ts'
 import { parseListing, UnreadableListing } from '../nft/listing.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
 import { render } from '../nft/render.ts'
-import { AskedWorker } from './asked-worker.ts'
+import { AskedWorker, STILL_HANGS } from './asked-worker.ts'
+import { elementCommit, type ElementCommit } from './element-commit.ts'
 import type { ElementsAnswer, ElementsRequest } from './elements-worker.ts'
 import { decodeFlowtables } from './flowtables.ts'
 import type { CommitOutcome, ElementsChange, ElementsOutcome, ElementsTake, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from './kernel.ts'
@@ -24,6 +26,8 @@ export interface Deadlines {
 
 export const DEADLINES: Deadlines = { commit: 30_000, list: 30_000 }
 
+const TEXT_AFTER_LOSS_MS = 60_000
+
 /** The name of our tables, in every family. */
 const OURS = 'picket'
 
@@ -36,6 +40,10 @@ export class TextKernel implements Kernel {
   readonly #notices: Notices[] = []
   readonly #elements: AskedWorker<ElementsRequest, ElementsAnswer>
   readonly #elementsPorts = new OwnPorts()
+  /** After the thread was lost, a machine that has no use for it gets on as before. */
+  #textUntil = -Infinity
+  /** The last run of text was not answered, and may land late: the runner waits for it, so what comes next goes there. */
+  #textLost = false
 
   /** `netns`: path of the network namespace that the runner works in, where it is not the process's own. */
   constructor(description: string, runner: Runner, deadlines: Deadlines = DEADLINES, netns?: string) {
@@ -46,25 +54,31 @@ export class TextKernel implements Kernel {
     this.#elements = new AskedWorker('elements-worker', netns)
   }
 
-  commit(transaction: Transaction): Promise<CommitOutcome> {
-    return this.#write(transaction, 'commit')
+  async commit(transaction: Transaction): Promise<CommitOutcome> {
+    const elements = orRefused(() => elementCommit(transaction))
+    if (elements !== null && 'kind' in elements) return elements
+    return this.#inTurn(async () => (elements === null ? null : await this.#byNetlink(elements)) ?? (await this.#write(transaction, 'commit')))
   }
 
-  check(transaction: Transaction): Promise<CommitOutcome> {
-    return this.#write(transaction, 'check')
+  async check(transaction: Transaction): Promise<CommitOutcome> {
+    return this.#inTurn(() => this.#write(transaction, 'check'))
   }
 
+  /** In turn already. */
   async #write(transaction: Transaction, mode: 'commit' | 'check'): Promise<CommitOutcome> {
-    let text: string
-    try {
-      text = render(transaction)
-    } catch (error) {
-      // What cannot be written safely is what the kernel would refuse: its owner is found in the same way.
-      if (error instanceof PicketError) return { kind: 'refused', message: error.message }
-      throw error
-    }
+    const text = orRefused(() => render(transaction))
+    if (typeof text !== 'string') return text
     if (text === '') return { kind: 'acknowledged' }
-    return outcome(await this.#run({ text, mode, deadline: this.#deadlines.commit }), text)
+    return outcome(await this.#text({ text, mode, deadline: this.#deadlines.commit }), text)
+  }
+
+  /** In turn already. Null where it has to go as text: the kernel holds what it held before. */
+  async #byNetlink(commit: ElementCommit): Promise<CommitOutcome | null> {
+    if (this.#textLost || systemClock.now() < this.#textUntil) return null
+    const answer = await this.#askElements({ kind: 'commit', ...commit }, [commit.batch.buffer])
+    if (typeof answer !== 'string') return answer.kind === 'done' ? { kind: 'acknowledged' } : null
+    this.#textUntil = systemClock.now() + TEXT_AFTER_LOSS_MS
+    return { kind: 'unknown', message: answer }
   }
 
   async readBack(table: Table): Promise<ReadBack> {
@@ -100,14 +114,14 @@ export class TextKernel implements Kernel {
   }
 
   /** The answer, or why there is none. */
-  async #askElements(request: ElementsRequest): Promise<ElementsAnswer | string> {
+  async #askElements(request: ElementsRequest, transfer: readonly ArrayBuffer[] = []): Promise<ElementsAnswer | string> {
     let answer: ElementsAnswer | null = null
     const onAnswer = (one: ElementsAnswer): boolean => {
       this.#elementsPorts.add([one.port])
       answer = one
       return true
     }
-    const lost = await this.#elements.ask(request, { deadline: this.#deadlines.commit, onAnswer })
+    const lost = await this.#elements.ask(request, { deadline: this.#deadlines.commit, transfer, onAnswer })
     return answer ?? lost ?? 'no answer'
   }
 
@@ -144,13 +158,30 @@ export class TextKernel implements Kernel {
   }
 
   #run(run: Run): Promise<RunResult> {
-    return this.#inTurn(() => this.#runner.run(run))
+    return this.#inTurn(() => this.#text(run))
+  }
+
+  /** In turn already. What was lost on the other way must not land behind this. */
+  async #text(run: Run): Promise<RunResult> {
+    const result: RunResult = (await this.#elements.left(run.deadline)) ? await this.#runner.run(run) : { kind: 'lost', message: STILL_HANGS }
+    this.#textLost = result.kind === 'lost'
+    return result
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
     const result = this.#last.then(action)
     this.#last = result.catch(() => undefined)
     return result
+  }
+}
+
+/** What cannot be written safely is what the kernel would refuse: its owner is found in the same way. */
+function orRefused<T>(write: () => T): T | { readonly kind: 'refused'; readonly message: string } {
+  try {
+    return write()
+  } catch (error) {
+    if (error instanceof PicketError) return { kind: 'refused', message: error.message }
+    throw error
   }
 }
 

@@ -1,11 +1,10 @@
 // Elements of nf_tables' sets as messages: keys as the kernel compares them -> batches, and what a dump tells -> keys.
 //
-//   BATCH_BEGIN, NEWSETELEM or DELSETELEM ..., BATCH_END: all of it or nothing
-//
 // A key has the parts of a set's type one after another, each in network order and padded to 4 bytes.
-// **Invariant:** a batch is answered by one acknowledgement behind every error: of its last element message.
-import { align4, joined, need, NetlinkMessageError, readAttributes, readU16, textAttribute } from './attributes.ts'
-import { encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
+// **Invariant:** bytes that are no elements end in a NetlinkMessageError.
+import { align4, need, NetlinkMessageError, readAttributes, readU16, textAttribute } from './attributes.ts'
+import { DATA_VALUE, ELEM_KEY, ElementBatch, elementsHeader, GETSETELEM, LIST_ELEMENTS, LIST_SET, LIST_TABLE, NEWSETELEM, renumber, type SetElement, type SetPlace } from './element-batch.ts'
+import { encodeMessage, NLM_F_DUMP, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
 
 /** `remove` takes no offence at what is not there (any more); `flush` empties the set and has no keys. */
 export interface ElementsChange {
@@ -16,32 +15,10 @@ export interface ElementsChange {
   readonly keyLength: number
 }
 
-const NFNL_SUBSYS_NFTABLES = 10
-const BATCH_BEGIN = 0x10
-const BATCH_END = 0x11
-const NEWSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 12
-const GETSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 13
-const DELSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 14
 /** struct nfgenmsg: family, version, resource id. */
 const GENMSG_LENGTH = 4
-const FAMILY_NUMBERS = { inet: 1, bridge: 7 } as const
-
-const LIST_TABLE = 1
-const LIST_SET = 2
-const LIST_ELEMENTS = 3
-const LIST_ELEM = 1
-const ELEM_KEY = 1
 const ELEM_EXPIRATION = 5
-const DATA_VALUE = 1
-const NLA_F_NESTED = 0x8000
 const ATTRIBUTE = 4
-/** An attribute's length has 16 bits. */
-const MOST_LIST_BYTES = 0xffff - ATTRIBUTE
-
-export interface SetPlace {
-  readonly family: keyof typeof FAMILY_NUMBERS
-  readonly table: string
-}
 
 /** One datagram, whose messages are numbered from `first` on; behind all errors `last` is answered, the last of a change. */
 export interface Batch {
@@ -50,54 +27,26 @@ export interface Batch {
   readonly last: number
 }
 
-export function encodeBatch({ family, table }: SetPlace, changes: readonly ElementsChange[], sequence: number): Batch {
-  const header = Uint8Array.of(FAMILY_NUMBERS[family], 0, 0, 0)
-  const contents: { readonly type: number; readonly set: string; readonly list: Uint8Array | null }[] = []
+export function encodeBatch(place: SetPlace, changes: readonly ElementsChange[], sequence: number): Batch {
+  const batch = new ElementBatch(place)
   for (const { verb, set, keys, keyLength } of changes) {
-    if (verb === 'flush') contents.push({ type: DELSETELEM, set, list: null })
+    if (verb === 'flush') batch.flush(set)
     // Added first, so that each is there to be deleted: DESTROYSETELEM came with Linux 6.3.
-    else for (const type of verb === 'add' ? [NEWSETELEM] : [NEWSETELEM, DELSETELEM]) for (const list of elementLists(keys, keyLength)) contents.push({ type, set, list })
+    else batch.add(set, keysIn(keys, keyLength))
+    if (verb === 'remove') batch.delete(set, keysIn(keys, keyLength))
   }
-  const batch = Uint8Array.of(0, 0, 0, NFNL_SUBSYS_NFTABLES)
-  const messages = [encodeMessage({ type: BATCH_BEGIN, flags: NLM_F_REQUEST, sequence, port: 0 }, [batch])]
-  contents.forEach(({ type, set, list }, i) => {
-    const flags = NLM_F_REQUEST | (type === NEWSETELEM ? NLM_F_CREATE : 0) | (i === contents.length - 1 ? NLM_F_ACK : 0)
-    const parts = [header, textAttribute(LIST_TABLE, table), textAttribute(LIST_SET, set), ...(list === null ? [] : [list])]
-    messages.push(encodeMessage({ type, flags, sequence: sequence + i + 1, port: 0 }, parts))
-  })
-  messages.push(encodeMessage({ type: BATCH_END, flags: NLM_F_REQUEST, sequence: sequence + contents.length + 1, port: 0 }, [batch]))
-  return { bytes: joined(messages), first: sequence, last: sequence + contents.length }
+  const { bytes, count } = batch.end()
+  renumber(bytes, sequence)
+  return { bytes, first: sequence, last: sequence + count }
 }
 
-/** The attributes LIST_ELEMENTS, as many as it takes. Written by hand: there are thousands, and each is the same but for its key. */
-function elementLists(keys: Uint8Array, keyLength: number): readonly Uint8Array[] {
-  const elementLength = keyLength + 3 * ATTRIBUTE
-  const most = Math.floor(MOST_LIST_BYTES / elementLength)
-  const lists: Uint8Array[] = []
-  for (let first = 0; first * keyLength < keys.length; first += most) {
-    const count = Math.min(most, keys.length / keyLength - first)
-    const bytes = new Uint8Array(ATTRIBUTE + count * elementLength)
-    const view = new DataView(bytes.buffer)
-    const write = (at: number, length: number, type: number): void => {
-      view.setUint16(at, length, true)
-      view.setUint16(at + 2, type, true)
-    }
-    write(0, bytes.length, LIST_ELEMENTS | NLA_F_NESTED)
-    for (let i = 0; i < count; i++) {
-      const at = ATTRIBUTE + i * elementLength
-      write(at, elementLength, LIST_ELEM | NLA_F_NESTED)
-      write(at + ATTRIBUTE, elementLength - ATTRIBUTE, ELEM_KEY | NLA_F_NESTED)
-      write(at + 2 * ATTRIBUTE, ATTRIBUTE + keyLength, DATA_VALUE)
-      bytes.set(keys.subarray((first + i) * keyLength, (first + i + 1) * keyLength), at + 3 * ATTRIBUTE)
-    }
-    lists.push(bytes)
-  }
-  return lists
+function* keysIn(keys: Uint8Array, keyLength: number): Generator<SetElement, void> {
+  for (let at = 0; at < keys.length; at += keyLength) yield { key: keys.subarray(at, at + keyLength) }
 }
 
-export function elementsDumpRequest({ family, table }: SetPlace, set: string, sequence: number): Uint8Array<ArrayBuffer> {
-  const header = Uint8Array.of(FAMILY_NUMBERS[family], 0, 0, 0)
-  return encodeMessage({ type: GETSETELEM, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, port: 0 }, [header, textAttribute(LIST_TABLE, table), textAttribute(LIST_SET, set)])
+export function elementsDumpRequest(place: SetPlace, set: string, sequence: number): Uint8Array<ArrayBuffer> {
+  const parts = [elementsHeader(place), textAttribute(LIST_TABLE, place.table), textAttribute(LIST_SET, set)]
+  return encodeMessage({ type: GETSETELEM, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, port: 0 }, parts)
 }
 
 export interface HeldElement {

@@ -20,6 +20,8 @@ export interface NetlinkSocketOptions {
   readonly groups: number
   /** Bytes of undelivered messages that the kernel keeps before it drops (it doubles the number itself). */
   readonly receiveBufferBytes: number
+  /** The longest datagram that can be sent (as above); without it some 200 KB. */
+  readonly sendBufferBytes?: number
   /** How long a receive waits, in milliseconds; 1 or more. */
   readonly timeoutMs: number
 }
@@ -44,6 +46,7 @@ export class NetlinkSocket {
     this.#fd = libc.socket(libc.AF_NETLINK, libc.SOCK_RAW, options.protocol)
     try {
       this.setReceiveBuffer(options.receiveBufferBytes)
+      if (options.sendBufferBytes !== undefined) this.#setBuffer(libc.SO_SNDBUFFORCE, libc.SO_SNDBUF, options.sendBufferBytes)
       libc.setsockopt(this.#fd, libc.SOL_SOCKET, libc.SO_RCVTIMEO, libc.timeval(options.timeoutMs))
       for (const name of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) this.#tryOption(name)
       libc.bind(this.#fd, sockaddr(options.groups))
@@ -58,11 +61,14 @@ export class NetlinkSocket {
 
   /** Beyond rmem_max where CAP_NET_ADMIN of the first user namespace allows it, up to rmem_max elsewhere. */
   setReceiveBuffer(bytes: number): void {
-    const value = int(bytes)
+    this.#setBuffer(libc.SO_RCVBUFFORCE, libc.SO_RCVBUF, bytes)
+  }
+
+  #setBuffer(forced: number, plain: number, bytes: number): void {
     try {
-      libc.setsockopt(this.#fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, value)
+      libc.setsockopt(this.#fd, libc.SOL_SOCKET, forced, int(bytes))
     } catch {
-      libc.setsockopt(this.#fd, libc.SOL_SOCKET, libc.SO_RCVBUF, value)
+      libc.setsockopt(this.#fd, libc.SOL_SOCKET, plain, int(bytes))
     }
   }
 

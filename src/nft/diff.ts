@@ -108,7 +108,7 @@ function changedElements(from: SetState, to: SetState, keys: ReadonlySet<string>
     if (!isKernels(to)) for (const key of from.elements.keys()) if (!to.elements.has(key)) visit(key)
     for (const key of to.elements.keys()) visit(key)
   }
-  const set = { kind: to.object.kind, name: to.object.name }
+  const set = to.object
   const of = (elements: readonly Element[]): { readonly elements: readonly Element[]; readonly owners: readonly Owner[] } => ({
     elements,
     owners: owners(set.name, elements),

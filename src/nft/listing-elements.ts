@@ -4,15 +4,11 @@
 // what it counted is left out. **Invariant:** an element that was written and read back has the key it was written with.
 import ipaddr from 'ipaddr.js'
 import type { Element, NftMap, NftSet } from './objects.ts'
+import { PROTOCOLS } from './protocols.ts'
 import { typeOf } from './types.ts'
 import { checkKey, checkValue } from './validate.ts'
 
 type Json = Readonly<Record<string, unknown>>
-
-/** nft's own words for protocols: what it can read without /etc/protocols. */
-const PROTOCOLS: Readonly<Record<number, string>> = {
-  1: 'icmp', 2: 'igmp', 6: 'tcp', 17: 'udp', 33: 'dccp', 50: 'esp', 51: 'ah', 58: 'icmpv6', 108: 'comp', 132: 'sctp', 136: 'udplite',
-}
 
 /** Throws an Error that names the element, where its shape is not known. */
 export function elementsOf(set: NftSet | NftMap, listed: readonly unknown[]): Map<string, Element> {

@@ -63,6 +63,7 @@ export interface Element {
 /** Who an operation is for (`NetworkPolicy shop/web`, `Pod shop/api`): what a refused transaction is bisected by. */
 export type Owner = string
 
+/** What elements are of is named with its declaration: by that they can be written past nft (element-bytes.ts). */
 export type Operation =
   | { readonly verb: 'add'; readonly object: NftObject; readonly owners: readonly Owner[] }
   /** Replaces the rules of a chain that is there. */
@@ -70,7 +71,7 @@ export type Operation =
   | { readonly verb: 'delete'; readonly object: { readonly kind: ObjectKind; readonly name: string }; readonly owners: readonly Owner[] }
   | {
       readonly verb: 'add-elements' | 'delete-elements'
-      readonly set: { readonly kind: 'set' | 'map'; readonly name: string }
+      readonly set: NftSet | NftMap
       readonly elements: readonly Element[]
       readonly owners: readonly Owner[]
     }
@@ -80,14 +81,14 @@ export type Operation =
    */
   | {
       readonly verb: 'remove-elements'
-      readonly set: { readonly kind: 'set' | 'map'; readonly name: string }
+      readonly set: NftSet | NftMap
       readonly elements: readonly Element[]
       readonly owners: readonly Owner[]
     }
   /** Empties a set that stays and gives it exactly these elements: loses no packet either, and nft is faster at it than at many deletes. */
   | {
       readonly verb: 'refill-elements'
-      readonly set: { readonly kind: 'set' | 'map'; readonly name: string }
+      readonly set: NftSet | NftMap
       readonly elements: readonly Element[]
       readonly owners: readonly Owner[]
     }

@@ -12,8 +12,8 @@ export function added(object: NftObject, owners: readonly Owner[]): Operation {
 }
 
 export function addedSet(set: SetState, owners: OwnersOf): Operation[] {
-  const { kind, name } = set.object
+  const { name } = set.object
   const elements = [...set.elements.values()]
-  const filled = elements.length > 0 ? [{ verb: 'add-elements', set: { kind, name }, elements, owners: owners(name, elements) } as const] : []
+  const filled = elements.length > 0 ? [{ verb: 'add-elements', set: set.object, elements, owners: owners(name, elements) } as const] : []
   return [added(set.object, owners(name)), ...filled]
 }

@@ -33,16 +33,15 @@ export function render(transaction: Transaction): string {
   checkTable(table)
   const at = `${table.family} ${table.name}`
   const sorted = sort(transaction.operations)
-  const parts = new Map(sorted.sets.map((set) => [set.name, set.key.length]))
   const lines: string[] = []
   if (transaction.createsTable) lines.push(`add table ${at}${block(commentClause(table.comment))}`)
 
   for (const chain of sorted.rewrites) lines.push(`flush chain ${at} ${chain.name}`)
   for (const { set } of sorted.refilled) lines.push(`flush ${set.kind} ${at} ${set.name}`)
   // Added first, so that each is there to be deleted.
-  for (const operation of sorted.removed) pushElements(lines, `add element ${at}`, operation, parts)
-  for (const operation of sorted.removed) pushElements(lines, `delete element ${at}`, operation, parts)
-  for (const operation of sorted.deletedElements) pushElements(lines, `delete element ${at}`, operation, parts)
+  for (const operation of sorted.removed) pushElements(lines, `add element ${at}`, operation)
+  for (const operation of sorted.removed) pushElements(lines, `delete element ${at}`, operation)
+  for (const operation of sorted.deletedElements) pushElements(lines, `delete element ${at}`, operation)
   for (const kind of ['map', 'chain', 'set', 'counter'] as const) {
     for (const { object } of sorted.deleted) if (object.kind === kind) lines.push(`delete ${kind} ${at} ${object.name}`)
   }
@@ -50,9 +49,9 @@ export function render(transaction: Transaction): string {
   for (const counter of sorted.counters) lines.push(`add counter ${at} ${counter.name}${block(commentClause(counter.comment))}`)
   for (const set of sorted.sets) lines.push(`add ${set.kind} ${at} ${set.name}${block(setClauses(set))}`)
   for (const chain of sorted.chains) lines.push(`add chain ${at} ${chain.name}${block(chainClauses(chain))}`)
-  for (const operation of sorted.data) pushElements(lines, `add element ${at}`, operation, parts)
+  for (const operation of sorted.data) pushElements(lines, `add element ${at}`, operation)
   for (const chain of [...sorted.chains, ...sorted.rewrites]) for (const rule of chain.rules) lines.push(`add rule ${at} ${chain.name} ${rule}`)
-  for (const operation of sorted.verdicts) pushElements(lines, `add element ${at}`, operation, parts)
+  for (const operation of sorted.verdicts) pushElements(lines, `add element ${at}`, operation)
   lines.push('')
   return lines.join('\n')
 }
@@ -108,11 +107,11 @@ function namesChain(elements: readonly Element[]): boolean {
   return /^(accept|drop|continue|return|goto .*|jump .*)$/.test(elements[0]?.value ?? '')
 }
 
-function pushElements(lines: string[], command: string, operation: ElementsOperation, parts: ReadonlyMap<string, number>): void {
+function pushElements(lines: string[], command: string, operation: ElementsOperation): void {
   const { elements, set } = operation
   checkName(set.kind, set.name)
   const adds = operation.verb !== 'delete-elements'
-  checkElements(`${set.kind} ${set.name}`, elements, parts.get(set.name) ?? null, set.kind === 'map', adds)
+  checkElements(`${set.kind} ${set.name}`, elements, set.key.length, set.kind === 'map', adds)
   const texts = adds && set.kind === 'map' ? elements.map((e) => `${e.key} : ${e.value}`) : elements.map((e) => e.key)
   for (let i = 0; i < texts.length; i += CHUNK) lines.push(`${command} ${set.name} { ${texts.slice(i, i + CHUNK).join(', ')} }`)
 }

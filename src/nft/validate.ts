@@ -131,13 +131,11 @@ function checkData(object: string, value: string): void {
   checkKey(object, value)
 }
 
-/** `parts` null where the set's declaration is not at hand: then all have as many as the first. */
-export function checkElements(object: string, elements: readonly Element[], parts: number | null, isMap: boolean, withValues: boolean): void {
-  let expected = parts
+/** `parts`: how many each key has. */
+export function checkElements(object: string, elements: readonly Element[], parts: number, isMap: boolean, withValues: boolean): void {
   for (const { key, value } of elements) {
     const count = checkKey(object, key)
-    expected ??= count
-    if (count !== expected) throw new InvalidObject(object, `element ${JSON.stringify(key)} has ${count} parts, expected ${expected}`)
+    if (count !== parts) throw new InvalidObject(object, `element ${JSON.stringify(key)} has ${count} parts, expected ${parts}`)
     if (value !== undefined) checkValue(object, value)
     if (withValues && isMap !== (value !== undefined)) {
       throw new InvalidObject(object, `element ${JSON.stringify(key)}: elements of maps have a value, those of sets have none`)

@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   packets: () => import('./packets.ts'),
   cut: () => import('./cut.ts'),
   repair: () => import('./repair.ts'),
+  elements: () => import('./elements.ts'),
   reflector: () => import('./reflector.ts'),
   'reflector-cluster': () => import('./reflector-cluster.ts'),
 }

@@ -19,9 +19,9 @@ export const base = (name: string, rules: readonly string[] = [], policy: 'accep
 })
 export const add = (...objects: (Chain | NftSet | NftMap | { kind: 'counter'; name: string; comment?: string })[]): Operation[] =>
   objects.map((object) => ({ verb: 'add', object, owners: [] }))
-export const elements = (verb: 'add-elements' | 'delete-elements' | 'remove-elements', of: NftSet | NftMap, list: readonly (readonly [string, string?])[]): Operation => ({
+export const elements = (verb: 'add-elements' | 'delete-elements' | 'remove-elements' | 'refill-elements', of: NftSet | NftMap, list: readonly (readonly [string, string?])[]): Operation => ({
   verb,
-  set: { kind: of.kind, name: of.name },
+  set: of,
   elements: list.map(([key, value]): Element => (value === undefined ? { key } : { key, value })),
   owners: [],
 })

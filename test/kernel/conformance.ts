@@ -8,7 +8,7 @@ import { apply } from '../../src/nft/apply.ts'
 import { diff } from '../../src/nft/diff.ts'
 import type { Chain, Operation, Transaction } from '../../src/nft/objects.ts'
 import { emptyTable, everything, type TableState } from '../../src/nft/state.ts'
-import { add, assertSame, base, BRIDGE, BY_INTERFACE, chain, CUT, elements, FULL, IDS, OTHER, PAIRS, PODS, RANGES, remove, rewrite, set, TABLE } from './conformance-table.ts'
+import { add, assertSame, base, BRIDGE, BY_INTERFACE, chain, CUT, elements, ENDPOINTS, FULL, IDS, OTHER, PAIRS, PODS, RANGES, RANGES6, remove, rewrite, set, TABLE } from './conformance-table.ts'
 
 export interface Opened {
   readonly kernel: Kernel
@@ -48,13 +48,17 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
       if (read.kind === 'table') assertSame(read.state, expected)
     }
     async function refuses(operations: readonly Operation[], reason: RegExp): Promise<void> {
-      const outcome = await commit([...add(chain('never')), ...operations])
-      assert.equal(outcome.kind, 'refused')
-      if (outcome.kind === 'refused') {
-        assert.match(outcome.message, reason)
-        assert.doesNotMatch(outcome.message, /\n/)
+      // Elements alone may go another way.
+      const alone = operations.every((operation) => 'set' in operation) ? [operations] : []
+      for (const all of [[...add(chain('never')), ...operations], ...alone]) {
+        const outcome = await commit(all)
+        assert.equal(outcome.kind, 'refused')
+        if (outcome.kind === 'refused') {
+          assert.match(outcome.message, reason)
+          assert.doesNotMatch(outcome.message, /\n/)
+        }
+        await holds(held)
       }
-      await holds(held)
     }
 
     it('says that a table is absent, and deletes one that is absent', async () => {
@@ -127,6 +131,31 @@ export function conformance(name: string, openIt: () => Promise<Opened>): void {
         ]),
         { kind: 'acknowledged' },
       )
+      await holds(held)
+    })
+
+    it('edits elements of every kind alone, and refills', async () => {
+      await start(FULL)
+      assert.deepEqual(
+        await commit([
+          elements('delete-elements', RANGES, [['10.0.0.0-10.0.0.255'], ['192.168.0.0-255.255.255.255'], ['10.0.2.1']]),
+          elements('add-elements', RANGES, [['10.0.0.0-10.0.0.9'], ['10.0.0.10-10.0.0.12'], ['172.16.0.0-172.31.255.255']]),
+          elements('add-elements', RANGES6, [['fd00::a-fd00::ffff']]),
+          elements('delete-elements', RANGES6, [['::']]),
+          elements('delete-elements', PAIRS, [['10.0.0.4-10.0.0.7 . sctp . 1-65535']]),
+          elements('add-elements', PAIRS, [['10.0.0.4-10.0.0.7 . sctp . 1-2']]),
+          elements('add-elements', BY_INTERFACE, [['"veth-e"', 'jump to/a'], ['"veth-f"', 'return']]),
+          elements('add-elements', ENDPOINTS, [['4294901760 . 65535', 'fd00::2 . 65535']]),
+          elements('delete-elements', IDS, [['65536 . 10.96.0.10 . tcp . 80', '66048']]),
+          elements('refill-elements', PODS, [['10.0.0.2'], ['10.0.0.3']]),
+        ]),
+        { kind: 'acknowledged' },
+      )
+      await holds(held)
+      assert.deepEqual(await commit([elements('refill-elements', RANGES, [['0.0.0.0'], ['10.0.0.0-10.0.0.7']]), elements('refill-elements', PAIRS, [])]), { kind: 'acknowledged' })
+      await holds(held)
+      assert.deepEqual(await commit([elements('add-elements', RANGES, [['255.255.255.0-255.255.255.255']])]), { kind: 'acknowledged' })
+      assert.deepEqual(await commit([elements('delete-elements', RANGES, [['255.255.255.0-255.255.255.255'], ['0.0.0.0']])]), { kind: 'acknowledged' })
       await holds(held)
     })
 

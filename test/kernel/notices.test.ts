@@ -4,8 +4,10 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import type { ForeignChange, Kernel } from '../../src/kernel/kernel.ts'
+import { LibnftablesRunner } from '../../src/kernel/libnftables.ts'
 import { Notices } from '../../src/kernel/notices.ts'
 import { openKernel } from '../../src/kernel/open.ts'
+import { TextKernel } from '../../src/kernel/text-kernel.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { pause } from '../support/real-wire.ts'
 
@@ -56,6 +58,21 @@ describe('notifications of nf_tables', function () {
         }
       }))
   }
+
+  it('rule 108: libnftables: commits of the worker that took a lost one\'s place are its own', async () => {
+    const runner = new LibnftablesRunner(PATH)
+    const kernel = new TextKernel('libnftables', runner, undefined, PATH)
+    const changes: ForeignChange[] = []
+    await kernel.watch(TABLE, (change) => changes.push(change))
+    const commit = (name: string): ReturnType<Kernel['commit']> => kernel.commit({ table: TABLE, step: 'switch', createsTable: true, operations: [{ verb: 'add', object: { kind: 'chain', name, rules: [] }, owners: [] }] })
+    assert.equal((await commit('a')).kind, 'acknowledged')
+    await runner.worker?.terminate()
+    assert.equal((await commit('b')).kind, 'acknowledged')
+    await pause(300)
+    assert.deepEqual(changes, [])
+    await kernel.close()
+    nft('flush ruleset')
+  })
 
   for (const access of ['libnftables', 'nft'] as const) {
     it(`rule 108: ${access}: elements that it changes by netlink are its own, those of others are told`, () =>

@@ -2,7 +2,8 @@
 // few tries, named, and closed in their direction only; whatever else was edited beside them is enforced.
 //
 // Pods are refused for themselves: prefixes that overlap behind one interface. For policies no such input is known, so a
-// bug of the compiler is planted between the agent and nft: an element that leads to a chain that is not there.
+// bug of the compiler is planted between the agent and nft: an element or a rule that leads to a chain that is not there. What
+// changes elements alone goes past nft, so edits are of ranges of ports, which are rules.
 // **Invariant:** each refusal is the kernel's own (ENOENT, EEXIST); each test ends with nothing in quarantine.
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,11 +25,12 @@ const [WIDE, NARROW, WIDER, NARROWER, FREE, FREER] = ['wide', 'narrow', 'wider',
 
 const peer = (app: string) => ({ podSelector: { matchLabels: { app } } })
 const prefixes = (text: string) => ({ metadata: { annotations: { 'picket.dev/source-prefixes': text } } })
-/** Opens port 7000 + i of the pods that share a profile to web, and `more`. */
-const shared = (i: number, ...more: readonly number[]): PlainObject => ingress(`shop/p${i}`, { tier: 'shared' }, { from: [peer('web')], ports: [7000 + i, ...more].map((port) => ({ port })) })
+/** Opens port 7000 + i of the pods that share a profile to web, and pairs of ports from each of `more` on. */
+const shared = (i: number, ...more: readonly number[]): PlainObject => ingress(`shop/p${i}`, { tier: 'shared' }, { from: [peer('web')], ports: [{ port: 7000 + i }, ...more.map(pairOf)] })
+const pairOf = (port: number) => ({ port, endPort: port + 1 })
 const solo = (...more: readonly number[]): readonly PlainObject[] => [
   ingress('shop/solo-in', { app: 'solo' }, { from: [peer('web')], ports: [{ port: 8080 }] }),
-  egress('shop/solo-out', { app: 'solo' }, { to: [peer('web')], ports: [8080, ...more].map((port) => ({ port })) }),
+  egress('shop/solo-out', { app: 'solo' }, { to: [peer('web')], ports: [{ port: 8080 }, ...more.map(pairOf)] }),
 ]
 const EDGE = ingress('edge/in', { app: 'edge' }, { from: [{ namespaceSelector: {}, ...peer('web') }], ports: [{ port: 8080 }] })
 
@@ -73,9 +75,9 @@ exec ${real} -f "$text"
 `
   }
 
-  /** Elements for these ports lead to a chain that is not there, from now on. */
+  /** Elements for these ports, and rules for the pairs that begin with them, lead to a chain that is not there, from now on. */
   function plant(...ports: readonly number[]): void {
-    writeFileSync(faults(), ports.map((port) => `s/\\(tcp \\. ${port} : [a-z]* \\)[^ ,]*/\\1nowhere/g\n`).join(''))
+    writeFileSync(faults(), ports.map((port) => `s/\\(tcp \\. ${port} : [a-z]* \\)[^ ,]*/\\1nowhere/g\ns/tcp dport ${port}-.*/goto nowhere/\n`).join(''))
     writeFileSync(log(), '')
   }
 

@@ -4,6 +4,7 @@ import { decodeFlowtables } from '../../../src/kernel/flowtables.ts'
 import { refusal } from '../../../src/kernel/open.ts'
 import { firstError, within } from '../../../src/kernel/runner.ts'
 import { TextKernel } from '../../../src/kernel/text-kernel.ts'
+import type { NftSet, Operation } from '../../../src/nft/objects.ts'
 import type { Run, RunResult, Runner } from '../../../src/kernel/runner.ts'
 
 const TABLE = { family: 'inet', name: 'picket' } as const
@@ -93,6 +94,32 @@ describe('TextKernel', () => {
     assert.equal(runs.length, 0)
     assert.deepEqual(await commit('a'), { kind: 'unknown', message: 'gone' })
     assert.deepEqual(runs.map((run) => run.text), ['add counter inet picket a\n'])
+  })
+})
+
+describe('TextKernel, elements alone', () => {
+  it('go as text after text that was not answered, which may land late', async () => {
+    const { runner, runs } = scripted({ kind: 'lost', message: 'gone' }, { kind: 'done', output: '' })
+    const kernel = new TextKernel('scripted', runner)
+    const set: NftSet = { kind: 'set', name: 's', key: ['ip saddr'], flags: [] }
+    const added: Operation = { verb: 'add-elements', set, elements: [{ key: '10.0.0.1' }], owners: [] }
+    const commit = (...operations: readonly Operation[]): ReturnType<TextKernel['commit']> => kernel.commit({ table: TABLE, step: 'switch', createsTable: false, operations })
+    assert.equal((await commit({ verb: 'add', object: set, owners: [] })).kind, 'unknown')
+    assert.deepEqual(await commit(added), { kind: 'acknowledged' })
+    assert.deepEqual(runs.map((run) => run.text), ['add set inet picket s { typeof ip saddr; }\n', 'add element inet picket s { 10.0.0.1 }\n'])
+    await kernel.close()
+  })
+
+  it('that cannot be written are refused, without being sent either way', async () => {
+    const { runner, runs } = scripted()
+    const kernel = new TextKernel('scripted', runner)
+    for (const [name, key] of [['a b', '10.0.0.1'], ['s', '"a*"']] as const) {
+      const set: NftSet = { kind: 'set', name, key: [key.startsWith('"') ? 'iifname' : 'ip saddr'], flags: [] }
+      const outcome = await kernel.commit({ table: TABLE, step: 'switch', createsTable: false, operations: [{ verb: 'add-elements', set, elements: [{ key }], owners: [] }] })
+      assert.equal(outcome.kind, 'refused')
+    }
+    assert.equal(runs.length, 0)
+    await kernel.close()
   })
 })
 
