@@ -7,7 +7,7 @@
 // One round at a time: what comes meanwhile waits for the next. Judging gives way every few milliseconds; it reads the
 // newest plan, which at worst is ahead of the kernel by changes that will be held next.
 // **Invariant:** after the kernel held a revision, a round that began later has judged every connection of whoever lost
-// something up to it. No entry of conntrack is ever deleted.
+// something up to it. It deletes no entry of conntrack.
 import type { Conntrack } from '../kernel/conntrack.ts'
 import { flowAt, flowCount, type FlowKey, type Network } from '../kernel/conntrack-flows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
@@ -106,6 +106,16 @@ export class Cutter {
     this.#wake()
   }
 
+  /** Cuts those of these that are not allowed as the plan is now, whoever lost what; null, or what stood in the way of all or some. */
+  async cutDenied(keys: readonly FlowKey[]): Promise<string | null> {
+    const { clock, onCut } = this.#options
+    const start = clock.now()
+    const count = { cut: 0, judged: 0 }
+    const trouble = await this.#replied(keys, new AddressTexts(), count)
+    if (count.cut > 0) onCut({ ...count, restored: 0, ms: clock.now() - start })
+    return trouble ?? (count.judged < keys.length ? 'there is nothing to judge them by' : null)
+  }
+
   /** How many connections are cut. */
   get size(): number {
     return this.#set.size
@@ -193,7 +203,7 @@ export class Cutter {
     const networks = networksOf(this.#options.turns.plan, scope.pods)
     const parts = new Parts()
     const addresses = networks.filter(({ bytes, prefix }) => prefix === bytes.length * 8).map(({ bytes }) => bytes)
-    const review = new Review({ kernel, clock, addresses, onReplied: (keys) => this.#replied(keys, texts, count) })
+    const review = new Review({ kernel, clock, addresses, onReplied: async (keys) => void (await this.#replied(keys, texts, count)) })
     const dumped = this.#dump(networks, parts, () => review.begin())
     // Few are judged in no time, and a new connection that has the ports of a cut one waits for it.
     const fewFirst = before.length <= RESTORED_FIRST
@@ -252,15 +262,17 @@ export class Cutter {
     return null
   }
 
-  /** What stands in the way here stands in the way of the dump's connections, too, and is told there. */
-  async #replied(keys: readonly FlowKey[], texts: AddressTexts, count: { cut: number }): Promise<void> {
+  /** Null, or what stood in the way: in a round that stands in the way of the dump's connections, too, and is told there. */
+  async #replied(keys: readonly FlowKey[], texts: AddressTexts, count: { cut: number; judged: number }): Promise<string | null> {
     const denied: FlowKey[] = []
     await this.#judging.all(keys.length, (i, judge) => {
       const flow = flowOf(keys[i] as FlowKey, texts)
+      count.judged++
       if (flow !== null && !judge.judge(flow).allowed) denied.push(keys[i] as FlowKey)
     })
-    const { done } = await this.#set.add(denied)
+    const { done, trouble } = await this.#set.add(denied)
     count.cut += done
+    return trouble
   }
 
   /**

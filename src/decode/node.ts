@@ -1,4 +1,4 @@
-// A raw Node -> Node: its labels, addresses, pod CIDRs, and from where its pods' traffic leaves.
+// A raw Node -> Node: its labels, addresses, pod CIDRs, from where its pods' traffic leaves, and whether it is about to go.
 //
 // **Invariant:** an address that cannot be read is left out, and the rest of the node stands (strict): what is not known
 // as the node's own address is not exempt from policy (rule 58).
@@ -10,6 +10,9 @@ import { FieldReader, type Mapping, isMapping, own } from './fields.ts'
 import { readLabels, readMetadata, readName, titleOf } from './metadata.ts'
 
 export const EGRESS_SOURCE = 'picket.dev/egress-source'
+
+/** The cluster autoscaler puts this taint on a node that it is going to remove. */
+const TO_BE_DELETED = 'ToBeDeletedByClusterAutoscaler'
 
 /** `uid` is the node's identity, `source` where it came from. Never throws. */
 export function decodeNode(raw: unknown, uid: Uid, source?: string): Decoded<Node> {
@@ -23,7 +26,13 @@ export function decodeNode(raw: unknown, uid: Uid, source?: string): Decoded<Nod
   const addresses = readAddresses(reader, status)
   const podCidrs = readPodCidrs(reader, spec)
   const egressSources = readEgressSources(reader, opened.metadata)
-  return reader.decoded<Node>(name === null || labels === null ? null : Object.freeze({ uid, name, labels, addresses, podCidrs, egressSources }))
+  const leaving = reader.optionalString(own(opened.metadata, 'deletionTimestamp'), 'metadata.deletionTimestamp', '') !== '' || isToBeDeleted(reader, spec)
+  return reader.decoded<Node>(name === null || labels === null ? null : Object.freeze({ uid, name, labels, addresses, podCidrs, egressSources, leaving }))
+}
+
+function isToBeDeleted(reader: FieldReader, spec: Mapping): boolean {
+  const taints = reader.optionalList(own(spec, 'taints'), 'spec.taints') ?? []
+  return taints.some((taint) => isMapping(taint) && own(taint, 'key') === TO_BE_DELETED)
 }
 
 /** The addresses of every type that are IP addresses; a Hostname is a name, even where it looks like an address. */

@@ -143,8 +143,7 @@ function same(bytes: Uint8Array, one: number, other: number, width: number): boo
 /** Collects the flows that have an end in the filter's networks. */
 export class FlowCollector {
   readonly #filter: NetworkFilter
-  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(FLOW_LENGTH * 1024)
-  #length = 0
+  readonly #records = new Records(FLOW_LENGTH)
   /** Entries seen, wanted or not. */
   seen = 0
 
@@ -153,46 +152,76 @@ export class FlowCollector {
   }
 
   /** `entry` stands in `bytes`. */
-  add(bytes: Uint8Array, { original, reply, pickedUp }: Entry): void {
+  add(bytes: Uint8Array, entry: Entry): void {
     this.seen++
+    const { original, reply, pickedUp } = entry
     if (!WITH_PORTS.has(original.protocol)) return
     const width = original.family === 4 ? 4 : 16
     if (!this.#filter.has(bytes, original.source, width) && !this.#filter.has(bytes, reply.source, width)) return
-    if (this.#length === this.#bytes.length) {
-      const grown = new Uint8Array(this.#bytes.length * 2)
-      grown.set(this.#bytes)
-      this.#bytes = grown
-    }
-    this.#write(bytes, original, reply, width)
-    this.#bytes[this.#length + 1] = ORIGINS.indexOf(originOf(bytes, original, reply, pickedUp, width))
-    this.#length += FLOW_LENGTH
+    const at = this.#records.add()
+    writeFlow(this.#records.bytes, at, bytes, entry)
+    this.#records.bytes[at + 1] = ORIGINS.indexOf(originOf(bytes, original, reply, pickedUp, width))
   }
 
-  /** What was collected since the last call, in a buffer of its own, to be transferred. */
   take(): Uint8Array<ArrayBuffer> {
-    const taken = this.#bytes.slice(0, this.#length)
-    this.#length = 0
+    return this.#records.take()
+  }
+
+  get isEmpty(): boolean {
+    return this.#records.isEmpty
+  }
+}
+
+/** Into a record of zeros at `at`: family and key of `entry`, which stands in `bytes`. */
+export function writeFlow(out: Uint8Array, at: number, bytes: Uint8Array, { original, reply }: Entry): void {
+  const width = original.family === 4 ? 4 : 16
+  out[at] = original.family
+  const key = at + KEY_AT
+  for (let i = 0; i < width; i++) {
+    out[key + i] = bytes[original.source + i] as number
+    out[key + width + i] = bytes[reply.source + i] as number
+  }
+  const behind = key + 2 * width
+  out[behind] = original.protocol
+  out[behind + 4] = original.sourcePort >> 8
+  out[behind + 5] = original.sourcePort & 0xff
+  out[behind + 8] = reply.sourcePort >> 8
+  out[behind + 9] = reply.sourcePort & 0xff
+}
+
+/** Records of one length, one after another. */
+export class Records {
+  readonly #length: number
+  #used = 0
+  /** Valid until the next add(). */
+  bytes: Uint8Array<ArrayBuffer>
+
+  constructor(length: number) {
+    this.#length = length
+    this.bytes = new Uint8Array(length * 1024)
+  }
+
+  /** Where the new one begins in `bytes`, which is all zeros there. */
+  add(): number {
+    const at = this.#used
+    if (at === this.bytes.length) {
+      const grown = new Uint8Array(this.bytes.length * 2)
+      grown.set(this.bytes)
+      this.bytes = grown
+    }
+    this.#used += this.#length
+    this.bytes.fill(0, at, this.#used)
+    return at
+  }
+
+  /** What was added since the last call, in a buffer of its own, to be transferred. */
+  take(): Uint8Array<ArrayBuffer> {
+    const taken = this.bytes.slice(0, this.#used)
+    this.#used = 0
     return taken
   }
 
   get isEmpty(): boolean {
-    return this.#length === 0
-  }
-
-  #write(bytes: Uint8Array, original: Tuple, reply: Tuple, width: number): void {
-    const out = this.#bytes
-    out.fill(0, this.#length, this.#length + FLOW_LENGTH)
-    out[this.#length] = original.family
-    const at = this.#length + KEY_AT
-    for (let i = 0; i < width; i++) {
-      out[at + i] = bytes[original.source + i] as number
-      out[at + width + i] = bytes[reply.source + i] as number
-    }
-    const behind = at + 2 * width
-    out[behind] = original.protocol
-    out[behind + 4] = original.sourcePort >> 8
-    out[behind + 5] = original.sourcePort & 0xff
-    out[behind + 8] = reply.sourcePort >> 8
-    out[behind + 9] = reply.sourcePort & 0xff
+    return this.#used === 0
   }
 }

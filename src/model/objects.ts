@@ -64,6 +64,8 @@ export interface Node {
   readonly podCidrs: readonly Cidr[]
   /** Annotation `picket.dev/egress-source`: from where pods' traffic leaves the cluster, one of each family at most. */
   readonly egressSources: readonly Address[]
+  /** It is being deleted, or about to be (taint ToBeDeletedByClusterAutoscaler): load balancers are to send it nothing new. */
+  readonly leaving: boolean
 }
 
 /** A network interface of this node, as rtnetlink tells it. Keyed by `index`, since names are used again. */

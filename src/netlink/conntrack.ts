@@ -15,8 +15,8 @@ const CT_GET = 0x101
 /** struct nfgenmsg: family, version, resource id. */
 const NFGENMSG_LENGTH = 4
 
-const CTA_TUPLE_ORIG = 1
-const CTA_TUPLE_REPLY = 2
+export const CTA_TUPLE_ORIG = 1
+export const CTA_TUPLE_REPLY = 2
 const CTA_PROTOINFO = 4
 const CTA_PROTOINFO_TCP = 1
 const CTA_PROTOINFO_TCP_FLAGS_ORIGINAL = 4
@@ -28,18 +28,19 @@ const TCP = 6
 const CTA_FILTER = 25
 const CTA_FILTER_ORIG_FLAGS = 1
 const CTA_FILTER_REPLY_FLAGS = 2
-const FILTER_BY_SOURCE = 1
-const CTA_TUPLE_IP = 1
-const CTA_TUPLE_PROTO = 2
-const CTA_IP_V4_SRC = 1
-const CTA_IP_V4_DST = 2
-const CTA_IP_V6_SRC = 3
-const CTA_IP_V6_DST = 4
-const CTA_PROTO_NUM = 1
-const CTA_PROTO_SRC_PORT = 2
-const CTA_PROTO_DST_PORT = 3
+const FILTER_BY_SOURCE = 1 << 0
+const FILTER_BY_PROTOCOL = 1 << 3
+export const CTA_TUPLE_IP = 1
+export const CTA_TUPLE_PROTO = 2
+export const CTA_IP_V4_SRC = 1
+export const CTA_IP_V4_DST = 2
+export const CTA_IP_V6_SRC = 3
+export const CTA_IP_V6_DST = 4
+export const CTA_PROTO_NUM = 1
+export const CTA_PROTO_SRC_PORT = 2
+export const CTA_PROTO_DST_PORT = 3
 /** Without NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
-const TYPE_MASK = 0x3fff
+export const TYPE_MASK = 0x3fff
 
 /** One direction of an entry. Addresses are offsets in the datagram, of 4 or 16 bytes as the family says. */
 export interface Tuple {
@@ -61,6 +62,9 @@ export interface Entry {
    * is not known then, and the original direction is that of the first packet that came by.
    */
   pickedUp: boolean
+  /** Where its attributes begin and end in the datagram. */
+  start: number
+  stop: number
 }
 
 export interface DumpPart {
@@ -71,12 +75,13 @@ export interface DumpPart {
 }
 
 /**
- * What to dump: everything, one family, or the IPv4 entries whose one direction comes from `source` (4 bytes). The kernel
- * filters by IPv6 addresses too, but the wrong way round (Linux 5.8 to 6.18: ctnetlink_filter_match_tuple).
+ * What to dump: everything, one family, one protocol of a family, or the IPv4 entries whose one direction comes from `source`
+ * (4 bytes). The kernel filters by IPv6 addresses too, but the wrong way round (Linux 5.8 to 6.18: ctnetlink_filter_match_tuple).
  */
 export type DumpScope =
   | { readonly kind: 'all' }
   | { readonly kind: 'family'; readonly family: 4 | 6 }
+  | { readonly kind: 'protocol'; readonly family: 4 | 6; readonly protocol: number }
   | { readonly kind: 'source'; readonly direction: 'original' | 'reply'; readonly source: Uint8Array }
 
 export function conntrackDumpRequest(sequence: number, scope: DumpScope): Uint8Array<ArrayBuffer> {
@@ -89,6 +94,11 @@ export function conntrackDumpRequest(sequence: number, scope: DumpScope): Uint8A
     case 'family':
       header[0] = scope.family === 4 ? AF_INET : AF_INET6
       return message()
+    case 'protocol': {
+      header[0] = scope.family === 4 ? AF_INET : AF_INET6
+      const tuple = nestedAttribute(CTA_TUPLE_PROTO, [attribute(CTA_PROTO_NUM, Uint8Array.of(scope.protocol))])
+      return message(nestedAttribute(CTA_TUPLE_ORIG, [tuple]), nestedAttribute(CTA_FILTER, [u32Attribute(CTA_FILTER_ORIG_FLAGS, FILTER_BY_PROTOCOL)]))
+    }
     case 'source': {
       header[0] = AF_INET
       const [tuple, flags] = scope.direction === 'original' ? [CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS] : [CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS]
@@ -134,14 +144,16 @@ function emptyTuple(): Tuple {
 }
 
 /** Filled anew for each entry: nothing is allocated for one. */
-const ENTRY: Entry = { original: emptyTuple(), reply: emptyTuple(), pickedUp: false }
+const ENTRY: Entry = { original: emptyTuple(), reply: emptyTuple(), pickedUp: false, start: 0, stop: 0 }
 
 function readEntry(bytes: Uint8Array, start: number, stop: number): void {
   if (stop - start < NFGENMSG_LENGTH) throw new NetlinkMessageError(`conntrack entry: ${stop - start} bytes where at least ${NFGENMSG_LENGTH} were expected`)
   let found = 0
   ENTRY.pickedUp = false
+  ENTRY.start = start + NFGENMSG_LENGTH
+  ENTRY.stop = stop
   // The tuples come first; only TCP has something to say behind them.
-  for (let at = start + NFGENMSG_LENGTH; at < stop && (found < 3 || ENTRY.original.protocol === TCP); ) {
+  for (let at = ENTRY.start; at < stop && (found < 3 || ENTRY.original.protocol === TCP); ) {
     const end = attributeEnd(bytes, at, stop)
     const type = readU16(bytes, at + 2, 'conntrack entry') & TYPE_MASK
     if (type === CTA_TUPLE_ORIG) {
@@ -185,7 +197,7 @@ function isLiberal(bytes: Uint8Array, start: number, stop: number): boolean {
 }
 
 /** Where the attribute at `at` ends, its padding left out. */
-function attributeEnd(bytes: Uint8Array, at: number, stop: number): number {
+export function attributeEnd(bytes: Uint8Array, at: number, stop: number): number {
   const length = stop - at < 4 ? 0 : readU16(bytes, at, 'conntrack attribute')
   if (length < 4 || length > stop - at) throw new NetlinkMessageError(`conntrack attribute: ${length} bytes where 4 to ${stop - at} are possible`)
   return at + length

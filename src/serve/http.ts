@@ -9,9 +9,11 @@ export interface Answer {
   readonly status: number
   readonly type: string
   readonly body: string
+  /** Besides those of every answer. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
-/** By path. */
+/** By path; `*`: every other one. */
 export type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>
 
 export interface Listener {
@@ -25,18 +27,23 @@ const MOST_CONNECTIONS = 64
 /** `setting` is the name of the one that says `address`, HOST:PORT. Throws a PicketError (AddressInUse, AddressFailed) that names both. */
 export async function listen(setting: string, address: string, routes: Routes): Promise<Listener> {
   const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? []
+  return await listenAt(host, Number(port), routes).catch((error: unknown) => {
+    throw failure(setting, address, error)
+  })
+}
+
+/** `::` is every address of both families. Rejects with the system's error. */
+export async function listenAt(host: string, port: number, routes: Routes): Promise<Listener> {
   const server = http.createServer({ headersTimeout: LONGEST_REQUEST_MS, requestTimeout: LONGEST_REQUEST_MS, connectionsCheckingInterval: 5_000 }, (request, response) => {
     void answer(request, routes).then((one) => send(request, response, one))
   })
   server.maxConnections = MOST_CONNECTIONS
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(Number(port), host, () => {
+    server.listen(port, host, () => {
       server.removeListener('error', reject)
       resolve()
     })
-  }).catch((error: unknown) => {
-    throw failure(setting, address, error)
   })
   server.on('error', () => undefined)
   return {
@@ -63,7 +70,7 @@ function failure(setting: string, address: string, error: unknown): PicketError 
 async function answer(request: http.IncomingMessage, routes: Routes): Promise<Answer> {
   if (request.method !== 'GET' && request.method !== 'HEAD') return json(405, { error: `method ${request.method ?? ''}: expected GET` })
   const path = (request.url ?? '/').split('?', 1)[0] as string
-  const route = Object.hasOwn(routes, path) ? routes[path] : undefined
+  const route = Object.hasOwn(routes, path) ? routes[path] : routes['*']
   if (route === undefined) return json(404, { error: `path ${path}: expected ${Object.keys(routes).join(' or ')}` })
   try {
     return await route()
@@ -72,8 +79,8 @@ async function answer(request: http.IncomingMessage, routes: Routes): Promise<An
   }
 }
 
-function send(request: http.IncomingMessage, response: http.ServerResponse, { status, type, body }: Answer): void {
+function send(request: http.IncomingMessage, response: http.ServerResponse, { status, type, body, headers }: Answer): void {
   if (response.destroyed) return
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) })
+  response.writeHead(status, { ...headers, 'content-type': type, 'content-length': Buffer.byteLength(body) })
   response.end(request.method === 'HEAD' ? undefined : body)
 }

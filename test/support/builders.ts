@@ -52,7 +52,7 @@ export function namespace(fields: Partial<Omit<Namespace, 'labels'>> & { readonl
 /** Named `node1`, without addresses. */
 export function node(fields: Partial<Omit<Node, 'labels'>> & { readonly labels?: LabelsLike } = {}): Node {
   const name = fields.name ?? 'node1'
-  return Object.freeze({ uid: `node/${name}`, name, addresses: [], podCidrs: [], egressSources: [], ...fields, labels: labels(fields.labels ?? {}) })
+  return Object.freeze({ uid: `node/${name}`, name, addresses: [], podCidrs: [], egressSources: [], leaving: false, ...fields, labels: labels(fields.labels ?? {}) })
 }
 
 type PolicyFields = Partial<Omit<Policy, 'pods' | 'ingress' | 'egress'>> & {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { Cutter, type CutReport } from '../../../src/agent/cutter.ts'
 import type { Conntrack, DumpEnd } from '../../../src/kernel/conntrack.ts'
-import { FLOW_LENGTH, type Network } from '../../../src/kernel/conntrack-flows.ts'
+import { flowAt, FLOW_LENGTH, type Network } from '../../../src/kernel/conntrack-flows.ts'
 import { systemClock } from '../../../src/lib/clock.ts'
 import type { Problem } from '../../../src/lib/problem.ts'
 import type { Transaction } from '../../../src/nft/objects.ts'
@@ -236,7 +236,7 @@ describe('cutter', function () {
     assert.deepEqual(world.reports, [])
     dump.resolve()
     await until(() => world.reports.length > 0)
-    assert.deepEqual(world.reports.map(({ cut, judged }) => ({ cut, judged })), [{ cut: 1, judged: 0 }])
+    assert.deepEqual(world.reports.map(({ cut, judged }) => ({ cut, judged })), [{ cut: 1, judged: 3 }])
     assert.deepEqual([...world.elements('under-review-v4'), ...world.elements('replied-v4')], [])
     await world.cutter.close()
   })
@@ -281,5 +281,20 @@ describe('cutter', function () {
     assert.deepEqual(world.cut, [...elements, `${SERVER} . ${CLIENT} . udp . 5000 . 80`])
     await world.cutter.close()
   })
+  it('connections that it is asked about are cut where they are denied, whoever lost what, and what stands in the way is told', async () => {
+    const world = await started()
+    const keys = [flow(CLIENT, SERVER, 4000, 53), flow(SERVER, CLIENT, 5000, 80)].map((record) => flowAt(Buffer.from(record), 0).key)
+    assert.equal(await world.cutter.cutDenied(keys), null)
+    assert.deepEqual(world.cut, [])
+    world.conntrack.flows = []
+    upsert(world.turns.inbox, 'policy', DENY)
+    await world.turn()
+    assert.equal(await world.cutter.cutDenied(keys), null)
+    assert.deepEqual(world.cut, elements)
+    world.kernel.loseNextAnswer('dropped')
+    assert.match((await world.cutter.cutDenied(keys)) ?? '', /did not take 1 connections/)
+    assert.equal(await world.cutter.cutDenied([]), null)
+    await world.cutter.close()
+    assert.match((await world.cutter.cutDenied(keys)) ?? '', /nothing to judge them by/)
+  })
 })
-

@@ -48,6 +48,13 @@ describe('decode: Node', () => {
     assert.deepEqual(fieldsOf(decoded), ['status.addresses[0].address', 'status.addresses[1]', 'spec.podCIDRs[0]'])
   })
 
+  it('one that is being deleted, or that the cluster autoscaler is going to delete, is leaving', () => {
+    const taints = (...keys: readonly unknown[]) => node(undefined, { taints: keys.map((key) => ({ key, effect: 'NoSchedule' })) })
+    assert.deepEqual([good(node(undefined)).leaving, good(taints('node.kubernetes.io/unschedulable', 7)).leaving], [false, false])
+    assert.equal(good(taints('a', 'ToBeDeletedByClusterAutoscaler')).leaving, true)
+    assert.equal(good(decodeNode({ metadata: { name: 'n1', deletionTimestamp: '2026-11-26T04:00:00Z' } }, 'u1')).leaving, true)
+  })
+
   it('missing status and spec are fine', () => {
     assert.deepEqual(good(node(undefined)).addresses, [])
   })

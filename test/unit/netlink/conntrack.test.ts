@@ -5,25 +5,9 @@ import { FLOW_LENGTH, FlowCollector, NetworkFilter, encodeNetworks, flowAt, flow
 import { attribute, nestedAttribute, NetlinkMessageError } from '../../../src/netlink/attributes.ts'
 import { conntrackDumpRequest, visitEntries } from '../../../src/netlink/conntrack.ts'
 import { decodeMessages, encodeMessage, NLM_F_DUMP_INTR, NLMSG_DONE } from '../../../src/netlink/messages.ts'
-
-const PORT = 77
-
-function tuple(type: number, from: readonly number[], to: readonly number[], protocol: number, ports: readonly [number, number] | null): Uint8Array {
-  const six = from.length === 16
-  const port = (value: number): Uint8Array => Uint8Array.of(value >> 8, value & 255)
-  const parts = ports === null ? [] : [attribute(2, port(ports[0])), attribute(3, port(ports[1]))]
-  return nestedAttribute(type, [
-    nestedAttribute(1, [attribute(six ? 3 : 1, Uint8Array.from(from)), attribute(six ? 4 : 2, Uint8Array.from(to))]),
-    nestedAttribute(2, [attribute(1, Uint8Array.of(protocol)), ...parts]),
-  ])
-}
-
-function message(parts: readonly Uint8Array[], header: { flags?: number; sequence?: number; port?: number } = {}): Uint8Array {
-  return encodeMessage({ type: 0x100, flags: 2, sequence: 1, port: PORT, ...header }, [Uint8Array.of(2, 0, 0, 0), ...parts])
-}
+import { message, PORT, tuple, V6 } from '../../support/conntrack-messages.ts'
 
 const DONE = encodeMessage({ type: NLMSG_DONE, flags: 2, sequence: 1, port: PORT }, [new Uint8Array(4)])
-const V6 = (last: number): number[] => [0xfd, ...Array.from({ length: 14 }, () => 0), last]
 /** A pod calls 10.96.0.10:80, which leads to 10.1.0.9:8080; the node masquerades it. */
 const SERVICE = message([tuple(1, [10, 1, 0, 1], [10, 96, 0, 10], 6, [40000, 80]), tuple(2, [10, 1, 0, 9], [192, 168, 0, 1], 6, [8080, 51000]), attribute(3, Uint8Array.of(0, 0, 0, 14))])
 const SIX = message([attribute(25, Uint8Array.of(1)), tuple(1, V6(1), V6(2), 17, [5000, 53]), tuple(2, V6(2), V6(1), 17, [53, 5000])])
@@ -130,6 +114,11 @@ describe('conntrack: the request', () => {
     assert.deepEqual([...(six?.payload ?? [])], [10, 0, 0, 0])
     // AF_INET; CTA_TUPLE_REPLY { CTA_TUPLE_IP { CTA_IP_V4_SRC } }; CTA_FILTER { CTA_FILTER_REPLY_FLAGS: by source }
     assert.equal(Buffer.from(one?.payload ?? []).toString('hex'), '02000000' + '10000280' + '0c000180' + '080001000a010001' + '0c001980' + '0800020001000000')
+  })
+  it('asks for one protocol of a family', () => {
+    const [one] = decodeMessages(conntrackDumpRequest(9, { kind: 'protocol', family: 6, protocol: 17 }))
+    // AF_INET6; CTA_TUPLE_ORIG { CTA_TUPLE_PROTO { CTA_PROTO_NUM } }; CTA_FILTER { CTA_FILTER_ORIG_FLAGS: by protocol }
+    assert.equal(Buffer.from(one?.payload ?? []).toString('hex'), '0a000000' + '10000180' + '0c000280' + '0500010011000000' + '0c001980' + '0800010008000000')
   })
   it('knows single addresses from wider networks', () => {
     const address = Uint8Array.of(10, 1, 0, 1)
