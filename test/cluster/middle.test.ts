@@ -3,7 +3,7 @@
 // Rule 104 with the server's own bytes. **Invariant:** what is compared is what the server lists itself, afterwards.
 import assert from 'node:assert/strict'
 import { USUAL_LIMITS } from '../../src/kube/transport.ts'
-import { KINDS } from '../../src/model/changes.ts'
+import { RESOURCES } from '../../src/kube/resources.ts'
 import type { Policy } from '../../src/model/policy.ts'
 import { api, type KubeObject } from './api.ts'
 import { Disturber, type Disturbance } from './disturber.ts'
@@ -27,7 +27,7 @@ describe('a watch that is disturbed on its way', function () {
     folder = await TemporaryFolder.make()
     const text = kubeconfigText(disturber.url, { cluster: { 'certificate-authority-data': Buffer.from(disturber.authority).toString('base64') } })
     follower = await Follower.start({ access: { kubeconfig: await folder.write('kubeconfig', text), context: null, apiServers: [] }, limits: { ...USUAL_LIMITS, quiet: QUIET_MS } })
-    await follower.until('all is synced', () => follower.synced.length === KINDS.length)
+    await follower.until('all is synced', () => follower.synced.length === RESOURCES.length)
     for (let index = 0; index < POLICIES; index++) await api.create(policy(index, 'new'))
     await untilSame()
   })
@@ -42,7 +42,7 @@ describe('a watch that is disturbed on its way', function () {
   for (const how of ['cut', 'stall', 'garble'] as const satisfies readonly Disturbance[]) {
     it(`rule 104: ${how}: what changes meanwhile is known afterwards, and nothing else is lost`, async () => {
       const seen = disturber.watchesSeen
-      assert.ok(disturber.disturb(how) >= KINDS.length, 'a watch of each resource is open')
+      assert.ok(disturber.disturb(how) >= RESOURCES.length, 'a watch of each resource is open')
       // While nothing comes through, or nothing that can be read: one of each kind of change.
       await api.replace(policy(1, how))
       await api.remove('networking.k8s.io/v1', 'NetworkPolicy', NS, name(2))
