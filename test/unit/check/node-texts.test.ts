@@ -48,7 +48,7 @@ describe("check: rules that write connections' marks", () => {
 
 describe('check: routes of /proc/net', () => {
   const HEAD = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT'
-  const ROUTES4 = `${HEAD}\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0   \neth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n*\t0000000A\t00000000\t0200\t0\t0\t0\t000000FF\t0\t0\t0\nodd\n`
+  const ROUTES4 = `${HEAD}\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0   \neth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n*\t0000000A\t00000000\t0201\t0\t0\t0\t000000FF\t0\t0\t0\nodd\n`
   it('of IPv4, as this machine orders bytes; what refuses is none', () => {
     assert.deepEqual(routesOf4(ROUTES4, true).map(({ text }) => text), ['0.0.0.0/0', '192.0.2.0/24'])
     assert.deepEqual(routesOf4(`${HEAD}\neth0\tC0000200\t0\t0001\t0\t0\t0\tFFFFFF00`, false).map(({ text }) => text), ['192.0.2.0/24'])
