@@ -7,8 +7,7 @@ import { readFileSync } from 'node:fs'
 import { Option, type Command } from 'commander'
 import { parseDocument } from 'yaml'
 import { messageOf, PicketError } from './lib/errors.ts'
-import { contains, familyOf, parseAddress, parseCidr, toBits } from './model/ip.ts'
-import { SETTINGS, type AgentConfig, type Setting, type SettingName, type Source } from './settings.ts'
+import { flagOf, optionOf, serverFault, SETTINGS, WHY_NO_SERVICE, type AgentConfig, type Setting, type SettingName, type Source } from './settings.ts'
 
 /** The arguments after the program's own name. */
 export function commandLine(): readonly string[] {
@@ -38,16 +37,6 @@ export function parseDuration(text: string): number | null {
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] as 'ms' | 's' | 'm' | 'h']
   const ms = Math.round(Number(match[1]) * unit)
   return ms >= 1 && ms <= 2 ** 31 - 1 ? ms : null
-}
-
-/** `nonMasqueradeCIDRs` is `--non-masquerade-cidrs`. */
-export function flagOf(name: string): string {
-  return `--${optionOf(name).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-}
-
-/** As commander names the flag's value. */
-function optionOf(name: string): string {
-  return name.replace('CIDRs', 'Cidrs')
 }
 
 /** Adds `--config` and one flag for each setting. No flag has a default: absent means that the file decides. */
@@ -163,15 +152,13 @@ function sourceOf(values: ReadonlyMap<SettingName, unknown>): Source {
 
 /** Nobody else translates the API server's ClusterIP: an agent that needed it could not start on a node without rules. */
 function checkServers(servers: readonly string[], serviceCidrs: readonly string[]): void {
-  const why = "Picket itself serves the API server's ClusterIP (serviceProxy: picket)"
   const end = 'expected addresses of the API servers themselves, such as https://10.0.0.10:6443; nothing was started'
-  if (servers.length === 0) throw new PicketError('InvalidConfig', `apiServer is not set: ${why}; ${end}`)
+  if (servers.length === 0) throw new PicketError('InvalidConfig', `apiServer is not set: ${WHY_NO_SERVICE}; ${end}`)
+  const host = process.env['KUBERNETES_SERVICE_HOST']
+  const services = new Map(host === undefined ? [] : [[host, "it is the Service's ($KUBERNETES_SERVICE_HOST)"]])
   for (const server of servers) {
-    const host = (URL.canParse(server) ? new URL(server).hostname : '').replace(/^\[|\]$/g, '')
-    const address = parseAddress(host)
-    const inCidr = address !== null && serviceCidrs.map(parseCidr).some((cidr) => cidr !== null && cidr.family === familyOf(address) && contains(cidr, toBits(address)))
-    const what = inCidr ? 'it lies in serviceCIDRs' : host === process.env['KUBERNETES_SERVICE_HOST'] ? "it is the Service's ($KUBERNETES_SERVICE_HOST)" : /^kubernetes(\.default(\.svc(\..+)?)?)?$/.test(host) ? 'it is a name of the Service' : null
-    if (what !== null) throw new PicketError('InvalidConfig', `apiServer: ${server}: ${what}, and ${why}; ${end}`)
+    const what = serverFault(server, serviceCidrs, services)
+    if (what !== null) throw new PicketError('InvalidConfig', `apiServer: ${server}: ${what}, and ${WHY_NO_SERVICE}; ${end}`)
   }
 }
 

@@ -1,7 +1,7 @@
 // The settings of the agent as one table: names, defaults, checks and help, from which config.ts makes flags and the page its rows.
 //
 // **Invariant:** everything that can be said of a setting without reading anything is said here, once.
-import { parseCidr } from './model/ip.ts'
+import { contains, familyOf, parseAddress, parseCidr, toBits } from './model/ip.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -187,3 +187,27 @@ export const SETTINGS: readonly Setting[] = [
   },
   { name: 'logLevel', type: 'choice', default: 'info', choices: LOG_LEVELS, help: 'least level that is logged' },
 ]
+
+/** `nonMasqueradeCIDRs` is `--non-masquerade-cidrs`. */
+export function flagOf(name: string): string {
+  return `--${optionOf(name).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+/** As commander names the flag's value. */
+export function optionOf(name: string): string {
+  return name.replace('CIDRs', 'Cidrs')
+}
+
+export const WHY_NO_SERVICE = "Picket itself serves the API server's ClusterIP (serviceProxy: picket)"
+
+/** Why a node whose Services Picket translates could not start by that `apiServer`; null where it could. `services`: address -> what it is. */
+export function serverFault(server: string, serviceCidrs: readonly string[], services: ReadonlyMap<string, string>): string | null {
+  const host = (URL.canParse(server) ? new URL(server).hostname : '').replace(/^\[|\]$/g, '')
+  const address = parseAddress(host)
+  const isInside = (text: string): boolean => {
+    const cidr = parseCidr(text)
+    return address !== null && cidr !== null && cidr.family === familyOf(address) && contains(cidr, toBits(address))
+  }
+  if (serviceCidrs.some(isInside)) return 'it lies in serviceCIDRs'
+  return services.get(address ?? host) ?? (/^kubernetes(\.default(\.svc(\..+)?)?)?$/.test(host) ? 'it is a name of the Service' : null)
+}

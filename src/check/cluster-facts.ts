@@ -13,6 +13,7 @@ import type { ObjectKind } from '../decode/decode.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import { parse } from 'yaml'
+import { agentSettings, type AgentSettings } from './agent-settings.ts'
 import { daemonSetOf, nodeOf, serviceOf, type DaemonSetFacts, type NodeSummary, type ServiceFacts } from './raw.ts'
 
 export interface ClusterFacts {
@@ -26,6 +27,8 @@ export interface ClusterFacts {
   readonly daemonSets: readonly DaemonSetFacts[]
   /** Mode in its ConfigMap (empty: its default); null where there is no such ConfigMap. */
   readonly kubeProxyMode: string | null
+  /** Null where no DaemonSet of Picket's is seen. */
+  readonly agents: { readonly daemonSet: DaemonSetFacts; readonly settings: AgentSettings } | null
   /** What could not be read: what it is needed for, and why. */
   readonly unread: readonly { readonly what: string; readonly reason: string; readonly needed: boolean }[]
 }
@@ -33,6 +36,10 @@ export interface ClusterFacts {
 const SERVICES: Listed = { plural: 'services', group: '', path: '/api/v1/services' }
 const DAEMON_SETS: Listed = { plural: 'daemonsets', group: 'apps', path: '/apis/apps/v1/daemonsets' }
 const KUBE_PROXY = { plural: 'configmaps', group: '', path: '/api/v1/namespaces/kube-system/configmaps/kube-proxy' }
+export const PICKET_NAMESPACE = 'picket-system'
+/** Of the DaemonSet in deploy/base, and of its pods; that which uninstalls has another component. */
+export const AGENT_LABELS = { 'app.kubernetes.io/name': 'picket', 'app.kubernetes.io/component': 'agent' } as const
+const PICKET_AGENT = { plural: 'configmaps', group: '', path: `/api/v1/namespaces/${PICKET_NAMESPACE}/configmaps/picket-agent` }
 /** Failures that asking for something else would not mend. */
 const OF_THE_SERVER: readonly string[] = ['Unreachable', 'CertificateNotTrusted', 'TlsFailed', 'Credentials', 'CredentialsRefused']
 
@@ -81,7 +88,19 @@ export async function readCluster(transport: Transport, signal: AbortSignal): Pr
   await trying('configmaps', false, async () => {
     kubeProxyMode = modeIn(await getObject(transport, KUBE_PROXY, signal))
   })
-  return { version: server.version, versionProblem: server.problem, events, nodes, services, daemonSets, kubeProxyMode, unread }
+  const daemonSet = daemonSets.find(isOurs)
+  let configMap: unknown = null
+  if (daemonSet !== undefined) {
+    await trying(`configmaps of ${PICKET_NAMESPACE}`, false, async () => {
+      configMap = await getObject(transport, PICKET_AGENT, signal)
+    })
+  }
+  const agents = daemonSet === undefined ? null : { daemonSet, settings: agentSettings(daemonSet.args, configMap) }
+  return { version: server.version, versionProblem: server.problem, events, nodes, services, daemonSets, kubeProxyMode, agents, unread }
+}
+
+function isOurs({ namespace, labels, images }: DaemonSetFacts): boolean {
+  return namespace === PICKET_NAMESPACE && images.length > 0 && Object.entries(AGENT_LABELS).every(([key, value]) => labels[key] === value)
 }
 
 function replaceOf(kind: ObjectKind, rows: Rows): SourceEvent {

@@ -5,13 +5,13 @@ import type { Transport } from '../kube/transport.ts'
 import { PicketError } from '../lib/errors.ts'
 import { by } from '../lib/sorting.ts'
 import { unattached } from './attached.ts'
-import { readCluster, type ClusterFacts } from './cluster-facts.ts'
+import { AGENT_LABELS, PICKET_NAMESPACE, readCluster, type ClusterFacts } from './cluster-facts.ts'
 import { compile, type Compiled } from './compiled.ts'
 import type { PolicyEffect } from './effects.ts'
 import { imageName } from './engines.ts'
 import { named, warning, type Finding, type PlacedFinding } from './finding.ts'
 import { judgeCluster } from './judge-cluster.ts'
-import { askNodes, PICKET_NAMESPACE, type NodeAnswer } from './node-pods.ts'
+import { askNodes, type NodeAnswer } from './node-pods.ts'
 import { interfacesOf } from './node-report.ts'
 import { judgePolicies } from './policies.ts'
 import type { DaemonSetFacts } from './raw.ts'
@@ -34,9 +34,6 @@ export interface ClusterReport {
 
 /** Milliseconds: more is told, as certificates and logs would suffer. */
 const MOST_SKEW = 30_000
-/** Of the DaemonSet in deploy/base, and of its pods; that which uninstalls has another component. */
-const AGENT_LABELS = { 'app.kubernetes.io/name': 'picket', 'app.kubernetes.io/component': 'agent' } as const
-
 /** ApiFailure where the server cannot be asked; PicketError NoSuchNode. */
 export async function checkCluster(options: ClusterCheckOptions): Promise<ClusterReport> {
   const facts = await readCluster(options.transport, options.signal)
@@ -45,7 +42,7 @@ export async function checkCluster(options: ClusterCheckOptions): Promise<Cluste
   const blind = facts.unread.some(({ what }) => ['pods', 'namespaces', 'networkpolicies'].includes(what))
   const hasNodeLocalDns = facts.daemonSets.some(({ images }) => images.some((image) => imageName(image).endsWith('k8s-dns-node-cache')))
   const policies = blind ? { findings: [], effects: [] } : judgePolicies(compiled, facts.services, hasNodeLocalDns)
-  const installed = facts.daemonSets.find(isOurs) ?? null
+  const installed = facts.agents?.daemonSet ?? null
   const asked = nodes.map((name) => ({ name, hasAgent: hasAgent(name, compiled) }))
   const image = options.image ?? installed?.images[0] ?? options.usualImage
   const answers = asked.length === 0 ? [] : await askNodes({ ...options, image, nodes: asked })
@@ -68,10 +65,6 @@ function chosen(nodes: ClusterCheckOptions['nodes'], facts: ClusterFacts): reado
     throw new PicketError('NoSuchNode', `node ${unknown.join(', ')}: expected a Node of the cluster: ${named(facts.nodes.map(({ name }) => name), 10) || 'it has none'}`)
   }
   return nodes
-}
-
-function isOurs({ namespace, labels, images }: DaemonSetFacts): boolean {
-  return namespace === PICKET_NAMESPACE && images.length > 0 && Object.entries(AGENT_LABELS).every(([key, value]) => labels[key] === value)
 }
 
 function hasAgent(node: string, { snapshot }: Compiled): boolean {

@@ -8,7 +8,7 @@ export type Level = 'ok' | 'warning' | 'error'
 /** Stable, for programs. */
 export type CheckName =
   | 'api-server' | 'rights' | 'nodes' | 'pods' | 'policies' | 'policy-engine' | 'kube-proxy'
-  | 'kernel' | 'conntrack' | 'attachment' | 'firewall' | 'sysctl' | 'clock' | 'agent'
+  | 'kernel' | 'conntrack' | 'attachment' | 'firewall' | 'conntrack-mark' | 'routes' | 'sysctl' | 'clock' | 'agent'
 
 export interface Finding {
   readonly level: Level

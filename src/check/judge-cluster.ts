@@ -4,9 +4,10 @@
 import type { ClusterFacts } from './cluster-facts.ts'
 import { advice, ENGINES, imageName } from './engines.ts'
 import { counted, error, named, ok, warning, type Finding } from './finding.ts'
+import { judgeAgents } from './judge-agents.ts'
 
 export function judgeCluster(facts: ClusterFacts): readonly Finding[] {
-  return [server(facts), ...rights(facts), ...engines(facts), kubeProxy(facts), ...nodes(facts)]
+  return [server(facts), ...rights(facts), ...engines(facts), ...judgeAgents(facts), ...nodes(facts)]
 }
 
 function server({ version, versionProblem }: ClusterFacts): Finding {
@@ -31,19 +32,6 @@ function engines({ daemonSets, unread }: ClusterFacts): readonly Finding[] {
     return [(engine.kind === 'past' ? error : warning)('policy-engine', `${engine.name}: ${names}`, advice(engine))]
   })
   return findings.length > 0 ? findings : [ok('policy-engine', `none among ${counted(daemonSets.length, 'DaemonSet')}`)]
-}
-
-function kubeProxy({ kubeProxyMode, unread }: ClusterFacts): Finding {
-  const place = 'ConfigMap kube-system/kube-proxy'
-  if (kubeProxyMode === null) {
-    const why = unread.some(({ what }) => what === 'configmaps') ? 'was not read' : 'is not there or says nothing'
-    return ok('kube-proxy', `${place} ${why}; each node tells what it sees`)
-  }
-  const mode = kubeProxyMode === '' ? 'iptables (its default)' : kubeProxyMode
-  if (kubeProxyMode === 'ipvs') {
-    return error('kube-proxy', `mode ipvs in ${place}: packets of Services go past the forward hook, and policies would not hold for them`, 'set mode: nftables (or iptables) there, restart kube-proxy, and remove kube-ipvs0 on the nodes')
-  }
-  return ok('kube-proxy', `mode ${mode} in ${place}`)
 }
 
 function nodes({ nodes: all, unread }: ClusterFacts): readonly Finding[] {

@@ -9,13 +9,14 @@ import type { HostInterface } from '../model/objects.ts'
 import { TABLE_NAME } from '../ruleset/names.ts'
 import { advice, ENGINES } from './engines.ts'
 import { counted, error, named, ok, warning, type Finding } from './finding.ts'
+import { judgeServices } from './judge-services.ts'
 import { SETTINGS, type NodeFacts } from './node-facts.ts'
 
 /** Of a node's table of connections: above this it is nearly full. */
 const NEARLY_FULL = 0.8
 
 export function judgeNode(facts: NodeFacts): readonly Finding[] {
-  return [kernel(facts), conntrack(facts), ...attachment(facts), ...engines(facts), ...kubeProxy(facts), ...firewall(facts), ...settings(facts), agent(facts)]
+  return [kernel(facts), conntrack(facts), ...attachment(facts), ...engines(facts), ...judgeServices(facts), ...firewall(facts), ...settings(facts), agent(facts)]
 }
 
 function kernel({ kernel: release, access }: NodeFacts): Finding {
@@ -95,22 +96,6 @@ function first(what: string, names: readonly string[]): readonly string[] {
 
 function isOurs(table: string): boolean {
   return table === `inet ${TABLE_NAME}` || table === `bridge ${TABLE_NAME}`
-}
-
-function kubeProxy({ chains, tables, links, legacyTables, programs }: NodeFacts): readonly Finding[] {
-  if (links.some(({ name }) => name === 'kube-ipvs0')) {
-    const what = 'IPVS (interface kube-ipvs0), which carries packets past the forward hook: policies do not hold for Service traffic'
-    return [error('kube-proxy', what, 'set kube-proxy to mode nftables or iptables, and remove kube-ipvs0 (kube-proxy --cleanup)')]
-  }
-  const modes = [
-    ...(tables.includes('ip kube-proxy') || tables.includes('ip6 kube-proxy') ? ['nftables'] : []),
-    ...(chains.some(({ name }) => name === 'KUBE-SERVICES') ? ['iptables'] : []),
-  ]
-  if (modes.length > 1) return [warning('kube-proxy', 'rules of mode nftables and of mode iptables', 'run kube-proxy --cleanup once for the mode that is no longer used')]
-  if (modes.length === 1) return [ok('kube-proxy', `mode ${modes[0]}`)]
-  const legacy = legacyTables.includes('nat') ? '; iptables-legacy has a table nat, which is not looked into' : ''
-  if (legacy !== '' && programs.includes('kube-proxy')) return [ok('kube-proxy', 'a process, mode iptables by iptables-legacy')]
-  return [warning('kube-proxy', `no rules of it are seen${legacy}`, 'see who translates Services: by eBPF or in user space it would go past the forward hook, and policies would not hold')]
 }
 
 function firewall({ chains, legacyTables }: NodeFacts): readonly Finding[] {

@@ -2,7 +2,7 @@
 //
 // judge-node.ts says what it means. In a pod of its own (hostNetwork) it sees the node's network, and no processes but its own.
 // **Invariant:** nothing is changed or left behind; what cannot be read is told as such, and holds up nothing else.
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import os from 'node:os'
 import { ConntrackReader } from '../kernel/conntrack.ts'
 import { decodeFlowtables } from '../kernel/flowtables.ts'
@@ -13,10 +13,13 @@ import { getOver } from '../lab/agent-status.ts'
 import { PicketError } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { SourceEvent } from '../model/changes.ts'
+import type { Cidr } from '../model/ip.ts'
 import type { HostInterface } from '../model/objects.ts'
 import { objectsOf } from '../nft/listing.ts'
 import { watchInterfaces } from '../node/watch.ts'
 import { TABLE_NAME } from '../ruleset/names.ts'
+import { ROUTE_FILES, routesOf4, routesOf6 } from './routes.ts'
+import { readTranslation, TRANSLATING_CHAIN, type Translation } from './translation.ts'
 import { tryTables, type TrialResult } from './trial.ts'
 
 export interface ForeignChain {
@@ -50,8 +53,15 @@ export interface NodeFacts {
   readonly conntrackFault: string | null
   /** By path below /proc/sys; null where it is not there. */
   readonly settings: Readonly<Record<string, string | null>>
-  /** Names of processes, as far as they are seen. */
+  /** Names of processes of this network namespace, as far as they are seen. */
   readonly programs: readonly string[]
+  /** Whether processes of the node are seen at all: not from inside a pod. */
+  readonly seesProcesses: boolean
+  readonly cores: number
+  /** Where routes lead to. */
+  readonly routes: readonly Cidr[]
+  /** Null where Picket translates no Services here. */
+  readonly translation: Translation | null
   /** Null where none answers. */
   readonly agent: AgentAnswer | null
   /** Milliseconds since 1970. */
@@ -63,39 +73,45 @@ export const SETTINGS = {
   forward6: 'net/ipv6/conf/all/forwarding',
   entries: 'net/netfilter/nf_conntrack_count',
   mostEntries: 'net/netfilter/nf_conntrack_max',
+  established: 'net/netfilter/nf_conntrack_tcp_timeout_established',
+  closeWait: 'net/netfilter/nf_conntrack_tcp_timeout_close_wait',
   bridge4: 'net/bridge/bridge-nf-call-iptables',
   bridge6: 'net/bridge/bridge-nf-call-ip6tables',
 } as const
 
+/** Whoever sees one of these sees the processes of the node. */
+const OF_THE_NODE: readonly string[] = ['kthreadd', 'kubelet']
 const LIST_DEADLINE_MS = 15_000
 const AGENT_DEADLINE_MS = 3_000
 
 /** PicketError NotPermitted where this process may not look at all. `socket`: of the agent; `access`: as it has it. */
 export async function readNode(socket: string, access: KernelAccess): Promise<NodeFacts> {
   const tables = await readTables(access)
-  const [links, conntrackFault, legacyTables, programs, agent] = await Promise.all([readLinks(), readConntrack(), readLegacyTables(), readPrograms(), askAgent(socket)])
+  const [links, conntrackFault, legacyTables, programs, routes, agent] = await Promise.all([readLinks(), readConntrack(), readLegacyTables(), readPrograms(), readRoutes(), askAgent(socket)])
   const settings = Object.fromEntries(await Promise.all(Object.values(SETTINGS).map(async (name) => [name, await readText(`/proc/sys/${name}`)])))
-  return { kernel: os.release(), ...tables, links, conntrackFault, legacyTables, settings, programs, agent, time: Date.now() }
+  return { kernel: os.release(), ...tables, links, conntrackFault, legacyTables, settings, ...programs, cores: os.cpus().length, routes, agent, time: Date.now() }
 }
 
-async function readTables(access: KernelAccess): Promise<Pick<NodeFacts, 'access' | 'tables' | 'chains' | 'flowtables'>> {
+async function readTables(access: KernelAccess): Promise<Pick<NodeFacts, 'access' | 'tables' | 'chains' | 'flowtables' | 'translation'>> {
   let opened: Awaited<ReturnType<typeof openRunner>>
   try {
     opened = await openRunner({ access, trial: 'listing' })
   } catch (error) {
     if (!(error instanceof PicketError) || error.code === 'NotPermitted') throw error
-    return { access: { kind: 'fails', message: error.message }, tables: [], chains: [], flowtables: [] }
+    return { access: { kind: 'fails', message: error.message }, tables: [], chains: [], flowtables: [], translation: null }
   }
   const { runner, description } = opened
   try {
-    const tables = await list(runner, 'list tables')
-    const chains = await list(runner, 'list chains')
+    const tables = (await list(runner, 'list tables')).flatMap(([kind, one]) => (kind === 'table' ? [`${String(one['family'])} ${String(one['name'])}`] : []))
+    const chains = (await list(runner, 'list chains')).flatMap(([kind, one]) => (kind === 'chain' ? [chainOf(one)] : []))
     const flowtables = await runner.run({ text: 'list flowtables', mode: 'json', deadline: LIST_DEADLINE_MS })
+    const translates = chains.some(({ table, name }) => table === `inet ${TABLE_NAME}` && name === TRANSLATING_CHAIN)
     return {
       access: { kind: 'works', description, trial: await tryTables(runner) },
-      tables: tables.flatMap(([kind, one]) => (kind === 'table' ? [`${String(one['family'])} ${String(one['name'])}`] : [])),
-      chains: chains.flatMap(([kind, one]) => (kind === 'chain' ? [chainOf(one)] : [])),
+      tables,
+      chains,
       flowtables: flowtables.kind === 'done' ? decodeFlowtables(flowtables.output, TABLE_NAME) : [],
+      translation: translates ? await readTranslation(runner, tables) : null,
     }
   } finally {
     await runner.close()
@@ -140,10 +156,20 @@ async function readLegacyTables(): Promise<readonly string[]> {
   return [...new Set(texts.flatMap((text) => (text ?? '').split('\n')).filter((name) => name !== ''))]
 }
 
-async function readPrograms(): Promise<readonly string[]> {
+/** Those whose network namespace is known to be another one are left out. */
+async function readPrograms(): Promise<Pick<NodeFacts, 'programs' | 'seesProcesses'>> {
   const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const names = await Promise.all(ids.map((id) => readText(`/proc/${id}/comm`)))
-  return [...new Set(names.filter((name) => name !== null))]
+  const networkOf = (id: string): Promise<string | null> => readlink(`/proc/${id}/ns/net`).catch(() => null)
+  const own = await networkOf('self')
+  const all = await Promise.all(ids.map(async (id) => ({ name: await readText(`/proc/${id}/comm`), network: await networkOf(id) })))
+  const names = (list: typeof all): readonly string[] => [...new Set(list.flatMap(({ name }) => name ?? []))]
+  const seesProcesses = names(all).some((name) => OF_THE_NODE.includes(name))
+  return { programs: names(all.filter(({ network }) => network === null || network === own)), seesProcesses }
+}
+
+async function readRoutes(): Promise<readonly Cidr[]> {
+  const [four, six] = await Promise.all([readText(ROUTE_FILES[4]), readText(ROUTE_FILES[6])])
+  return [...routesOf4(four ?? '', os.endianness() === 'LE'), ...routesOf6(six ?? '')]
 }
 
 async function askAgent(socket: string): Promise<AgentAnswer | null> {

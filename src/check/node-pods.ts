@@ -11,6 +11,7 @@ import { createObject, deleteObject, getObject, getText, type ObjectPath } from 
 import type { Transport } from '../kube/transport.ts'
 import { messageOf } from '../lib/errors.ts'
 import { shortHash } from '../lib/hash.ts'
+import { PICKET_NAMESPACE } from './cluster-facts.ts'
 import { namespaceObject, podObject, RUN_LABEL } from './check-pod.ts'
 import { counted, error, warning, type Finding } from './finding.ts'
 import { readReport, type NodeReport } from './node-report.ts'
@@ -32,7 +33,6 @@ export interface NodeAnswer {
   readonly answer: { readonly report: NodeReport; readonly at: number } | Finding
 }
 
-export const PICKET_NAMESPACE = 'picket-system'
 const AT_A_TIME = 20
 const POLL_MS = 300
 /** A namespace's service account is made a moment after it. */

@@ -35,6 +35,10 @@ export interface DaemonSetFacts {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly images: readonly string[]
+  /** Of all its containers, behind the program's name. */
+  readonly args: readonly string[]
+  /** On how many nodes it wants a pod; null where its status does not say. */
+  readonly nodes: number | null
 }
 
 type Mapping = Readonly<Record<string, unknown>>
@@ -61,7 +65,9 @@ export function serviceOf(raw: unknown): ServiceFacts {
 export function daemonSetOf(raw: unknown): DaemonSetFacts {
   const pod = mapping(mapping(mapping(mapping(raw)['spec'])['template'])['spec'])
   const images = [...list(pod['containers']), ...list(pod['initContainers'])].map((one) => text(mapping(one)['image'])).filter((one) => one !== '')
-  return { ...nameOf(raw), labels: texts(mapping(mapping(raw)['metadata'])['labels']), images }
+  const args = list(pod['containers']).map(mapping).flatMap((one) => [...list(one['command']), ...list(one['args'])]).filter((one) => typeof one === 'string')
+  const wanted = mapping(mapping(raw)['status'])['desiredNumberScheduled']
+  return { ...nameOf(raw), labels: texts(mapping(mapping(raw)['metadata'])['labels']), images, args, nodes: typeof wanted === 'number' ? wanted : null }
 }
 
 /** How a pod is doing, and why it does not start. */

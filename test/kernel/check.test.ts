@@ -8,18 +8,12 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { ClusterReport } from '../../src/check/cluster.ts'
-import type { Finding } from '../../src/check/finding.ts'
-import type { NodeReport } from '../../src/check/node-report.ts'
 import { getOver } from '../../src/lab/agent-status.ts'
 import { ownCommand } from '../../src/lab/places.ts'
 import { CheckStage } from '../support/check-stage.ts'
 import { kubeconfigText, PODS, TemporaryFolder } from '../support/cluster-follower.ts'
+import { checkIn, enter, inside as runInside, told, type Ran } from './check-support.ts'
 import { ip, newNamespace, removeNamespaces } from './interfaces-support.ts'
-
-interface Ran {
-  readonly status: number | null
-  readonly report: NodeReport
-}
 
 describe('picket check on real nodes', function () {
   this.timeout(60_000)
@@ -38,22 +32,11 @@ describe('picket check on real nodes', function () {
     await folder.remove()
   })
 
-  const enter = (netns = node): readonly string[] => [`--net=/run/netns/${netns}`, '--']
-  const inside = (command: readonly string[], input = ''): string => execFileSync('nsenter', [...enter(), ...command], { input, encoding: 'utf8' })
+  const inside = (command: readonly string[], input = ''): string => runInside(node, command, input)
   const nft = (text: string): string => inside(['nft', '-f', '-'], text)
-  const state = (): string => `${inside(['nft', '-a', 'list', 'ruleset'])}${inside(['ip', '-d', 'addr'])}`
   const socket = (): string => path.join(folder.dir, 'agent.sock')
-
-  /** Runs the check in the namespace, and holds it to leaving that as it is. */
-  function check(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}, prefix: readonly string[] = []): Ran {
-    const before = state()
-    const ran = spawnSync('nsenter', [...enter(), ...prefix, ...ownCommand(), 'check', '--local', '-o', 'json', '--socket', socket(), ...args], { encoding: 'utf8', env: { ...process.env, ...env } })
-    const after = state()
-    if (after !== before) assert.fail(`the check changed something: ${after.length} and not ${before.length} characters`)
-    assert.equal(ran.stderr, '')
-    return { status: ran.status, report: JSON.parse(ran.stdout) as NodeReport }
-  }
-  const of = ({ report }: Ran, check: Finding['check']): string => report.findings.filter((one) => one.check === check).map(({ level, found }) => `${level}: ${found}`).join('\n')
+  const check = (args: readonly string[] = [], env: Readonly<Record<string, string>> = {}, prefix: readonly string[] = []): Ran => checkIn(node, socket(), args, env, prefix)
+  const of = told
 
   async function ready(): Promise<void> {
     for (const until = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
@@ -76,7 +59,7 @@ describe('picket check on real nodes', function () {
     assert.deepEqual(check([], {}, ['setpriv', '--bounding-set=-all,+net_admin']).report.findings, check().report.findings)
   })
   it('without that it could not ask', () => {
-    const ran = spawnSync('nsenter', [...enter(), 'setpriv', '--bounding-set=-all', ...ownCommand(), 'check', '--local'], { encoding: 'utf8' })
+    const ran = spawnSync('nsenter', [...enter(node), 'setpriv', '--bounding-set=-all', ...ownCommand(), 'check', '--local'], { encoding: 'utf8' })
     assert.deepEqual([ran.status, ran.stdout], [2, ''])
     assert.match(ran.stderr, /^picket: no right to change nftables.*CAP_NET_ADMIN.*\n$/)
   })
@@ -129,7 +112,7 @@ add table inet kube-network-policies
     assert.equal(ran.status, 1)
   })
   it('an agent: ready, and what it left when it was killed', async () => {
-    const agent = spawn('nsenter', [...enter(), ...ownCommand(), 'agent', '--node-name', 'n1', '--source', `manifests:${folder.dir}`, '--socket', socket(), '--log-level', 'fatal'], { stdio: 'ignore' })
+    const agent = spawn('nsenter', [...enter(node), ...ownCommand(), 'agent', '--node-name', 'n1', '--source', `manifests:${folder.dir}`, '--socket', socket(), '--log-level', 'fatal'], { stdio: 'ignore' })
     try {
       await ready()
       assert.match(of(check(), 'agent'), /^ok: version \S+: ready, no problems$/)

@@ -1,8 +1,7 @@
 // The table of settings in deploy/docs/configuration.md, from the one in src/settings.ts.
 //
 // `npm run generate` writes it; a tidy test compares. **Invariant:** what the page says of a setting is what the agent does.
-import { flagOf } from '../../src/config.ts'
-import { SETTINGS, type Setting } from '../../src/settings.ts'
+import { flagOf, SETTINGS, type Setting } from '../../src/settings.ts'
 
 export const SETTINGS_FILE = 'deploy/docs/configuration.md'
 const BEGIN = '<!-- from src/settings.ts, by `npm run generate` -->'

@@ -1,7 +1,9 @@
 // A node that is as it should be, for tests that change one thing of it.
 //
 // **Invariant:** judged as it stands, everything is ok.
+import assert from 'node:assert/strict'
 import type { NodeFacts } from '../../../src/check/node-facts.ts'
+import { parseCidr } from '../../../src/model/ip.ts'
 import type { HostInterface } from '../../../src/model/objects.ts'
 
 export function link(name: string, fields: Partial<HostInterface> = {}): HostInterface {
@@ -22,6 +24,10 @@ export const GOOD: NodeFacts = {
     'net/bridge/bridge-nf-call-iptables': '1', 'net/bridge/bridge-nf-call-ip6tables': '1',
   },
   programs: [],
+  seesProcesses: true,
+  cores: 4,
+  routes: ['0.0.0.0/0', '::/0'].map((text) => parseCidr(text) ?? assert.fail(text)),
+  translation: null,
   agent: null,
   time: 0,
 }

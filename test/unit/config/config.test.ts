@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { Command } from 'commander'
-import { addSettingFlags, flagOf, loadAgentConfig, parseDuration } from '../../../src/config.ts'
-import { SETTINGS } from '../../../src/settings.ts'
+import { addSettingFlags, loadAgentConfig, parseDuration } from '../../../src/config.ts'
+import { flagOf, SETTINGS } from '../../../src/settings.ts'
 import { PicketError } from '../../../src/lib/errors.ts'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-config-'))
