@@ -1,6 +1,7 @@
 // What every benchmark gives, and how it is printed: a table for people, one JSON line for programs.
 //
 // **Invariant:** a figure is the median of several runs, in one process run; ratios are of things measured side by side.
+import type { ParseArgsOptionsConfig } from 'node:util'
 import { formatTable } from '../../src/cli/output.ts'
 
 export interface Figure {
@@ -14,8 +15,19 @@ export interface Figure {
 export interface Bench {
   readonly name: string
   readonly about: string
+  /** Flags of its own. */
+  readonly flags?: ParseArgsOptionsConfig
   /** `note` says what is being done, on stderr. */
-  readonly run: (note: (text: string) => void) => Promise<readonly Figure[]>
+  readonly run: (note: (text: string) => void, flags: Flags) => Promise<readonly Figure[]>
+}
+
+export type Flags = Readonly<Record<string, unknown>>
+
+/** A flag that is a whole number of at least 1; throws where it is not. */
+export function countOf(flags: Flags, name: string, most = Number.MAX_SAFE_INTEGER): number {
+  const count = Number(flags[name])
+  if (!Number.isInteger(count) || count < 1 || count > most) throw new Error(`--${name} ${String(flags[name])}: expected a whole number from 1 to ${most}`)
+  return count
 }
 
 export function median(values: readonly number[]): number {

@@ -1,4 +1,4 @@
-// `npm run bench -- NAME [--output json]`: runs one benchmark.
+// `npm run bench -- NAME [--output json] [flags of its own]`: runs one benchmark.
 //
 // **Invariant:** the last line on stdout is the answer; progress goes to stderr.
 import { parseArgs } from 'node:util'
@@ -12,15 +12,23 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   elements: () => import('./elements.ts'),
   reflector: () => import('./reflector.ts'),
   'reflector-cluster': () => import('./reflector-cluster.ts'),
+  services: () => {
+    // Before anything of test/cluster is loaded: it has a control plane of its own, whatever cluster is up.
+    process.env['PICKET_CLUSTER_NAME'] = 'bench'
+    return import('./services.ts')
+  },
 }
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { output: { type: 'string', short: 'o', default: 'table' } } })
-const load = BENCHES[positionals[0] ?? '']
-if (load === undefined || positionals.length !== 1) {
-  process.stderr.write(`bench: expected one of ${Object.keys(BENCHES).join(', ')}, got ${positionals.join(' ') || 'nothing'}\n`)
+const args = process.argv.slice(2)
+const name = args.find((arg) => BENCHES[arg] !== undefined)
+const load = BENCHES[name ?? '']
+if (load === undefined) {
+  process.stderr.write(`bench: expected one of ${Object.keys(BENCHES).join(', ')}, got ${args.join(' ') || 'nothing'}\n`)
   process.exitCode = 2
 } else {
   const { bench } = await load()
+  const { positionals, values } = parseArgs({ args, allowPositionals: true, options: { ...bench.flags, output: { type: 'string', short: 'o', default: 'table' } } })
+  if (positionals.length !== 1) throw new Error(`expected the name of one bench, got ${positionals.join(' ')}`)
   process.stderr.write(`${bench.name}: ${bench.about}\n`)
-  report(bench.name, await bench.run((text) => process.stderr.write(`  ${text}\n`)), values.output)
+  report(bench.name, await bench.run((text) => process.stderr.write(`  ${text}\n`), values), String(values['output']))
 }

@@ -33,8 +33,8 @@ export interface ControlPlane {
   kubeconfigOf(user: 'proxy' | NodePlace): string
 }
 
-/** Starts etcd and the API server, and resolves when that is ready. */
-export async function startControlPlane(programs: Programs, nodes: readonly NodePlace[]): Promise<ControlPlane> {
+/** Starts etcd and the API server, and resolves when that is ready. Without `controllers` nobody acts on what is in there. */
+export async function startControlPlane(programs: Programs, nodes: readonly NodePlace[], controllers = true): Promise<ControlPlane> {
   mkdirSync(FOLDER, { recursive: true, mode: 0o700 })
   const users = {
     admin: userOf('admin', 'system:masters'),
@@ -58,14 +58,18 @@ export async function startControlPlane(programs: Programs, nodes: readonly Node
     const { status } = await runIn(ROOM, [programs.of('kubectl'), '--kubeconfig', FILES.kubeconfig, 'get', '--raw', '/readyz'])
     return status === 0 ? true : null
   }, () => logOf('kube-apiserver'))
+  if (controllers) startControllers(programs)
+  startDaemon('api-socket', ROOM, [programs.of('kubectl'), '--kubeconfig', FILES.kubeconfig, 'proxy', '--unix-socket', FILES.apiSocket, '--disable-filter', '--reject-paths', '^$'])
+  return { kubeconfigOf }
+}
+
+function startControllers(programs: Programs): void {
   startDaemon('kube-controller-manager', ROOM, [
     programs.of('kube-controller-manager'), '--kubeconfig', file('controllers.kubeconfig'), '--leader-elect=false', '--bind-address=127.0.0.1',
     '--use-service-account-credentials', '--service-account-private-key-file', file('accounts.key'), '--root-ca-file', AUTHORITY,
     '--allocate-node-cidrs', '--cluster-cidr', ranges(POD_RANGES), '--service-cluster-ip-range', ranges(SERVICE_RANGES), '--cert-dir', file('controllers'),
   ])
   startDaemon('kube-scheduler', ROOM, [programs.of('kube-scheduler'), '--kubeconfig', file('scheduler.kubeconfig'), '--leader-elect=false', '--bind-address=127.0.0.1', '--cert-dir', file('scheduler')])
-  startDaemon('api-socket', ROOM, [programs.of('kubectl'), '--kubeconfig', FILES.kubeconfig, 'proxy', '--unix-socket', FILES.apiSocket, '--disable-filter', '--reject-paths', '^$'])
-  return { kubeconfigOf }
 }
 
 export function kubeconfigOf(user: 'proxy' | NodePlace): string {

@@ -6,13 +6,15 @@
 import os from 'node:os'
 import path from 'node:path'
 
-export const PREFIX = 'pcluster'
+/** Another cluster, beside the usual one, has another name: bench `services` has. */
+const NAME = process.env['PICKET_CLUSTER_NAME'] ?? 'cluster'
+export const PREFIX = `p${NAME}`
 /** Of processes and containers, below each hierarchy; what is in it is the cluster's. */
-export const CGROUP = 'picket-cluster'
+export const CGROUP = `picket-${NAME}`
 /** What lasts from one cluster to the next: binaries, images. */
 export const CACHE = path.join(process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache'), 'picket-cluster')
 /** What goes with the cluster. Not below /var/lib: a node lays something of its own over that. */
-export const STATE = '/var/tmp/picket-cluster'
+export const STATE = `/var/tmp/picket-${NAME}`
 
 export const CONTROL = `${PREFIX}-control`
 export const OUTSIDE = `${PREFIX}-outside`
