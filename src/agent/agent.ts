@@ -4,7 +4,6 @@
 //
 // **Invariant:** nothing is written to the kernel before every source is synced; stopping leaves the kernel as it is.
 import type { AgentConfig } from '../settings.ts'
-import { ConntrackReader } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -20,8 +19,9 @@ import type { Log } from '../telemetry/log.ts'
 import { BridgeTable } from './bridge-table.ts'
 import { compileOptions } from './compile-options.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
-import { Cutter } from './cutter.ts'
+import type { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
+import { startFollowers, type PlanFollower } from './followers.ts'
 import { ForeignFlowtables } from './foreign.ts'
 import { PodGate } from './gate.ts'
 import { Measures } from './measures.ts'
@@ -36,10 +36,6 @@ import { statusOf } from './status.ts'
 
 export interface RunningAgent {
   /** Ends the process's part; the kernel stays as it is. */
-  close(): Promise<void>
-}
-
-interface Closable {
   close(): Promise<void>
 }
 
@@ -66,7 +62,8 @@ class Agent implements RunningAgent {
   readonly #repairs = new Repairs()
   readonly #measures: Measures
   readonly #foreign = new ForeignFlowtables()
-  readonly #closables: Closable[] = []
+  readonly #closables: RunningAgent[] = []
+  readonly #followers: PlanFollower[] = []
   readonly #problems: ProblemParts
   #committer: Committer | null = null
   /** Null with establishedConnections: keep. */
@@ -91,8 +88,8 @@ class Agent implements RunningAgent {
     this.#turns = new Turns({
       clock,
       onWork: () => this.#planner.plan(),
-      onPlanned: (revision, delta) => {
-        this.#cutter?.planned(revision, delta)
+      onPlanned: (revision, delta, services) => {
+        for (const follower of this.#followers) follower.planned(revision, delta, services)
         this.#bridge?.planned(revision, delta)
       },
       ...compile,
@@ -113,7 +110,7 @@ class Agent implements RunningAgent {
     const kernel = this.#measures.watchKernel(await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) }))
     this.#kernelDescription = kernel.description
     this.#closables.push(kernel)
-    if (config.establishedConnections === 'cut') this.#cutter = this.#startCutter(kernel)
+    this.#follow(kernel)
     this.#committer = new Committer({
       kernel,
       clock: this.#clock,
@@ -213,23 +210,20 @@ class Agent implements RunningAgent {
     return bridge
   }
 
-  #startCutter(kernel: Kernel): Cutter {
-    const conntrack = new ConntrackReader()
-    const cutter = new Cutter({
+  #follow(kernel: Kernel): void {
+    const { cutter, followers, closables } = startFollowers({
       kernel,
-      conntrack,
+      config: this.#config,
       clock: this.#clock,
+      log: this.#log,
       turns: this.#turns,
-      nodeEgress: this.#config.nodeEgress,
+      measures: this.#measures,
+      problems: this.#problems,
       planSettled: () => this.#planner.settled(),
-      onCut: (report) => {
-        this.#measures.cut(report)
-        this.#log.info({ ...report, ms: Math.round(report.ms), inForce: cutter.size }, 'connections cut')
-      },
-      onProblems: (problems) => this.#problems.set('cutting', problems),
     })
-    this.#closables.push(conntrack, cutter)
-    return cutter
+    this.#cutter = cutter
+    this.#followers.push(...followers)
+    this.#closables.push(...closables)
   }
 
   #recompile(quarantine: ReadonlySet<Owner>): void {
@@ -252,7 +246,7 @@ class Agent implements RunningAgent {
   #held(report: CommitReport): void {
     this.#tellForeign()
     this.#measures.held(report)
-    this.#cutter?.held(report.revision)
+    for (const follower of this.#followers) follower.held(report.revision)
     const line = this.#applied.held(report, this.#clock.wallTime())
     if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
     this.#socket?.changed()

@@ -10,6 +10,7 @@ import { KINDS, type Changes, type Kind, type Revision } from '../model/changes.
 import type { Owner } from '../model/owner.ts'
 import { PolicyPlan, type StepOptions } from '../policy/step.ts'
 import { NatPlan, NO_NAT_OPTIONS, type NatOptions } from '../nat/nat.ts'
+import type { NatDelta } from '../nat/plan.ts'
 import type { SkeletonOptions } from '../ruleset/skeleton.ts'
 import { Translator } from '../ruleset/translate.ts'
 import { emptyBatch, Inbox, type Batch } from '../store/inbox.ts'
@@ -32,6 +33,9 @@ export interface TurnReport {
   readonly ms: { readonly store: number; readonly policy: number; readonly translate: number }
 }
 
+/** At the end of each turn: what changed in the plan. */
+export type OnPlanned = (revision: Revision, delta: PlanDelta, services: NatDelta['services']) => void
+
 export interface TurnOptions {
   readonly step: StepOptions
   readonly skeleton: SkeletonOptions
@@ -39,8 +43,7 @@ export interface TurnOptions {
   readonly nat?: NatOptions
   readonly clock: Clock
   readonly onWork: () => void
-  /** Told at the end of each turn what changed in the plan. */
-  readonly onPlanned?: (revision: Revision, delta: PlanDelta) => void
+  readonly onPlanned?: OnPlanned
 }
 
 const NAMED_OBJECTS = 8
@@ -54,7 +57,7 @@ export class Turns {
   /** By problemKey; of the store and the plan. */
   readonly problems = new Map<string, Problem>()
   readonly #clock: Clock
-  readonly #onPlanned: (revision: Revision, delta: PlanDelta) => void
+  readonly #onPlanned: OnPlanned
   #revision: Revision = 0
   #snapshot: Snapshot | null = null
 
@@ -99,7 +102,7 @@ export class Turns {
     this.translator.translate(planned)
     this.translator.translateNat(services.services, masquerade)
     const translated = this.#clock.now()
-    this.#onPlanned(this.#revision, planned)
+    this.#onPlanned(this.#revision, planned, services.services)
     this.#keep(turn.problems)
     this.#keep(planned.problems)
     this.#keep(services.problems)
