@@ -1,4 +1,4 @@
-// What is done beside the table once the kernel holds a plan: connections that are denied are cut.
+// What is done beside the table once the kernel holds a plan: connections that are denied are cut; for Services, service-followers.ts.
 //
 //   turn: planned(revision, what changed) -> commit -> held(revision): the follower's part begins
 //
@@ -12,6 +12,7 @@ import type { Log } from '../telemetry/log.ts'
 import { Cutter } from './cutter.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
+import { startServiceFollowers, type ServiceFollowers } from './service-followers.ts'
 import type { OnPlanned, Turns } from './turn.ts'
 
 export interface PlanFollower {
@@ -39,10 +40,20 @@ export interface Followers {
 }
 
 export function startFollowers(options: FollowersOptions): Followers {
-  if (options.config.establishedConnections !== 'cut') return { cutter: null, followers: [], closables: [] }
-  const conntrack = new ConntrackReader()
-  const cutter = startCutter(options, conntrack)
-  return { cutter, followers: [cutter], closables: [conntrack, cutter] }
+  const conntrack = options.config.establishedConnections === 'cut' ? new ConntrackReader() : null
+  const cutter = conntrack === null ? null : startCutter(options, conntrack)
+  const services = startServices(options, cutter)
+  return {
+    cutter,
+    followers: [...(cutter === null ? [] : [cutter]), ...services.followers],
+    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...services.closables],
+  }
+}
+
+/** With establishedConnections: keep nothing is cut first: what was allowed once goes on, also as the one who answers. */
+function startServices(options: FollowersOptions, cutter: Cutter | null): ServiceFollowers {
+  if (options.config.serviceProxy !== 'picket') return { followers: [], closables: [] }
+  return startServiceFollowers({ ...options, cutDenied: async (keys) => (await cutter?.cutDenied(keys)) ?? null })
 }
 
 function startCutter({ kernel, config, clock, log, turns, measures, problems, planSettled }: FollowersOptions, conntrack: ConntrackReader): Cutter {
