@@ -36,7 +36,7 @@ function both(four: readonly (Partial<Endpoint> & { readonly address: string })[
 
 describe('who serves the UDP ports of a Service', () => {
   it('at every address that it has, with the endpoints of the family, wherever they are', () => {
-    const dns = service({ ports: [{ ...DNS[0], nodePort: 30053 } as (typeof DNS)[0]], externalIps: ['203.0.113.1'], loadBalancerIps: ['fd20::1'], internalPolicy: 'Local', externalPolicy: 'Local' })
+    const dns = service({ ports: DNS.map((port) => ({ ...port, nodePort: 30053 })), externalIps: ['203.0.113.1'], loadBalancerIps: ['fd20::1'], internalPolicy: 'Local', externalPolicy: 'Local' })
     const four = '10.1.0.1 5353, 10.1.0.2 5353'
     const six = 'fd00:10:1:0:1 5353, fd00:10:1:0:2 5353'
     assert.deepEqual(udp(made([dns], both([{ address: '10.1.0.1', node: 'node1' }, { address: '10.1.0.2', node: 'node2' }]))).toSorted(), [
