@@ -28,7 +28,7 @@ interface Heard {
 describe('what load balancers hear of Services and nodes, from the real agent', function () {
   this.timeout(60_000)
   let lab: RealCluster
-  let others: LabProcess[] = []
+  const others: LabProcess[] = []
 
   before(async () => {
     lab = await RealCluster.open({ namespaces: { shop: {} }, pods: [A, B, C], agents: false })

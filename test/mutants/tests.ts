@@ -24,6 +24,9 @@ export const TESTS = {
   cutter: { file: 'test/unit/agent/cutter.test.ts' },
   services: { file: 'test/property/services.test.ts', runs: 1200 },
   stays: { file: 'test/unit/nat/services.test.ts', grep: 'clients stay' },
+  serviceUdp: { file: 'test/unit/nat/service-udp.test.ts' },
+  stale: { file: 'test/unit/nat/stale.test.ts' },
+  serviceHealth: { file: 'test/unit/agent/service-health.test.ts' },
   lists: { file: 'test/unit/nat/lists.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
