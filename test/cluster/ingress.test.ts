@@ -5,6 +5,7 @@
 // **Invariant:** whatever is to be refused has been answered before, by the same way.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import type { Address, Family } from '../../src/model/ip.ts'
 import { agentStatus, settled } from './agents.ts'
 import { api, ask, type KubeObject } from './api.ts'
@@ -102,10 +103,10 @@ describe('an nginx as ingress', function () {
     }
   })
 
-  it('a pod reaches the API server as client libraries do: variables, certificate, token', async () => {
+  it('rule 71: a pod reaches the API server as client libraries do: variables, certificate, token', async () => {
     const variables = environmentOf(stranger)
     const [host = '', port = ''] = ['HOST', 'PORT'].map((field) => variables.get(`KUBERNETES_SERVICE_${field}`))
-    const account = `/proc/${stranger}/root/var/run/secrets/kubernetes.io/serviceaccount`
+    const account = path.join('/proc', String(stranger), 'root', 'var/run/secrets/kubernetes.io/serviceaccount')
     const { stdout, stderr } = await runIn(null, [
       'nsenter', `--net=/proc/${stranger}/ns/net`, 'curl', '-sS', '--noproxy', '*', '-m', '10', '--cacert', `${account}/ca.crt`, '-H', `Authorization: Bearer ${readFileSync(`${account}/token`, 'utf8')}`,
       '--resolve', `kubernetes.default.svc:${port}:${host}`, `https://kubernetes.default.svc:${port}/version`,
@@ -113,7 +114,7 @@ describe('an nginx as ingress', function () {
     assert.equal((JSON.parse(stdout || '{}') as { readonly gitVersion?: string }).gitVersion, cluster.programs.version, stderr)
   })
 
-  it('under default deny and what is allowed: the ingress is everybody\'s, the backends are the ingress\'s alone', async () => {
+  it('rule 64: under default deny and what is allowed: the ingress is everybody\'s, the backends are the ingress\'s alone', async () => {
     const direct = await directWays()
     for (const { what, from, target } of direct) assert.equal((await get(from, target)).status, 200, what)
     await apply(Object.values(POLICIES))
