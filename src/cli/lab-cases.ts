@@ -41,7 +41,7 @@ async function run(file: string, options: RunOptions): Promise<void> {
   if (packets && process.getuid?.() !== 0) throw new PicketError('NotRoot', 'the lab makes network namespaces, which takes root: run it with sudo')
   const interrupt = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupt.abort(new PicketError('Interrupted', `interrupted by ${signal}; the lab was removed`)))
-  process.exitCode = content.kind === 'policy' ? await runPolicyCases(content.cases, options, interrupt.signal) : await runServiceCases(content, options.output, interrupt.signal)
+  process.exitCode = content.kind === 'policy' ? await runPolicyCases(content.cases, options, interrupt.signal) : await runServiceCases(content, options, interrupt.signal)
 }
 
 async function runPolicyCases(cases: readonly PolicyCase[], options: RunOptions, interrupt: AbortSignal): Promise<0 | 1 | 2> {

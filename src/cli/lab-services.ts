@@ -5,14 +5,20 @@
 import type { ServiceCases } from '../lab/service-case-types.ts'
 import { endKilledRuns } from '../lab/remains.ts'
 import { placesOf } from '../lab/places.ts'
+import type { PodAttachment } from '../lab/testbed.ts'
 import { runScenarios, type ScenarioRun } from '../lab/run-services.ts'
 import { progressOnStderr } from './lab-options.ts'
 import { flowLine, flowTable, scenarioLine, servicesSummary, topologyLine, topologyText } from './lab-service-report.ts'
 import { answerTopology, topologyMismatches } from './lab-topology.ts'
 import { print, printJson } from './output.ts'
 
+export interface ServiceRunOptions {
+  readonly attachment: PodAttachment
+  readonly output: string
+}
+
 /** `interrupt` ends it at once. The exit status. */
-export async function runServiceCases({ scenarios, topology }: ServiceCases, output: string, interrupt: AbortSignal): Promise<0 | 1 | 2> {
+export async function runServiceCases({ scenarios, topology }: ServiceCases, { attachment, output }: ServiceRunOptions, interrupt: AbortSignal): Promise<0 | 1 | 2> {
   const places = placesOf(`r${process.pid}`)
   const table = output === 'table'
   const runs: ScenarioRun[] = []
@@ -20,7 +26,7 @@ export async function runServiceCases({ scenarios, topology }: ServiceCases, out
   const progress = progressOnStderr()
   const onProgress = (text: string): void => (runs.length === 0 ? progress(text) : undefined)
   if (scenarios.length > 0) await endKilledRuns()
-  for await (const run of runScenarios(scenarios, { places, onProgress }, interrupt)) {
+  for await (const run of runScenarios(scenarios, { places, attachment, onProgress }, interrupt)) {
     runs.push(run)
     if (!table) {
       for (const result of run.flows) printJson(flowLine(run, result), 'line')

@@ -6,7 +6,7 @@
 // **Invariant:** pure; what other hosts of the underlay hold about a pod is the same as in layout.ts.
 import { type Address, familyOf } from '../model/ip.ts'
 import type { IpLine } from './ip-batch.ts'
-import { type Attachment, hostRoute, numberBytes, podAddressLines, POD_GATEWAY_V4, POD_GATEWAY_V6, podMac, run, underlayAddresses, type UnderlayHost, upLines } from './layout.ts'
+import { type Attachment, fromOwn, hostRoute, numberBytes, podAddressLines, POD_GATEWAY_V4, POD_GATEWAY_V6, podMac, run, type UnderlayHost, upLines } from './layout.ts'
 
 export const POD_BRIDGE = 'cni0'
 
@@ -42,13 +42,12 @@ export function bridgedPodLines(pod: Attachment): readonly IpLine[] {
  * `neighbor delete` ends the whole batch where there is none.)
  */
 export function bridgedAttachLines(pod: Attachment): readonly IpLine[] {
-  const [nodeV4, nodeV6] = underlayAddresses(pod.node.position)
   return [
     run(`link set dev ${pod.veth} addrgenmode none master ${POD_BRIDGE}`),
     run(`link set dev ${pod.veth} up`),
     ...pod.addresses.flatMap((address) => [
       run(`neighbor flush to ${address} dev ${POD_BRIDGE}`),
-      run(`route replace ${hostRoute(address)} dev ${POD_BRIDGE}${familyOf(address) === 4 ? ` scope link src ${nodeV4}` : ` src ${nodeV6}`}`),
+      run(`route replace ${hostRoute(address)} dev ${POD_BRIDGE}${familyOf(address) === 4 ? ' scope link' : ''}${fromOwn(pod.node, familyOf(address))}`),
     ]),
   ]
 }

@@ -155,19 +155,20 @@ export function podLines(pod: Attachment): readonly IpLine[] {
   return lines
 }
 
+/** Of a route in the namespace of a node: that it speaks from its own address. */
+export function fromOwn(node: UnderlayHost, family: Family): string {
+  const source = (node.addresses ?? underlayAddresses(node.position)).find((address) => familyOf(address) === family)
+  return source === undefined ? '' : ` src ${source}`
+}
+
 /** In the namespace of the pod's node. */
 export function attachLines(pod: Attachment): readonly IpLine[] {
-  const own = pod.node.addresses ?? underlayAddresses(pod.node.position)
-  const from = (family: Family): string => {
-    const source = own.find((address) => familyOf(address) === family)
-    return source === undefined ? '' : ` src ${source}`
-  }
   return [
     ...upLines(pod.veth),
     run(`address add ${POD_GATEWAY_V6}/64 dev ${pod.veth} nodad`),
     ...pod.addresses.flatMap((address) => [
       run(`neighbor replace ${address} lladdr ${podMac(pod)} dev ${pod.veth} nud permanent`),
-      run(`route replace ${hostRoute(address)} dev ${pod.veth}${familyOf(address) === 4 ? ' scope link' : ''}${from(familyOf(address))}`),
+      run(`route replace ${hostRoute(address)} dev ${pod.veth}${familyOf(address) === 4 ? ' scope link' : ''}${fromOwn(pod.node, familyOf(address))}`),
     ]),
   ]
 }

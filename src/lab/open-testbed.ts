@@ -49,7 +49,7 @@ export async function openTestbed(options: TestbedOptions): Promise<Testbed> {
 }
 
 /** Loads br_netfilter where it is a module that is not loaded yet. */
-function requireBridgeNetfilter(): void {
+export function requireBridgeNetfilter(): void {
   const there = (): boolean => existsSync('/proc/sys/net/bridge/bridge-nf-call-iptables')
   if (there()) return
   spawnSync('modprobe', ['br_netfilter'], { stdio: 'ignore' })

@@ -15,6 +15,7 @@ import type { Flow, Scenario } from './service-case-types.ts'
 import { scenarioFiles, scenarioFlags } from './service-objects.ts'
 import { askFlows } from './service-round.ts'
 import { ServiceTestbed } from './service-testbed.ts'
+import type { PodAttachment } from './testbed.ts'
 import { clientOf, worldOfScenario } from './service-world.ts'
 
 export interface FlowResult {
@@ -39,6 +40,8 @@ export interface ScenarioRun {
 
 export interface ScenarioOptions {
   readonly places: LabPlaces
+  /** How the node's pods are attached to it; `veth` unless told. */
+  readonly attachment?: PodAttachment
   readonly onProgress: (text: string) => void
   /** The command line of `picket`; this program's own unless told. */
   readonly command?: readonly string[]
@@ -72,13 +75,13 @@ class Running {
   }
 
   async run(): Promise<ScenarioRun> {
-    const { places, onProgress, command = ownCommand() } = this.#options
+    const { places, onProgress, attachment = 'veth', command = ownCommand() } = this.#options
     const scenario = this.#scenario
     const world = worldOfScenario(scenario)
     onProgress(`scenario ${scenario.number}: making ${world.hosts.length} hosts`)
     const folder = new AgentsFolder(places.manifests)
     folder.write(scenarioFiles(scenario, world, timestamp(Date.now())))
-    this.#opening = ServiceTestbed.open(places.prefix, world)
+    this.#opening = ServiceTestbed.open(places.prefix, world, attachment)
     const testbed = await this.#opening
     const agents = new Agents(testbed, places, command, scenarioFlags(scenario))
     const started = performance.now()

@@ -6,6 +6,7 @@
 import { type Address, bitsOf, familyOf } from '../model/ip.ts'
 import type { IpLine } from './ip-batch.ts'
 import { HOST_SYSCTLS, hostRoute, NODE_SYSCTLS, run, UPLINK, underlayMac, upLines } from './layout.ts'
+import { BRIDGE_SYSCTLS, POD_BRIDGE } from './layout-bridge.ts'
 import { type HostRole, isLoopback, type WorldHost } from './service-world.ts'
 
 /** On the underlay; pods are none of it. */
@@ -54,3 +55,6 @@ export const SCENARIO_SYSCTLS: Readonly<Record<HostRole, readonly (readonly [str
   outside: [...HOST_SYSCTLS, [`net/ipv6/conf/${UPLINK}/accept_redirects`, '0']],
   beyond: [...HOST_SYSCTLS, [`net/ipv6/conf/${UPLINK}/accept_redirects`, '0']],
 }
+
+/** Of a node whose pods are on its bridge, beside its own. */
+export const SCENARIO_BRIDGE_SYSCTLS: readonly (readonly [string, string])[] = [...BRIDGE_SYSCTLS, [`net/ipv4/conf/${POD_BRIDGE}/send_redirects`, '0']]

@@ -4,14 +4,15 @@
 // namespaces whose names begin with its prefix, and nothing else.
 import { HostHandle } from './host-handle.ts'
 import { IpBatch, type IpLine } from './ip-batch.ts'
+import { bridgedAttachLines, bridgedPodLines, peerLines, podBridgeLines, portVethLines } from './layout-bridge.ts'
 import { type Attachment, attachLines, podLines, portLines, type UnderlayHost, underlayLines, uplinkLines, vethLines, vethName } from './layout.ts'
 import { netnsPath, removeLeftovers } from './leftovers.ts'
-import { WORKERS } from './open-testbed.ts'
+import { requireBridgeNetfilter, WORKERS } from './open-testbed.ts'
 import { probeAll } from './probing.ts'
 import { startInNetns, stopProcess } from './processes.ts'
-import { POSITIONS, SCENARIO_SYSCTLS, scenarioHostLines, UNDERLAY_ROLES, type UnderlayRole } from './service-layout.ts'
+import { POSITIONS, SCENARIO_BRIDGE_SYSCTLS, SCENARIO_SYSCTLS, scenarioHostLines, UNDERLAY_ROLES, type UnderlayRole } from './service-layout.ts'
 import type { ServiceWorld, WorldHost } from './service-world.ts'
-import type { LabProcess, ProbeRequest, ProbeResult, Testbed } from './testbed.ts'
+import type { LabProcess, PodAttachment, ProbeRequest, ProbeResult, Testbed } from './testbed.ts'
 import { WorkerClient } from './worker-client.ts'
 
 export class ServiceTestbed implements Pick<Testbed, 'start' | 'probe' | 'close'> {
@@ -21,17 +22,20 @@ export class ServiceTestbed implements Pick<Testbed, 'start' | 'probe' | 'close'
   readonly #handles = new Map<string, HostHandle>()
   readonly #processes = new Set<LabProcess>()
   readonly #underlay: string
+  readonly #bridged: boolean
 
-  private constructor(prefix: string, world: ServiceWorld) {
+  private constructor(prefix: string, world: ServiceWorld, attachment: PodAttachment) {
     this.#prefix = prefix
+    this.#bridged = attachment === 'bridge'
     this.#world = world
     this.#underlay = `${prefix}underlay`
   }
 
   /** Removes what a killed run of the prefix left. Throws a PicketError. */
-  static async open(prefix: string, world: ServiceWorld): Promise<ServiceTestbed> {
+  static async open(prefix: string, world: ServiceWorld, attachment: PodAttachment): Promise<ServiceTestbed> {
+    if (attachment === 'bridge') requireBridgeNetfilter()
     await removeLeftovers(prefix)
-    const testbed = new ServiceTestbed(prefix, world)
+    const testbed = new ServiceTestbed(prefix, world, attachment)
     try {
       await testbed.#make()
       return testbed
@@ -56,18 +60,23 @@ export class ServiceTestbed implements Pick<Testbed, 'start' | 'probe' | 'close'
       const role = host.role as UnderlayRole
       const place: UnderlayHost = { position: POSITIONS[role], netns: handle.netns }
       await inUnderlay.run([...uplinkLines(place, this.#underlay), ...portLines(place)])
-      await handle.ip.run(scenarioHostLines(role, host.addresses, hosts))
+      await handle.ip.run([...scenarioHostLines(role, host.addresses, hosts), ...(this.#bridged && role === 'node' ? podBridgeLines(place) : [])])
       // Settings of links to come are among them: the node before its pods.
       await this.#open(host, handle)
     }))
     const node = joined.find(({ host }) => host.role === 'node') as (typeof joined)[number]
     const place: UnderlayHost = { position: POSITIONS.node, netns: node.handle.netns, addresses: node.host.addresses }
-    await Promise.all(handles.filter(({ host }) => host.role === 'pod').map(async ({ host, handle }) => {
+    const pods = handles.filter(({ host }) => host.role === 'pod').map(({ host, handle }) => {
       const pod: Attachment = { netns: handle.netns, number: handle.number, veth: vethName(host.key), addresses: host.addresses, node: place }
-      await inUnderlay.run(vethLines(pod))
-      await Promise.all([handle.ip.run(podLines(pod)), node.handle.ip.run(attachLines(pod))])
+      return { host, handle, pod }
+    })
+    await Promise.all(pods.map(async ({ host, handle, pod }) => {
+      await inUnderlay.run(this.#bridged ? portVethLines(pod) : vethLines(pod))
+      await Promise.all([handle.ip.run(this.#bridged ? bridgedPodLines(pod) : podLines(pod)), node.handle.ip.run(this.#bridged ? bridgedAttachLines(pod) : attachLines(pod))])
       await this.#open(host, handle)
     }))
+    if (!this.#bridged) return
+    await Promise.all(pods.map(({ handle, pod }) => handle.ip.run(pods.flatMap(({ pod: other }) => (other === pod ? [] : peerLines(pod, other.addresses))))))
   }
 
   #newHandle(host: WorldHost, index: number): HostHandle {
@@ -79,7 +88,7 @@ export class ServiceTestbed implements Pick<Testbed, 'start' | 'probe' | 'close'
   }
 
   #open({ role, ports }: WorldHost, handle: HostHandle): Promise<void> {
-    return handle.open(ports, SCENARIO_SYSCTLS[role])
+    return handle.open(ports, this.#bridged && role === 'node' ? [...SCENARIO_SYSCTLS.node, ...SCENARIO_BRIDGE_SYSCTLS] : SCENARIO_SYSCTLS[role])
   }
 
   /** In the namespace of the node, whatever its name. */

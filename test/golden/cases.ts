@@ -1,6 +1,10 @@
 // What the goldens show: small clusters on one node, each about one thing that the table says.
 //
 // **Invariant:** names are file names, and titles say what to look for.
+import { parseCidr, type Cidr } from '../../src/model/ip.ts'
+import type { Node } from '../../src/model/objects.ts'
+import type { EndpointSlice, Service } from '../../src/model/service.ts'
+import { node, service, slice } from '../support/builders.ts'
 import type { RawPeer, RawPolicy } from '../support/manifests.ts'
 import type { PipelineOptions } from '../support/pipeline.ts'
 import type { ClusterSketch, PodSketch } from '../support/states.ts'
@@ -10,12 +14,13 @@ export interface GoldenCase {
   readonly title: string
   /**
    * The static chains that judge; those about a packet's source; what is remembered of connections; the sets of pods and
-   * interfaces; the sets and the chains that lead to pods on a bridge; those of the second table; or profiles with their sets, and
-   * what leads to them.
+   * interfaces; the sets and the chains that lead to pods on a bridge; those of the second table; the way of a packet to an endpoint, and
+   * its ends; what it looks up there to be translated, and else; or profiles with their sets, and what leads to them.
    */
-  readonly shows: 'chains' | 'sources' | 'connections' | 'pods' | 'bridged' | 'bridged-chains' | 'pins' | 'pin-chains' | 'profiles'
+  readonly shows: 'chains' | 'sources' | 'connections' | 'pods' | 'bridged' | 'bridged-chains' | 'pins' | 'pin-chains' | 'service-way' | 'service-ends' | 'services' | 'service-sets' | 'profiles'
   readonly cluster: ClusterSketch
   readonly options?: Partial<PipelineOptions>
+  readonly rows?: { readonly nodes: readonly Node[]; readonly services: readonly Service[]; readonly slices: readonly EndpointSlice[] }
 }
 
 function pod(namespace: string, app: string, fields: Partial<PodSketch> = {}): PodSketch {
@@ -32,6 +37,26 @@ const WEB = { matchLabels: { app: 'web' } }
 const API: RawPeer = { podSelector: { matchLabels: { app: 'api' } } }
 const http = (port: number): PodSketch['ports'] => [{ name: 'http', port, where: 'first' }]
 
+const cidr = (text: string): Cidr => parseCidr(text) as Cidr
+/** A ClusterIP; a balancer with source ranges, affinity and policy Local; an external address; nobody who serves. Of web and api. */
+const ROWS: GoldenCase['rows'] = {
+  nodes: [node({ name: 'n1', uid: 'n1', addresses: ['192.168.1.1'], podCidrs: [cidr('10.1.1.0/24')] })],
+  services: [
+    service({ name: 'plain', clusterIps: ['10.96.0.10', 'fd00:96::10'] }),
+    service({
+      name: 'front', clusterIps: ['10.96.0.11'], ports: [{ name: '', protocol: 'TCP', port: 443, nodePort: 30_443 }],
+      loadBalancerIps: ['203.0.113.1'], sourceRanges: [cidr('198.51.100.0/24')], externalPolicy: 'Local', affinity: 10_800,
+    }),
+    service({ name: 'names', clusterIps: ['10.96.0.12'], externalIps: ['203.0.113.2'], ports: [{ name: '', protocol: 'UDP', port: 53, nodePort: null }] }),
+    service({ name: 'nobody', clusterIps: ['10.96.0.13'] }),
+  ],
+  slices: [
+    ...(['plain', 'front'] as const).map((of) => slice([{ address: '10.1.1.1', node: 'n1' }, { address: '10.1.2.1', node: 'n2' }], { service: of, name: of })),
+    slice([{ address: 'fd00:1:1::1', node: 'n1' }], { service: 'plain', name: 'plain-six' }),
+    slice([{ address: '10.1.2.1', node: 'n2' }], { service: 'names', name: 'names', ports: [{ name: '', protocol: 'UDP', port: 5353 }] }),
+  ],
+}
+
 export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: 'static', title: 'the static chains', shows: 'chains', cluster: cluster([]) },
   { name: 'static-sources', title: 'who sends as whom', shows: 'sources', cluster: cluster([]) },
@@ -44,6 +69,10 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: 'bridged-chains', title: 'what leads to pods on a bridge', shows: 'bridged-chains', cluster: cluster([]) },
   { name: 'bridge-pins', title: 'the second table: a pod with its port, MAC, addresses and source prefix (rule 87)', shows: 'pins', cluster: cluster([]) },
   { name: 'bridge-chains', title: 'the second table: its static chains', shows: 'pin-chains', cluster: cluster([]) },
+  { name: 'service-way', title: 'the way of a packet to an endpoint', shows: 'service-way', cluster: cluster([]), options: { services: {} } },
+  { name: 'service-ends', title: 'what no endpoint took, and what leaves with another source', shows: 'service-ends', cluster: cluster([]), options: { services: {} } },
+  { name: 'services', title: 'Services of each kind: who asks where -> mark -> endpoint', shows: 'services', cluster: cluster([]), options: { services: {} }, rows: ROWS },
+  { name: 'service-sets', title: 'the same: who may ask, who stays, what is masqueraded', shows: 'service-sets', cluster: cluster([]), options: { services: {} }, rows: ROWS },
   { name: 'default-deny', title: 'rules [] in both directions (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, policyTypes: ['Ingress', 'Egress'] }]) },
   { name: 'allow-all', title: 'rules [{}] (rule 5)', shows: 'profiles', cluster: cluster([{ podSelector: {}, ingress: [{}] }]) },
   { name: 'selector', title: 'one peer, one port', shows: 'profiles', cluster: cluster([{ podSelector: WEB, ingress: [{ from: [API], ports: [{ port: 80 }] }] }]) },

@@ -101,7 +101,7 @@ describe('picket lab run, scenarios', function () {
   after(() => rmSync(dir, { recursive: true, force: true }))
 
   it('one line of JSON a flow with the keys that were promised, and a status', async () => {
-    const { status, out, err } = await lab(['run', CASES, '--case', '1', '-o', 'json'])
+    const { status, out, err } = await lab(['run', CASES, '--case', '1', '--attachment', 'bridge', '-o', 'json'])
     assert.equal(status, 0, `${out}${err}`)
     const lines = out.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
     assert.deepEqual(lines.map((line) => Object.keys(line)), lines.map(() => ['scenario', 'flow', 'observed', 'masq', 'shares']))
