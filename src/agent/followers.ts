@@ -3,7 +3,7 @@
 //   turn: planned(revision, what changed) -> commit -> held(revision): the follower's part begins
 //
 // **Invariant:** nothing is done for a plan that the kernel does not hold yet.
-import { ConntrackReader } from '../kernel/conntrack.ts'
+import { ConntrackReader, type Conntrack, type StaleEntries } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Revision } from '../model/changes.ts'
@@ -39,10 +39,11 @@ export interface Followers {
   readonly closables: readonly { close(): Promise<void> }[]
 }
 
-export function startFollowers(options: FollowersOptions): Followers {
-  const conntrack = options.config.establishedConnections === 'cut' ? new ConntrackReader() : null
+/** `open` is called for each that reads conntrack on its own. */
+export function startFollowers(options: FollowersOptions, open: () => Conntrack & StaleEntries = () => new ConntrackReader()): Followers {
+  const conntrack = options.config.establishedConnections === 'cut' ? open() : null
   const cutter = conntrack === null ? null : startCutter(options, conntrack)
-  const services = startServices(options, cutter)
+  const services = startServices(options, cutter, open)
   return {
     cutter,
     followers: [...(cutter === null ? [] : [cutter]), ...services.followers],
@@ -51,12 +52,13 @@ export function startFollowers(options: FollowersOptions): Followers {
 }
 
 /** With establishedConnections: keep nothing is cut first: what was allowed once goes on, also as the one who answers. */
-function startServices(options: FollowersOptions, cutter: Cutter | null): ServiceFollowers {
+function startServices(options: FollowersOptions, cutter: Cutter | null, open: () => Conntrack & StaleEntries): ServiceFollowers {
   if (options.config.serviceProxy !== 'picket') return { followers: [], closables: [] }
-  return startServiceFollowers({ ...options, cutDenied: async (keys) => (await cutter?.cutDenied(keys)) ?? null })
+  // While it deletes, the cutter reads.
+  return startServiceFollowers({ ...options, conntrack: open(), cutDenied: async (keys) => (await cutter?.cutDenied(keys)) ?? null })
 }
 
-function startCutter({ kernel, config, clock, log, turns, measures, problems, planSettled }: FollowersOptions, conntrack: ConntrackReader): Cutter {
+function startCutter({ kernel, config, clock, log, turns, measures, problems, planSettled }: FollowersOptions, conntrack: Conntrack): Cutter {
   const cutter: Cutter = new Cutter({
     kernel,
     conntrack,

@@ -4,7 +4,7 @@
 //
 // **Invariant:** a port that cannot be had is a problem and is tried again; it never ends the agent.
 import type { FlowKey } from '../kernel/conntrack-flows.ts'
-import { ConntrackReader } from '../kernel/conntrack.ts'
+import type { Conntrack, StaleEntries } from '../kernel/conntrack.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Revision } from '../model/changes.ts'
 import type { NatDelta } from '../nat/plan.ts'
@@ -27,6 +27,8 @@ export interface ServiceFollowersOptions {
   readonly turns: Turns
   readonly measures: Measures
   readonly problems: ProblemParts
+  /** Closed with the others. */
+  readonly conntrack: StaleEntries & Pick<Conntrack, 'close'>
   /** Null, or what stood in the way (Cutter.cutDenied). */
   readonly cutDenied: (keys: readonly FlowKey[]) => Promise<string | null>
 }
@@ -37,10 +39,8 @@ export interface ServiceFollowers {
 }
 
 export function startServiceFollowers(options: ServiceFollowersOptions): ServiceFollowers {
-  const { config, clock, problems } = options
-  // One of its own: while it deletes, the cutter reads.
-  const conntrack = new ConntrackReader()
-  const stale = startStale(options, conntrack)
+  const { config, clock, conntrack, problems } = options
+  const stale = startStale(options)
   const inTime = new HeldInTime(clock)
   const healthPorts = new ServiceHealthServers({ clock, healthy: () => inTime.isHealthy, onProblems: (found) => problems.set('health-ports', found) })
   const told = new ToldServices((services) => healthPorts.set(services))
@@ -54,7 +54,7 @@ export function startServiceFollowers(options: ServiceFollowersOptions): Service
   }
 }
 
-function startStale({ clock, log, measures, problems, cutDenied }: ServiceFollowersOptions, conntrack: ConntrackReader): StaleUdp {
+function startStale({ clock, log, measures, problems, conntrack, cutDenied }: ServiceFollowersOptions): StaleUdp {
   return new StaleUdp({
     clock,
     entries: conntrack,

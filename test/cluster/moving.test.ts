@@ -65,7 +65,7 @@ describe('from kube-proxy to Picket and back', function () {
     await goOn('beside kube-proxy')
     await untilBothAnswer()
     // kube-proxy has the port, and the agents run all the same.
-    for (const { name } of cluster.nodes) assert.equal((await healthz(name))?.includes('"healthy"'), false)
+    for (const { name } of cluster.nodes) assert.deepEqual([(await healthz(name)) !== null, await lacksPort(name)], [true, true])
   })
 
   it('kube-proxy ends, and what it left is removed', async () => {
@@ -74,7 +74,7 @@ describe('from kube-proxy to Picket and back', function () {
     for (const { name } of cluster.nodes) for (const family of ['ip', 'ip6']) assert.equal((await runIn(cluster.roomOf(name), ['nft', 'delete', 'table', family, 'kube-proxy'])).status, 0)
     await goOn('without kube-proxy')
     await untilBothAnswer()
-    for (const { name } of cluster.nodes) await until(`Picket answers load balancers of ${name}`, 10_000, async () => (/"nodeEligible":true,"healthy":true/.test((await healthz(name)) ?? '') ? true : null))
+    for (const { name } of cluster.nodes) await until(`Picket answers load balancers of ${name}`, 10_000, async () => ((await healthz(name))?.includes('"nodeEligible":true') === true && !(await lacksPort(name)) ? true : null))
   })
 
   it('and back: kube-proxy again, then policy-only', async () => {
@@ -96,9 +96,20 @@ describe('from kube-proxy to Picket and back', function () {
     return status === 0 && addresses.some((address) => stdout.includes(`${address} . tcp . 80 :`))
   }
 
-  /** What load balancers hear of the node; null: nothing. */
+  /** What load balancers hear of the node, from whoever has the port; null: nothing. */
   async function healthz(node: string): Promise<string | null> {
-    const { status, stdout } = await runIn(cluster.roomOf(node), ['curl', '-sf', '-m', '2', 'http://127.0.0.1:10256/healthz'])
+    return await curl(node, 'http://127.0.0.1:10256/healthz')
+  }
+
+  /** Whether the agent says that another program has the port. */
+  async function lacksPort(node: string): Promise<boolean> {
+    const metrics = await curl(node, 'http://127.0.0.1:9655/metrics')
+    assert.match(metrics ?? '', /^picket_ready 1$/m)
+    return /^picket_problems\{code="NodeHealthPort",severity="warning"\} 1$/m.test(metrics ?? '')
+  }
+
+  async function curl(node: string, url: string): Promise<string | null> {
+    const { status, stdout } = await runIn(cluster.roomOf(node), ['curl', '-sf', '-m', '2', url])
     return status === 0 ? stdout : null
   }
 
