@@ -27,6 +27,7 @@ export const TESTS = {
   serviceUdp: { file: 'test/unit/nat/service-udp.test.ts' },
   stale: { file: 'test/unit/nat/stale.test.ts' },
   serviceHealth: { file: 'test/unit/agent/service-health.test.ts' },
+  followers: { file: 'test/unit/agent/followers.test.ts' },
   lists: { file: 'test/unit/nat/lists.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
