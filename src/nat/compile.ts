@@ -62,7 +62,7 @@ class Compilation {
     const { uid, namespace, name, clusterIps, healthCheckNodePort } = this.#service
     for (const port of this.#service.ports) this.#port(port)
     const health = healthCheckNodePort === null ? null : { port: healthCheckNodePort, localEndpoints: this.#localAddresses.size }
-    const planned = { uid, namespace, name, entries: this.#entries, lists: this.#lists, clusterIps, restricted: this.#restricted, health }
+    const planned = { uid, namespace, name, entries: exact(this.#entries), lists: exact(this.#lists), clusterIps, restricted: exact(this.#restricted), health }
     return { planned: Object.freeze(planned), problems: [...this.#problems.values()] }
   }
 
@@ -162,4 +162,11 @@ class Compilation {
     const where = field === undefined ? {} : { field }
     this.#problems.set(`${code} ${message}`, Object.freeze({ code, severity: 'error', object: `Service ${namespace}/${name}`, ...where, message }))
   }
+}
+
+const NONE: readonly never[] = Object.freeze([])
+
+/** A list that was pushed to has room for sixteen more: of 10,000 Services that is 3 MB. */
+function exact<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NONE : Object.freeze(list.slice())
 }
