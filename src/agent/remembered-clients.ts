@@ -102,7 +102,8 @@ export class RememberedClients {
       this.#timer = this.#options.clock.after(wait, () => this.#wake())
       return
     }
-    this.#running = this.#round().finally(() => {
+    // Later: whoever is asked may tell of what is new at once.
+    this.#running = Promise.resolve().then(() => this.#round()).finally(() => {
       this.#running = null
       this.#wake()
     })
@@ -127,7 +128,7 @@ export class RememberedClients {
       else if (passes < PASSES) this.#due.set(id, { ...due, passes, notBefore: now + PAUSE_MS })
       else {
         this.#due.delete(id)
-        if (!this.#lists.has(id)) over.push(id)
+        if (id !== EVERY && !this.#lists.has(id)) over.push(id)
       }
     }
     this.#retryMs = trouble === null ? FIRST_RETRY_MS : Math.min(this.#retryMs * 2, LAST_RETRY_MS)
