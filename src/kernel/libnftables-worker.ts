@@ -6,7 +6,7 @@ import koffi from 'koffi'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { tellLoaded } from '../lib/workers.ts'
-import { enterNetns, loadLibc } from '../netlink/libc.ts'
+import { enterNetns, giveBackMemory, loadLibc } from '../netlink/libc.ts'
 import { ownSockets, stillOpen, type OwnSocket } from './own-ports.ts'
 
 export interface WorkerRequest {
@@ -28,7 +28,10 @@ const NFT_CTX_OUTPUT_JSON = 1 << 4
 /** NUMERIC_PROTO, _PRIO, _SYMBOL and _TIME: listings that do not depend on files in /etc. */
 const NFT_CTX_OUTPUT_NUMERIC_ALL = 0b1111 << 7
 
-function load(): (request: WorkerRequest) => WorkerAnswer {
+/** Characters; nft takes some twenty times as many bytes for it, and frees them in small pieces. */
+const LARGE = 1_000_000
+
+function load(): (request: WorkerRequest) => Extract<WorkerAnswer, { id: number }> {
   const library = koffi.load('libnftables.so.1')
   const contextNew = library.func('void *nft_ctx_new(uint32_t flags)')
   const bufferOutput = library.func('int nft_ctx_buffer_output(void *ctx)')
@@ -53,7 +56,7 @@ function load(): (request: WorkerRequest) => WorkerAnswer {
     if (!stillOpen(sockets)) sockets = ownSockets()
     return sockets.map((one) => one.port)
   }
-  const runIn = (context: unknown, { id, text, mode }: WorkerRequest): WorkerAnswer => {
+  const runIn = (context: unknown, { id, text, mode }: WorkerRequest): ReturnType<typeof runOne> => {
     setFlags(context, mode === 'json' ? NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_ALL : 0)
     setDryRun(context, mode === 'check')
     const status = Number(run(context, text))
@@ -62,7 +65,7 @@ function load(): (request: WorkerRequest) => WorkerAnswer {
     return { kind: status === 0 ? 'done' : 'failed', id, output: status === 0 ? printed : said, ports: ports() }
   }
   /** libnftables 1.0.6 keeps what a check added in its cache, and takes it for what the kernel holds: a context of its own. */
-  const runOne = (request: WorkerRequest): WorkerAnswer => {
+  const runOne = (request: WorkerRequest): Extract<WorkerAnswer, { id: number }> => {
     const context = request.mode === 'check' ? open() : kept
     try {
       return runIn(context, request)
@@ -82,7 +85,11 @@ function main(): void {
     loadLibc()
     if (netns !== undefined) enterNetns(netns)
     const run = load()
-    port.on('message', (request: WorkerRequest) => send(run(request)))
+    port.on('message', (request: WorkerRequest) => {
+      const answer = run(request)
+      send(answer)
+      if (request.text.length + answer.output.length > LARGE) giveBackMemory()
+    })
     send({ kind: 'ready' })
   } catch (error) {
     send({ kind: 'unusable', message: messageOf(error) })

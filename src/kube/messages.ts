@@ -27,7 +27,8 @@ export interface StatusObject {
   readonly code?: unknown
 }
 
-type Fields = Record<string, unknown>
+/** Of an object that is being read. */
+export type Fields = Record<string, unknown>
 
 /** In front of each object: k8s.io/apimachinery/pkg/runtime/serializer/protobuf. */
 export const MAGIC = Buffer.from('k8s\0', 'latin1')
@@ -139,7 +140,7 @@ function readPod(cursor: Cursor): unknown {
 }
 
 /** meta/v1 ObjectMeta: 1 name, 3 namespace, 5 uid, 6 resourceVersion, 8 creationTimestamp, 9 deletionTimestamp, 11 labels, 12 annotations. */
-function readMetadata(cursor: Cursor, metadata: Fields): void {
+export function readMetadata(cursor: Cursor, metadata: Fields): void {
   while (cursor.next()) {
     switch (cursor.field) {
       case 1:
@@ -263,7 +264,7 @@ function readPodIp(cursor: Cursor): Fields {
   return { ip }
 }
 
-function nested<T>(cursor: Cursor, read: () => T): T {
+export function nested<T>(cursor: Cursor, read: () => T): T {
   const outer = cursor.enter()
   const value = read()
   cursor.leave(outer)
@@ -271,11 +272,11 @@ function nested<T>(cursor: Cursor, read: () => T): T {
 }
 
 /** Left out while it is empty. */
-function put(fields: Fields, key: string, value: string): void {
+export function put(fields: Fields, key: string, value: string): void {
   if (value !== '') fields[key] = value
 }
 
-function push(fields: Fields, key: string, value: Fields): void {
+export function push(fields: Fields, key: string, value: Fields): void {
   const list = fields[key] as Fields[] | undefined
   if (list === undefined) fields[key] = [value]
   else list.push(value)

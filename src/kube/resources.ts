@@ -4,6 +4,7 @@
 // **Invariant:** every kind here is one that decode/ reads, and the role in deploy/ allows list and watch on each line.
 import { objectKindOf, type ObjectKind } from '../decode/decode.ts'
 import { POD_MESSAGE, type MessageKind } from './messages.ts'
+import { SERVICE_MESSAGE, SLICE_MESSAGE } from './service-messages.ts'
 
 export interface Resource {
   /** As in the objects: `Pod`. */
@@ -16,7 +17,7 @@ export interface Resource {
   readonly group: string
   /** `/api/v1/pods` */
   readonly path: string
-  /** How its protobuf is read; null: as JSON, which does for objects that are few. */
+  /** How its protobuf is read; null: as JSON, which does for kinds of which there are few. */
   readonly message: MessageKind | null
 }
 
@@ -32,6 +33,6 @@ export const RESOURCES: readonly Resource[] = [
   resource('Node', 'nodes', '', 'v1'),
   resource('Pod', 'pods', '', 'v1', POD_MESSAGE),
   resource('NetworkPolicy', 'networkpolicies', 'networking.k8s.io', 'v1'),
-  resource('Service', 'services', '', 'v1'),
-  resource('EndpointSlice', 'endpointslices', 'discovery.k8s.io', 'v1'),
+  resource('Service', 'services', '', 'v1', SERVICE_MESSAGE),
+  resource('EndpointSlice', 'endpointslices', 'discovery.k8s.io', 'v1', SLICE_MESSAGE),
 ]

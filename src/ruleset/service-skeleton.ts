@@ -104,7 +104,7 @@ export function serviceChains(layout: MarkLayout, bridges: boolean): Chain[] {
       comment: 'a miss leaves the mark as it was: length 0, not a service',
       rules: FAMILIES.map((f) => `ct mark set ct mark and ${hex(layout.lists)} . ${addressWord(f)} daddr . meta l4proto . th dport map @${serviceIds(f)}`),
     },
-    ...(['forward', 'input', 'output'] as const).map((hook) => filter(`filter-${hook}-services`, hook, 'filter', ['ct direction original goto service-leftovers'])),
+    ...(['forward', 'input', 'output'] as const).map((hook) => filter(`filter-${hook}-services`, hook, 'filter', [TRANSLATED, 'ct direction original goto service-leftovers'])),
     { kind: 'chain', name: 'service-leftovers', comment: 'behind policy: only who may ask gets an answer', rules: leftovers(layout) },
     rememberEndpoint(layout, []),
     {
@@ -147,6 +147,9 @@ function againRules(layout: MarkLayout): string[] {
 function eachProtocol(rule: (protocol: Protocol, family: Family) => string): string[] {
   return PROTOCOLS.flatMap((protocol) => FAMILIES.map((family) => `meta l4proto ${protocol.toLowerCase()} ${rule(protocol, family)}`))
 }
+
+/** Nearly every packet: marks are set by first packets alone, and no endpoint is a ClusterIP, so nothing below could meet it. */
+const TRANSLATED = 'ct state != new ct status dnat accept'
 
 function leftovers(layout: MarkLayout): string[] {
   const size = `ct mark and ${hex(layout.sizes)}`

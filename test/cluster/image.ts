@@ -1,4 +1,4 @@
-// The image of this clone, built by buildah from the Dockerfile on a Debian that debootstrap makes here.
+// The image of this clone, and nginx's, built by buildah from Dockerfiles on a Debian that debootstrap makes here.
 //
 // Sources -> an archive in the cache, named by what it was built of. Trust in further authorities (of a proxy, say) is
 // taken over from this machine into the base, and so into the build. **Invariant:** an archive in the cache is whole.
@@ -11,6 +11,8 @@ import { mustRun, onPath, runIn } from './processes.ts'
 import { step, stepOf, type Say } from './progress.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
+const NGINX = path.join(import.meta.dirname, 'programs/nginx')
+export const NGINX_IMAGE = 'picket.dev/nginx:1'
 const STORAGE = path.join(CACHE, 'buildah')
 const BASE = 'localhost/picket-base'
 const AUTHORITIES = '/usr/local/share/ca-certificates'
@@ -26,24 +28,41 @@ export interface BuiltImage {
 
 export async function buildImage(say: Say): Promise<BuiltImage> {
   const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { readonly version: string }
-  const name = `picket.dev/picket:${version}`
-  const archive = path.join(CACHE, 'images', `picket-${digest()}.tar`)
+  const files = ['Dockerfile', 'package.json', 'package-lock.json', 'tsconfig.json', 'deploy/image/**', 'src/**/*.{ts,mjs,json,go,mod,c}']
+  return build(say, { title: 'the image', name: `picket.dev/picket:${version}`, archive: `picket-${digest(root, files)}`, args: ['--build-arg', `VERSION=${version}`, root] })
+}
+
+/** Debian's nginx, for pods that bring their own configuration. */
+export async function buildNginx(say: Say): Promise<BuiltImage> {
+  return build(say, { title: 'an image of nginx', name: NGINX_IMAGE, archive: `nginx-${digest(NGINX, ['**'])}`, args: [NGINX] })
+}
+
+interface Recipe {
+  /** For progress and errors: `building TITLE`. */
+  readonly title: string
+  readonly name: string
+  /** Name of the archive in the cache, which says what it was built of. */
+  readonly archive: string
+  /** The folder of the Dockerfile last. */
+  readonly args: readonly string[]
+}
+
+async function build(say: Say, recipe: Recipe): Promise<BuiltImage> {
+  const { title, name, args } = recipe
+  const archive = path.join(CACHE, 'images', `${recipe.archive}.tar`)
   if (existsSync(archive)) return { archive, name }
   for (const program of ['buildah', 'debootstrap']) {
-    if (!onPath(program)) throw new PicketError('ClusterFailed', `${program} is missing here; on Debian: apt-get install buildah debootstrap`)
+    if (!onPath(program)) throw new PicketError('ClusterFailed', `${program} is missing here, which ${title} is built with; on Debian: apt-get install buildah debootstrap`)
   }
   mkdirSync(path.dirname(archive), { recursive: true })
   await ensureBase(say)
-  const id = path.join(STORAGE, `image.${process.pid}`)
-  const args = ['build', '--isolation', 'chroot', '--network', 'host', '--layers', '--pull-never', '--build-arg', `BASE=${BASE}`, '--build-arg', `VERSION=${version}`, '--iidfile', id, '-t', name, root]
-  await stepOf(say, 'building the image', [...buildah(), ...args])
+  await stepOf(say, `building ${title}`, [...buildah(), 'build', '--isolation', 'chroot', '--network', 'host', '--layers', '--pull-never', '--build-arg', `BASE=${BASE}`, '-t', name, ...args])
   const making = `${archive}.${process.pid}`
   try {
     await stepOf(say, 'writing it down', [...buildah(), 'push', name, `docker-archive:${making}:${name}`])
     renameSync(making, archive)
   } finally {
     rmSync(making, { force: true })
-    rmSync(id, { force: true })
   }
   return { archive, name }
 }
@@ -52,11 +71,12 @@ function buildah(): readonly string[] {
   return ['buildah', '--root', path.join(STORAGE, 'storage'), '--runroot', path.join(STORAGE, 'run')]
 }
 
-/** Of everything that can change what the image is. */
-function digest(): string {
-  const files = globSync(['Dockerfile', 'package.json', 'package-lock.json', 'tsconfig.json', 'deploy/image/**', 'src/**/*.{ts,mjs,json,go,mod,c}'], { cwd: root })
+/** Of everything that can change what an image is: the files of a folder that these patterns name. */
+function digest(folder: string, patterns: readonly string[]): string {
   const hash = createHash('sha256')
-  for (const file of files.sort()) if (statSync(path.join(root, file)).isFile()) hash.update(`${file}\0`).update(readFileSync(path.join(root, file)))
+  for (const file of globSync([...patterns], { cwd: folder }).sort()) {
+    if (statSync(path.join(folder, file)).isFile()) hash.update(`${file}\0`).update(readFileSync(path.join(folder, file)))
+  }
   return hash.digest('hex').slice(0, 16)
 }
 

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { messageOf, PicketError } from '../../src/lib/errors.ts'
 import { down, openCluster, up } from './cluster.ts'
-import { buildImage } from './image.ts'
+import { buildImage, buildNginx } from './image.ts'
 import { ATTACHMENTS, CONTROL, FILES, MAX_NODES, netnsPath, type Attachment } from './layout.ts'
 import { ensurePrograms } from './programs.ts'
 import { sayOnStderr as say, step } from './progress.ts'
@@ -63,10 +63,12 @@ function command(): Command {
   program
     .command('build')
     .description('build the programs into the cache, and start nothing')
-    .option('--image', 'and the image of this clone')
+    .option('--image', 'and the image of this clone, and the one of nginx')
     .action(async ({ image }: { readonly image?: boolean }) => {
       await ensurePrograms(say)
-      if (image === true) await buildImage(say)
+      if (image !== true) return
+      await buildImage(say)
+      await buildNginx(say)
     })
   for (const one of [program, ...program.commands]) one.exitOverride().configureOutput({ outputError: () => undefined })
   program.enablePositionalOptions()

@@ -18,6 +18,7 @@ export const OTHER_CLUSTER = {
   tests: [
     { name: 'bridge', what: 'pods on bridges, no kube-proxy, an installation of one\'s own', needed: false },
     { name: 'services', what: 'the overlay full: DNS, the API server and Services through Picket', needed: false },
+    { name: 'ingress', what: 'an nginx as ingress under policy, environment variables, hostPort', needed: false },
   ] satisfies readonly ClusterTest[],
 } as const
 

@@ -3,14 +3,13 @@
 // The encoder is the tests' own. **Invariant:** what is compared has passed every decoder of the real path, from bytes to rows.
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { eventsOf, itemsOf } from '../../src/kube/encodings.ts'
 import { ApiFailure } from '../../src/kube/failures.ts'
 import { RESOURCES, type Resource } from '../../src/kube/resources.ts'
-import { rowOf, versionOf, type KeyedRow } from '../../src/kube/rows.ts'
+import { asJson, cut, streamsOf } from '../support/encoded-streams.ts'
 import { bytesField, encodeMessage, eventFrame, frame, listMessage, numberField, PROTOBUF, varint } from '../support/protobuf.ts'
 import { report, runs } from '../support/runs.ts'
 
-const pods = RESOURCES.find(({ plural }) => plural === 'pods') as Resource
+const { watched, listed } = streamsOf(RESOURCES.find(({ plural }) => plural === 'pods') as Resource)
 
 const text = fc.oneof(fc.string({ maxLength: 12 }), fc.string({ unit: 'binary', maxLength: 6 }), fc.constantFrom('', 'a', 'web', 'shop', 'x'.repeat(300), 'ü€𝄞', '__proto__', 'constructor'))
 const label = fc.oneof({ weight: 3, arbitrary: fc.constantFrom('app', 'tier', 'example.com/zone', '1', '__proto__', 'constructor', 'toString') }, text)
@@ -50,43 +49,6 @@ const pod = fc.record({
     startTime: time, conditions: fc.array(fields({ type: text, status: text, lastTransitionTime: time }), { maxLength: 2 }), containerStatuses: fc.array(fields({ name: text, ready: fc.boolean(), state: fields({ running: fields({ startedAt: time }) }) }), { maxLength: 2 }),
   }),
 })
-
-/** As Go writes it: empty texts are left out, but for the values of maps and `ip`. */
-function asJson(object: unknown): string {
-  const maps = new Set<unknown>()
-  return JSON.stringify(object, function (this: unknown, key, value: unknown) {
-    if (key === 'labels' || key === 'annotations') maps.add(value)
-    return value === '' && key !== 'ip' && !maps.has(this) ? undefined : value
-  })
-}
-
-function cut(bytes: Buffer, sizes: readonly number[]): readonly Buffer[] {
-  const parts: Buffer[] = []
-  for (let at = 0, i = 0; at < bytes.length; i += 1) {
-    const end = at + (sizes[i % sizes.length] as number)
-    parts.push(bytes.subarray(at, end))
-    at = end
-  }
-  return parts
-}
-
-type Taken = KeyedRow & { readonly version: string | null }
-
-function taken(object: unknown): Taken {
-  return { ...rowOf(object, pods), version: versionOf(object) }
-}
-
-function watched(parts: readonly Buffer[], contentType: string): readonly { readonly type: unknown; readonly row: Taken }[] {
-  const stream = eventsOf(pods, contentType)
-  return parts.flatMap((part) => [...stream.push(part)].map(({ type, object }) => ({ type, row: taken(object) })))
-}
-
-function listed(parts: readonly Buffer[], contentType: string): { readonly rows: readonly Taken[]; readonly list: unknown } {
-  const stream = itemsOf(pods, contentType)
-  const rows = parts.flatMap((part) => [...stream.push(part)].map(taken))
-  const { metadata } = stream.end() as { readonly metadata: unknown }
-  return { rows, list: metadata }
-}
 
 const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 7 }), fc.integer({ min: 1, max: 4000 })), { minLength: 1, maxLength: 5 })
 

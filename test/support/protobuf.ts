@@ -1,6 +1,6 @@
 // Objects as JSON has them -> the API's protobuf, by a table of fields: what an API server sends where protobuf is asked for.
 //
-// Written from generated.proto of k8s.io/api/core/v1 and k8s.io/apimachinery v0.37.2, and from nothing in src/kube/.
+// Written from generated.proto of k8s.io/api/core/v1, k8s.io/api/discovery/v1 and k8s.io/apimachinery v0.37.2, and from nothing in src/kube/.
 // **Invariant:** a field that the table does not know, and a value that its type cannot hold, are errors: nothing is lost unseen.
 
 type Type = 'string' | 'int' | 'bool' | 'time' | 'labels' | 'quantities' | 'quantity' | 'intOrString' | 'json' | (string & {})
@@ -61,6 +61,28 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
   },
   ContainerState: { running: [2, 'ContainerStateRunning'] },
   ContainerStateRunning: { startedAt: [1, 'time'] },
+  Service: { metadata: [1, 'ObjectMeta'], spec: [2, 'ServiceSpec'], status: [3, 'ServiceStatus'] },
+  ServiceSpec: {
+    ports: [1, 'ServicePort'], selector: [2, 'labels'], clusterIP: [3, 'string'], type: [4, 'string'], externalIPs: [5, 'string'], sessionAffinity: [7, 'string'], loadBalancerIP: [8, 'string'], loadBalancerSourceRanges: [9, 'string'],
+    externalName: [10, 'string'], externalTrafficPolicy: [11, 'string'], healthCheckNodePort: [12, 'int'], publishNotReadyAddresses: [13, 'bool'], sessionAffinityConfig: [14, 'SessionAffinityConfig'], ipFamilyPolicy: [17, 'string'],
+    clusterIPs: [18, 'string'], ipFamilies: [19, 'string'], allocateLoadBalancerNodePorts: [20, 'bool'], loadBalancerClass: [21, 'string'], internalTrafficPolicy: [22, 'string'], trafficDistribution: [23, 'string'],
+  },
+  ServicePort: { name: [1, 'string'], protocol: [2, 'string'], port: [3, 'int'], targetPort: [4, 'intOrString'], nodePort: [5, 'int'], appProtocol: [6, 'string'] },
+  SessionAffinityConfig: { clientIP: [1, 'ClientIPConfig'] },
+  ClientIPConfig: { timeoutSeconds: [1, 'int'] },
+  ServiceStatus: { loadBalancer: [1, 'LoadBalancerStatus'], conditions: [2, 'PodCondition'] },
+  LoadBalancerStatus: { ingress: [1, 'LoadBalancerIngress'] },
+  LoadBalancerIngress: { ip: [1, 'string'], hostname: [2, 'string'], ipMode: [3, 'string'], ports: [4, 'PortStatus'] },
+  PortStatus: { port: [1, 'int'], protocol: [2, 'string'], error: [3, 'string'] },
+  EndpointSlice: { metadata: [1, 'ObjectMeta'], endpoints: [2, 'Endpoint'], ports: [3, 'EndpointPort'], addressType: [4, 'string'] },
+  Endpoint: {
+    addresses: [1, 'string'], conditions: [2, 'EndpointConditions'], hostname: [3, 'string'], targetRef: [4, 'ObjectReference'], deprecatedTopology: [5, 'labels'], nodeName: [6, 'string'], zone: [7, 'string'], hints: [8, 'EndpointHints'],
+  },
+  EndpointConditions: { ready: [1, 'bool'], serving: [2, 'bool'], terminating: [3, 'bool'] },
+  EndpointHints: { forZones: [1, 'Named'], forNodes: [2, 'Named'] },
+  Named: { name: [1, 'string'] },
+  EndpointPort: { name: [1, 'string'], protocol: [2, 'string'], port: [3, 'int'], appProtocol: [4, 'string'] },
+  ObjectReference: { kind: [1, 'string'], namespace: [2, 'string'], name: [3, 'string'], uid: [4, 'string'] },
   Empty: {},
 }
 
