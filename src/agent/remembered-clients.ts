@@ -196,7 +196,7 @@ function endsOf(lists: readonly EndpointList[], layout: MarkLayout, family: Fami
 
 function notForgotten(message: string): Problem {
   return {
-    code: 'RememberedClients',
+    code: 'NotForgotten',
     severity: 'error',
     object: 'clients of Services with sessionAffinity',
     message: `those of endpoints that are gone could not be forgotten: ${message}; they may still be led there, until it succeeds; it is tried again`,

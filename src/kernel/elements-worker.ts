@@ -48,7 +48,8 @@ const TAKEN_AT_ONCE = 1_500
 const SWEPT_AT_ONCE = 1_000
 /** Where clients that had gone by themselves came back meanwhile, or their place was taken. */
 const SWEEP_TRIES = 5
-const CHANGED_MEANWHILE = ['EEXIST', 'ENFILE']
+/** EBUSY is what older kernels say of other data. */
+const CHANGED_MEANWHILE = ['EEXIST', 'EBUSY', 'ENFILE']
 
 class Refused extends Error {
   readonly code: string

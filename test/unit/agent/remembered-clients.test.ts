@@ -225,7 +225,7 @@ describe('clients of endpoints that left', () => {
     assert.deepEqual([world.take(), world.forgotten, world.problems.map(({ code, message }) => `${code}: ${message}`)], [
       both('1:'),
       [3],
-      ['RememberedClients: those of endpoints that are gone could not be forgotten: no answer; they may still be led there, until it succeeds; it is tried again'],
+      ['NotForgotten: those of endpoints that are gone could not be forgotten: no answer; they may still be led there, until it succeeds; it is tried again'],
     ])
     await world.clock.advance(250)
     assert.deepEqual([world.take().length, world.problems.length], [1, 1])
