@@ -137,17 +137,13 @@ export class RememberedClients {
 
   async #pass(due: ReadonlyMap<ListId, Due>): Promise<{ readonly forgotten: number; readonly trouble: string | null }> {
     const protocols = new Set([...due.values()].flatMap(({ protocol }) => protocol ?? PROTOCOLS))
-    let forgotten = 0
-    for (const protocol of protocols) {
-      for (const family of FAMILIES) {
-        // Made as late as can be: what the kernel takes before this, the newest plan says.
-        const outcome = await this.#options.kernel.sweepClients(TABLE, this.#sweepOf(due, protocol, family))
-        if (outcome.kind === 'failed') return { forgotten, trouble: outcome.message }
-        if (this.#closed) break
-        forgotten += outcome.forgotten
-      }
+    // All at once: the kernel has them in turn, and what it takes before them is in the newest plan.
+    const sweeps = [...protocols].flatMap((protocol) => FAMILIES.map((family) => this.#options.kernel.sweepClients(TABLE, this.#sweepOf(due, protocol, family))))
+    const outcomes = await Promise.all(sweeps)
+    return {
+      forgotten: outcomes.reduce((sum, outcome) => sum + (outcome.kind === 'done' ? outcome.forgotten : 0), 0),
+      trouble: outcomes.find((outcome) => outcome.kind === 'failed')?.message ?? null,
     }
-    return { forgotten, trouble: null }
   }
 
   #sweepOf(due: ReadonlyMap<ListId, Due>, protocol: Protocol, family: Family): ClientSweep {
