@@ -47,12 +47,16 @@ const FIRST_RETRY_MS = 250
 const LAST_RETRY_MS = 30_000
 /** Between two passes there is so many times what the last one took: it holds up commits. */
 const REST_SHARE = 3
+/** Written down for the worker in a millisecond or two. */
+const LISTS_AT_ONCE = 50
 
 export class RememberedClients {
   readonly #options: ClientsOptions
   /** Of the newest plan, those whose clients stay. */
   readonly #lists = new Map<ListId, EndpointList>()
   readonly #due = new Map<ListId, Due>()
+  /** Changed since the pass that is running began. */
+  readonly #touched = new Set<ListId>()
   #started = false
   #running: Promise<void> | null = null
   #timer: (() => void) | null = null
@@ -67,8 +71,10 @@ export class RememberedClients {
   /** At the end of each turn. */
   planned(revision: Revision, services: NatDelta['services']): void {
     const before = [...services.values()].flatMap((change) => staying(change.before?.lists))
+    const after = [...services.values()].flatMap((change) => staying(change.after?.lists))
     for (const { id } of before) this.#lists.delete(id)
-    for (const { after } of services.values()) for (const list of staying(after?.lists)) this.#lists.set(list.id, list)
+    for (const list of after) this.#lists.set(list.id, list)
+    for (const { id } of after) this.#touched.add(id)
     if (!this.#started) for (const id of [EVERY, ...this.#options.plan.withClients]) this.#add(id, revision, null)
     this.#started = true
     for (const list of before) if (losesAny(list, this.#lists.get(list.id))) this.#add(list.id, revision, list.protocol)
@@ -136,28 +142,40 @@ export class RememberedClients {
   }
 
   async #pass(due: ReadonlyMap<ListId, Due>): Promise<{ readonly forgotten: number; readonly trouble: string | null }> {
+    const isEvery = due.has(EVERY)
+    const judged = isEvery ? [...this.#lists.keys()] : [...due.keys()]
     const protocols = new Set([...due.values()].flatMap(({ protocol }) => protocol ?? PROTOCOLS))
-    // All at once: the kernel has them in turn, and what it takes before them is in the newest plan.
-    const sweeps = [...protocols].flatMap((protocol) => FAMILIES.map((family) => this.#options.kernel.sweepClients(TABLE, this.#sweepOf(due, protocol, family))))
-    const outcomes = await Promise.all(sweeps)
+    const maps = [...protocols].flatMap((protocol) => FAMILIES.map((family) => ({ protocol, family, valid: [] as Uint8Array[] })))
+    this.#touched.clear()
+    for (let next = 0; next < judged.length; next += LISTS_AT_ONCE) {
+      if (next > 0) await new Promise((resolve) => setImmediate(resolve))
+      this.#write(judged.slice(next, next + LISTS_AT_ONCE), maps)
+    }
+    if (this.#closed) return { forgotten: 0, trouble: null }
+    // What the kernel takes before this is in the newest plan: so what changed while it was written down is valid as it is now, too.
+    this.#write(this.#touched, maps)
+    const marks = isEvery ? null : judged.map((id) => listMark(this.#options.layout, id))
+    // All at once: the kernel has them in turn.
+    const outcomes = await Promise.all(maps.map(({ protocol, family, valid }) => this.#options.kernel.sweepClients(TABLE, sweepOf(protocol, family, marks, valid))))
     return {
       forgotten: outcomes.reduce((sum, outcome) => sum + (outcome.kind === 'done' ? outcome.forgotten : 0), 0),
       trouble: outcomes.find((outcome) => outcome.kind === 'failed')?.message ?? null,
     }
   }
 
-  #sweepOf(due: ReadonlyMap<ListId, Due>, protocol: Protocol, family: Family): ClientSweep {
-    const { layout } = this.#options
-    const isEvery = due.has(EVERY)
-    const judged = isEvery ? [...this.#lists.keys()] : [...due.keys()]
-    const lists = judged.flatMap((id) => this.#lists.get(id) ?? []).filter((list) => list.protocol === protocol)
-    return {
-      map: affinityMap(protocol, family),
-      ports: family === 4 ? null : affinityPorts(protocol),
-      addressLength: family === 4 ? 4 : 16,
-      judged: isEvery ? null : judged.map((id) => listMark(layout, id)),
-      valid: endsOf(lists, layout, family),
-    }
+  #write(ids: Iterable<ListId>, maps: readonly { readonly protocol: Protocol; readonly family: Family; readonly valid: Uint8Array[] }[]): void {
+    const lists = [...ids].flatMap((id) => this.#lists.get(id) ?? [])
+    for (const { protocol, family, valid } of maps) valid.push(endsOf(lists.filter((list) => list.protocol === protocol), this.#options.layout, family))
+  }
+}
+
+function sweepOf(protocol: Protocol, family: Family, judged: readonly number[] | null, valid: readonly Uint8Array[]): ClientSweep {
+  return {
+    map: affinityMap(protocol, family),
+    ports: family === 4 ? null : affinityPorts(protocol),
+    addressLength: family === 4 ? 4 : 16,
+    judged,
+    valid: Buffer.concat(valid),
   }
 }
 

@@ -7,6 +7,7 @@ import { FAMILIES, type Address, type Family } from '../../src/model/ip.ts'
 import { RealCluster } from '../support/real-cluster.ts'
 import { EVERY_PROTOCOL, realPod, type PlainObject, type RealPod } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
+import { attachments } from '../support/sample.ts'
 import { serviceObject, sliceObjects } from '../support/service-objects.ts'
 
 const PODS = ['a', 'b', 'c', 'd'].map((name, index) => realPod(`shop/${name}`, index < 2 ? 'n1' : 'n2', index + 1)) as [RealPod, RealPod, RealPod, RealPod]
@@ -20,7 +21,7 @@ const MAPS = EVERY_PROTOCOL.flatMap((protocol) => ['v4', 'v6'].map((family) => `
 /** A client's endpoint, by `PROTOCOL SOURCE`. */
 type Ends = ReadonlyMap<string, string>
 
-describe('sessionAffinity, on real packets', function () {
+for (const attachment of attachments()) describe(`sessionAffinity, on real packets, pods on ${attachment}`, function () {
   this.timeout(120_000)
   let lab: RealCluster
 
@@ -28,7 +29,7 @@ describe('sessionAffinity, on real packets', function () {
     serviceObject(key, number, { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: seconds } } })
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: PODS, flags: FLAGS, outsideAddresses: SOURCES })
+    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: PODS, attachment, flags: FLAGS, outsideAddresses: SOURCES })
     for (const family of FAMILIES) lab.run('outside', ['ip', family === 4 ? '-4' : '-6', 'route', 'replace', 'default', 'via', lab.nodeAddress('n1', family)])
     await place(stays('shop/stays', STAYS), ...sliceObjects('shop/stays', PODS))
   })
