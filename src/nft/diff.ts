@@ -1,6 +1,7 @@
 // (applied, wanted, dirty names) -> the next transaction on the way from one to the other, or null at the end of it.
 //
-//   stage    what is new and no packet can reach yet: a set with intervals answers "no match" inside its own transaction
+//   stage    what is new and no packet can reach yet: a set with intervals answers "no match" inside its own transaction;
+//            elements of a new table's large sets in portions of their own (fill.ts)
 //   switch   what packets see: elements, rules, base chains; in several transactions where rules change (in-turn.ts)
 //   sweep    what nothing names any more
 //
@@ -8,6 +9,7 @@
 // **Invariant:** only dirty names are visited, and inside a set only its dirty keys.
 import type { Chain, Element, Operation, Owner, Table, Transaction } from './objects.ts'
 import { emptyTable, everything, isKernels, type Dirty, type SetState, type TableState } from './state.ts'
+import { isFilledLater, nextPortion } from './fill.ts'
 import { added, addedSet, type OwnersOf } from './operations.ts'
 import { inTurn, namesIn } from './in-turn.ts'
 import { redefine, redefinedSets } from './redefine.ts'
@@ -21,12 +23,14 @@ import { sameHook, sameRules } from './types.ts'
 export function diff(table: Table, applied: TableState | null, wanted: TableState, dirty: Dirty, owners: OwnersOf): Transaction | null {
   if (applied === null) {
     const [none, all] = [emptyTable(), everything(null, wanted)]
-    const operations = [...newCounters(none, wanted, all, owners), ...newStructure(none, wanted, all, owners)]
+    const operations = [...newCounters(none, wanted, all, owners), ...newStructure(none, wanted, all, owners, isFilledLater)]
     return { table, step: 'stage', createsTable: true, operations }
   }
   const next = (step: Transaction['step'], operations: readonly Operation[]): Transaction | null =>
     operations.length === 0 ? null : { table, step, createsTable: false, operations }
 
+  const portion = nextPortion(applied, wanted, dirty, owners)
+  if (portion !== null) return next('stage', [portion])
   const redefined = redefinedSets(applied, wanted, dirty)
   const counters = newCounters(applied, wanted, dirty, owners)
   const structure = newStructure(applied, wanted, dirty, owners)
@@ -53,12 +57,12 @@ export function diffAtOnce(table: Table, applied: TableState | null, wanted: Tab
   return operations.length === 0 ? null : { table, step: 'switch', createsTable: applied === null, operations }
 }
 
-/** New sets and maps with their elements, and new regular chains: what no packet can reach yet. */
-function newStructure(applied: TableState, wanted: TableState, dirty: Dirty, owners: OwnersOf): Operation[] {
+/** New sets and maps with their elements (but for those that stay `empty`), and new regular chains: what no packet can reach yet. */
+function newStructure(applied: TableState, wanted: TableState, dirty: Dirty, owners: OwnersOf, empty: (set: SetState) => boolean = () => false): Operation[] {
   const structure: Operation[] = []
   for (const name of dirty.sets.keys()) {
     const set = wanted.sets.get(name)
-    if (set !== undefined && !applied.sets.has(name)) structure.push(...addedSet(set, owners))
+    if (set !== undefined && !applied.sets.has(name)) structure.push(...(empty(set) ? [added(set.object, owners(name))] : addedSet(set, owners)))
   }
   for (const name of dirty.chains) {
     const chain = wanted.chains.get(name)

@@ -63,6 +63,17 @@ describe('diff', () => {
     assert.deepEqual(way(null, emptyTable()), [['create']])
   })
 
+  it('makes large sets of a new table empty and fills them in portions, before it switches; not where packets are', () => {
+    const keys = Array.from({ length: 23_000 }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)
+    const wanted = table({ 'set large': keys, 'set small': ['10.9.9.9'], 'base b': ['ip saddr @large drop'] })
+    const shape = (steps: readonly (readonly [string, ...string[]])[]): readonly string[] => steps.map(([step, ...operations]) => `${step}: ${operations.map((text) => `${text.split(':')[0] as string} ${text.split(', ').length}`).join('; ')}`)
+    const expected = ['stage: add-elements large 10000', 'stage: add-elements large 10000', 'stage: add-elements large 3000', 'switch: add chain b 1']
+    assert.deepEqual(shape(way(null, wanted)), ['create: add set large 1; add set small 1; add-elements small 1', ...expected])
+    // Whoever made it ended in between; somebody else's element goes when the table is switched to.
+    assert.deepEqual(shape(way(table({ 'set large': ['10.8.8.8'], 'set small': ['10.9.9.9'] }), wanted)), [...expected.slice(0, 3), 'switch: delete-elements large 1; add chain b 1'])
+    assert.deepEqual(shape(way(table({ 'set large': [], 'set small': ['10.9.9.9'], 'base b': ['ip saddr @large drop'] }), wanted)), ['switch: add-elements large 23000'])
+  })
+
   it('rule 101: stages what is new, switches to it, sweeps what is left, and ends', () => {
     const applied = table({ 'intervals old': ['10.0.0.1'], 'counter gone': [], 'chain c': ['ip saddr @old counter name "gone" accept'], 'base b': ['jump c'] })
     const wanted = table({ 'intervals new': ['10.0.0.2'], 'counter come': [], 'chain c': ['ip saddr @new counter name "come" accept'], 'base b': ['jump c'] })
