@@ -222,6 +222,7 @@ class Agent implements RunningAgent {
       clock: this.#clock,
       log: this.#log,
       turns: this.#turns,
+      mark: this.#mark,
       measures: this.#measures,
       problems: this.#problems,
       planSettled: () => this.#planner.settled(),

@@ -1,4 +1,4 @@
-// What is done beside the table once the kernel holds a plan: connections that are denied are cut.
+// What is done beside the table once the kernel holds a plan: connections that are denied are cut, clients of endpoints that left forgotten.
 //
 //   turn: planned(revision, what changed) -> commit -> held(revision): the follower's part begins
 //
@@ -7,11 +7,13 @@ import { ConntrackReader } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Revision } from '../model/changes.ts'
+import type { MarkLayout } from '../ruleset/marks.ts'
 import type { AgentConfig } from '../settings.ts'
 import type { Log } from '../telemetry/log.ts'
 import { Cutter } from './cutter.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
+import { RememberedClients } from './remembered-clients.ts'
 import type { OnPlanned, Turns } from './turn.ts'
 
 export interface PlanFollower {
@@ -26,6 +28,8 @@ export interface FollowersOptions {
   readonly clock: Clock
   readonly log: Log
   readonly turns: Turns
+  /** Null where Services are somebody else's. */
+  readonly mark: MarkLayout | null
   readonly measures: Measures
   readonly problems: ProblemParts
   readonly planSettled: () => Promise<void>
@@ -39,10 +43,26 @@ export interface Followers {
 }
 
 export function startFollowers(options: FollowersOptions): Followers {
-  if (options.config.establishedConnections !== 'cut') return { cutter: null, followers: [], closables: [] }
+  const clients = startClients(options)
+  if (options.config.establishedConnections !== 'cut') return { cutter: null, followers: clients, closables: clients }
   const conntrack = new ConntrackReader()
   const cutter = startCutter(options, conntrack)
-  return { cutter, followers: [cutter], closables: [conntrack, cutter] }
+  return { cutter, followers: [cutter, ...clients], closables: [conntrack, cutter, ...clients] }
+}
+
+/** One, or none where Services are somebody else's. */
+function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOptions): readonly (PlanFollower & { close(): Promise<void> })[] {
+  const plan = turns.nat.services
+  if (plan === null || mark === null) return []
+  const clients = new RememberedClients({
+    kernel,
+    clock,
+    plan,
+    layout: mark,
+    onForgotten: (count) => log.info({ clients: count }, 'clients of endpoints that left are balanced anew'),
+    onProblems: (found) => problems.set('clients', found),
+  })
+  return [{ planned: (revision, _, services) => clients.planned(revision, services), held: (revision) => clients.held(revision), close: () => clients.close() }]
 }
 
 function startCutter({ kernel, config, clock, log, turns, measures, problems, planSettled }: FollowersOptions, conntrack: ConntrackReader): Cutter {

@@ -22,8 +22,11 @@ export const TESTS = {
   pins: { file: 'test/unit/ruleset/bridge.test.ts' },
   cutSet: { file: 'test/unit/agent/cut-set.test.ts' },
   cutter: { file: 'test/unit/agent/cutter.test.ts' },
-  services: { file: 'test/property/services.test.ts', runs: 1200 },
-  stays: { file: 'test/unit/nat/services.test.ts', grep: 'clients stay' },
+  services: { file: 'test/property/services.test.ts', grep: 'at every step|however the events', runs: 1200 },
+  affinity: { file: 'test/property/services.test.ts', grep: 'clients stay', runs: 400 },
+  stays: { file: 'test/unit/nat/services.test.ts', grep: 'clients' },
+  clients: { file: 'test/unit/agent/remembered-clients.test.ts' },
+  clientSweep: { file: 'test/unit/kernel/client-sweep.test.ts' },
   lists: { file: 'test/unit/nat/lists.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
