@@ -32,6 +32,7 @@ import { rememberLists } from './remember-lists.ts'
 import { checkSource, openSource, type ObjectSource } from './source.ts'
 import { TurnPlanner } from './turn-planner.ts'
 import { Turns } from './turn.ts'
+import { SpareMemory } from './spare-memory.ts'
 import { statusOf } from './status.ts'
 
 export interface RunningAgent {
@@ -64,6 +65,7 @@ class Agent implements RunningAgent {
   readonly #foreign = new ForeignFlowtables()
   readonly #closables: RunningAgent[] = []
   readonly #followers: PlanFollower[] = []
+  readonly #spare: SpareMemory
   readonly #problems: ProblemParts
   #committer: Committer | null = null
   /** Null with establishedConnections: keep. */
@@ -83,6 +85,8 @@ class Agent implements RunningAgent {
     this.#clock = clock
     this.#log = log
     this.#problems = new ProblemParts(log)
+    this.#spare = new SpareMemory(clock)
+    this.#closables.push(this.#spare)
     const compile = compileOptions(config)
     this.#mark = compile.skeleton.nat?.mark ?? null
     this.#turns = new Turns({
@@ -182,6 +186,7 @@ class Agent implements RunningAgent {
     this.#committer.released(report.released)
     this.#applied.turned(report, covers)
     this.#measures.turned(report)
+    this.#spare.turned(report.rowsTouched)
     this.#committer.want(report.revision, this.#turns.translator.wanted.takeDirty())
     this.#gate?.turned()
   }
@@ -217,6 +222,7 @@ class Agent implements RunningAgent {
       clock: this.#clock,
       log: this.#log,
       turns: this.#turns,
+      mark: this.#mark,
       measures: this.#measures,
       problems: this.#problems,
       planSettled: () => this.#planner.settled(),

@@ -1,4 +1,5 @@
-// What is done beside the table once the kernel holds a plan: connections that are denied are cut; for Services, service-followers.ts.
+// What is done beside the table once the kernel holds a plan: connections that are denied are cut, clients of endpoints that left
+// forgotten; more for Services in service-followers.ts.
 //
 //   turn: planned(revision, what changed) -> commit -> held(revision): the follower's part begins
 //
@@ -7,11 +8,13 @@ import { ConntrackReader, type Conntrack, type StaleEntries } from '../kernel/co
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Revision } from '../model/changes.ts'
+import type { MarkLayout } from '../ruleset/marks.ts'
 import type { AgentConfig } from '../settings.ts'
 import type { Log } from '../telemetry/log.ts'
 import { Cutter } from './cutter.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
+import { RememberedClients } from './remembered-clients.ts'
 import { startServiceFollowers, type ServiceFollowers } from './service-followers.ts'
 import type { OnPlanned, Turns } from './turn.ts'
 
@@ -27,6 +30,8 @@ export interface FollowersOptions {
   readonly clock: Clock
   readonly log: Log
   readonly turns: Turns
+  /** Null where Services are somebody else's. */
+  readonly mark: MarkLayout | null
   readonly measures: Measures
   readonly problems: ProblemParts
   readonly planSettled: () => Promise<void>
@@ -43,12 +48,28 @@ export interface Followers {
 export function startFollowers(options: FollowersOptions, open: () => Conntrack & StaleEntries = () => new ConntrackReader()): Followers {
   const conntrack = options.config.establishedConnections === 'cut' ? open() : null
   const cutter = conntrack === null ? null : startCutter(options, conntrack)
+  const clients = startClients(options)
   const services = startServices(options, cutter, open)
   return {
     cutter,
-    followers: [...(cutter === null ? [] : [cutter]), ...services.followers],
-    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...services.closables],
+    followers: [...(cutter === null ? [] : [cutter]), ...clients, ...services.followers],
+    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...clients, ...services.closables],
   }
+}
+
+/** One, or none where Services are somebody else's. */
+function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOptions): readonly (PlanFollower & { close(): Promise<void> })[] {
+  const plan = turns.nat.services
+  if (plan === null || mark === null) return []
+  const clients = new RememberedClients({
+    kernel,
+    clock,
+    plan,
+    layout: mark,
+    onForgotten: (count) => log.info({ clients: count }, 'clients of endpoints that left are balanced anew'),
+    onProblems: (found) => problems.set('clients', found),
+  })
+  return [{ planned: (revision, _, services) => clients.planned(revision, services), held: (revision) => clients.held(revision), close: () => clients.close() }]
 }
 
 /** With establishedConnections: keep nothing is cut first: what was allowed once goes on, also as the one who answers. */

@@ -59,6 +59,10 @@ export class MeasuredKernel implements Kernel {
     return this.#during(this.#kernel.takeElements(...args))
   }
 
+  sweepClients(...args: Parameters<Kernel['sweepClients']>): ReturnType<Kernel['sweepClients']> {
+    return this.#during(this.#kernel.sweepClients(...args))
+  }
+
   flowtables(): ReturnType<Kernel['flowtables']> {
     return this.#during(this.#kernel.flowtables())
   }

@@ -39,7 +39,8 @@ export function readClusterIps(reader: FieldReader, spec: Mapping): ClusterIps {
     else if (found.some((other) => familyOf(other) === familyOf(address))) reader.error(fieldOf(i), item, 'at most one address of each family', NOT_SERVED)
     else found.push(address)
   })
-  return { headless: false, addresses: Object.freeze(found) }
+  // The copy has no room for more.
+  return { headless: false, addresses: Object.freeze(found.slice()) }
 }
 
 export function readExternalIps(reader: FieldReader, spec: Mapping): readonly Address[] {

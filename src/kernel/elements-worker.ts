@@ -10,8 +10,9 @@ import { bindTo, renumber, type SetPlace } from '../netlink/element-batch.ts'
 import { enterNetns, loadLibc, SyscallError } from '../netlink/libc.ts'
 import { controlOf, decodeMessages, type Control, type NetlinkMessage } from '../netlink/messages.ts'
 import { decodeNftables, generationRequest, NETLINK_NETFILTER } from '../netlink/nftables.ts'
-import { decodeElements, elementsDumpRequest, encodeBatch, type Batch, type ElementsChange, type HeldElement } from '../netlink/set-elements.ts'
+import { decodeElements, elementsDumpRequest, encodeBatch, encodeRemoval, type Batch, type ElementsChange, type HeldElement } from '../netlink/set-elements.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
+import { astray, CLIENT_KEY_LENGTH, type ClientSweep } from './client-sweep.ts'
 import type { Cover, ElementCommit } from './element-commit.ts'
 
 /** The elements of one set that are to be taken out and told. */
@@ -25,15 +26,17 @@ export interface ElementsTake {
 export type ElementsRequest =
   | { readonly kind: 'change'; readonly place: SetPlace; readonly changes: readonly ElementsChange[] }
   | { readonly kind: 'take'; readonly place: SetPlace; readonly takes: readonly ElementsTake[] }
+  | { readonly kind: 'sweep'; readonly place: SetPlace; readonly sweep: ClientSweep }
   | ({ readonly kind: 'commit' } & ElementCommit)
 
 export type ElementsAnswer = { readonly id: number; readonly port: number } & (
-  | { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[] }
+  | { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[]; readonly removed: number }
   /** The kernel holds what it held before: `code` is the errno's name. */
   | { readonly kind: 'refused'; readonly code: string; readonly message: string }
 )
 
 type Failure = Extract<Control, { kind: 'failed' }>
+type Told = Pick<Extract<ElementsAnswer, { kind: 'done' }>, 'kind' | 'keys' | 'removed'> | Pick<Extract<ElementsAnswer, { kind: 'refused' }>, 'kind' | 'code' | 'message'>
 
 const TIMEOUT_MS = 1_000
 const RECEIVE_BUFFER_BYTES = 1024 * 1024
@@ -41,6 +44,12 @@ const RECEIVE_BUFFER_BYTES = 1024 * 1024
 const SEND_BUFFER_BYTES = 8 * 1024 * 1024
 /** Of one batch: the send buffer takes 200 KB. */
 const TAKEN_AT_ONCE = 1_500
+/** Of one batch; each is four elements of IPv6. */
+const SWEPT_AT_ONCE = 1_000
+/** Where clients that had gone by themselves came back meanwhile, or their place was taken. */
+const SWEEP_TRIES = 5
+/** EBUSY is what older kernels say of other data. */
+const CHANGED_MEANWHILE = ['EEXIST', 'EBUSY', 'ENFILE']
 
 class Refused extends Error {
   readonly code: string
@@ -141,6 +150,25 @@ class Elements {
     return keys
   }
 
+  /** How many entries are gone. */
+  sweep(place: SetPlace, sweep: ClientSweep): number {
+    let removed = 0
+    for (let tries = 1; ; tries++) {
+      const ports = sweep.ports === null ? [] : this.#dump(place, sweep.ports, CLIENT_KEY_LENGTH)
+      const found = astray(sweep, this.#dump(place, sweep.map, CLIENT_KEY_LENGTH), ports)
+      try {
+        for (let at = 0; at < found.length; at += SWEPT_AT_ONCE) {
+          const part = found.slice(at, at + SWEPT_AT_ONCE)
+          this.#commit(encodeRemoval(place, part.flat(), this.#sequence))
+          removed += part.length
+        }
+        return removed
+      } catch (error) {
+        if (!(error instanceof Refused) || !CHANGED_MEANWHILE.includes(error.code) || tries === SWEEP_TRIES) throw error
+      }
+    }
+  }
+
   /** What changes while it is read may be left out. */
   #dump(place: SetPlace, set: string, keyLength: number): HeldElement[] {
     const sequence = this.#sequence++
@@ -150,7 +178,7 @@ class Elements {
       if (message.sequence !== sequence) return false
       if (control?.kind === 'failed') throw new Refused(control)
       // The bytes are valid until the next receive.
-      for (const { key, expiresIn } of decodeElements(message, keyLength) ?? []) held.push({ key: key.slice(), expiresIn })
+      for (const { key, data, expiresIn } of decodeElements(message, keyLength) ?? []) held.push({ key: key.slice(), data: data?.slice() ?? null, expiresIn })
       return control?.kind === 'done'
     })
     return held
@@ -168,13 +196,13 @@ class Elements {
 
 function answer(port: MessagePort, elements: Elements, request: ElementsRequest & { readonly id: number }): void {
   const { id } = request
-  const tell = (rest: { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[] } | { readonly kind: 'refused'; readonly code: string; readonly message: string }): void =>
-    port.postMessage({ id, port: elements.port, ...rest } satisfies ElementsAnswer)
+  const tell = (rest: Told): void => port.postMessage({ id, port: elements.port, ...rest } satisfies ElementsAnswer)
   try {
-    if (request.kind === 'take') return tell({ kind: 'done', keys: request.takes.map((one) => elements.take(request.place, one)) })
+    if (request.kind === 'take') return tell({ kind: 'done', keys: request.takes.map((one) => elements.take(request.place, one)), removed: 0 })
+    if (request.kind === 'sweep') return tell({ kind: 'done', keys: [], removed: elements.sweep(request.place, request.sweep) })
     if (request.kind === 'commit') elements.commit(request)
     else elements.change(request.place, request.changes)
-    tell({ kind: 'done', keys: [] })
+    tell({ kind: 'done', keys: [], removed: 0 })
   } catch (error) {
     if (!(error instanceof Refused)) throw error
     tell({ kind: 'refused', code: error.code, message: messageOf(error) })

@@ -6,6 +6,7 @@
 import type { Listing } from '../nft/listing.ts'
 import type { ElementsChange } from '../netlink/set-elements.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
+import type { ClientSweep } from './client-sweep.ts'
 import type { ElementsTake } from './elements-worker.ts'
 
 export type CommitOutcome =
@@ -19,7 +20,13 @@ export type CommitOutcome =
 /** `full`: refused since a set has no room left. */
 export type ElementsOutcome = CommitOutcome | { readonly kind: 'full'; readonly message: string }
 
-export type { ElementsChange, ElementsTake }
+export type SweepOutcome =
+  /** How many clients are forgotten. */
+  | { readonly kind: 'done'; readonly forgotten: number }
+  /** Some may be forgotten, and others not. */
+  | { readonly kind: 'failed'; readonly message: string }
+
+export type { ClientSweep, ElementsChange, ElementsTake }
 
 export type ReadBack =
   | ({ readonly kind: 'table' } & Listing)
@@ -62,6 +69,8 @@ export interface Kernel {
   changeElements(table: Table, changes: readonly ElementsChange[]): Promise<ElementsOutcome>
   /** Takes elements out of such sets; resolves to the keys of each, null where it could not. */
   takeElements(table: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null>
+  /** Takes clients out of an affinity map that lead to no valid endpoint; one that goes by itself meanwhile is no error. */
+  sweepClients(table: Table, sweep: ClientSweep): Promise<SweepOutcome>
   /** Flowtables of other tables (rule 89); empty where the kernel has none or does not know them. */
   flowtables(): Promise<readonly ForeignFlowtable[]>
   /**

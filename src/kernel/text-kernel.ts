@@ -13,7 +13,7 @@ import { AskedWorker, STILL_HANGS } from './asked-worker.ts'
 import { elementCommit, type ElementCommit } from './element-commit.ts'
 import type { ElementsAnswer, ElementsRequest } from './elements-worker.ts'
 import { decodeFlowtables } from './flowtables.ts'
-import type { CommitOutcome, ElementsChange, ElementsOutcome, ElementsTake, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from './kernel.ts'
+import type { ClientSweep, CommitOutcome, ElementsChange, ElementsOutcome, ElementsTake, ForeignChange, ForeignFlowtable, Kernel, ReadBack, SweepOutcome } from './kernel.ts'
 import { Notices } from './notices.ts'
 import type { DoubtPost, NoticePost } from './notice-fold.ts'
 import { firstError, OwnPorts, type Run, type RunResult, type Runner } from './runner.ts'
@@ -111,6 +111,12 @@ export class TextKernel implements Kernel {
   async takeElements({ family, name }: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null> {
     const answer = await this.#inTurn(() => this.#askElements({ place: { family, table: name }, kind: 'take', takes }))
     return typeof answer !== 'string' && answer.kind === 'done' ? answer.keys : null
+  }
+
+  async sweepClients({ family, name }: Table, sweep: ClientSweep): Promise<SweepOutcome> {
+    const answer = await this.#inTurn(() => this.#askElements({ place: { family, table: name }, kind: 'sweep', sweep }))
+    if (typeof answer === 'string') return { kind: 'failed', message: answer }
+    return answer.kind === 'done' ? { kind: 'done', forgotten: answer.removed } : { kind: 'failed', message: answer.message }
   }
 
   /** The answer, or why there is none. */

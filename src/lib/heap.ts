@@ -2,9 +2,18 @@
 //
 // V8 lets the space for young objects grow to three times 16 MB. At 50,000 pods that is a third of the agent's peak
 // (measured: 310 MB, and 215 MB where it does not grow; a full compile takes somewhat longer then).
-// **Invariant:** called once, before the first objects are read.
+// **Invariant:** keepHeapSmall() is called once, before the first objects are read.
 import v8 from 'node:v8'
+import vm from 'node:vm'
 
 export function keepHeapSmall(): void {
   v8.setFlagsFromString('--semi-space-growth-factor=1')
+}
+
+/** A whole collection, in which V8 gives pages back. It stops this thread for about a millisecond for each MB that is alive. */
+export function collectGarbage(): void {
+  v8.setFlagsFromString('--expose-gc')
+  const collect = vm.runInNewContext('gc') as () => void
+  v8.setFlagsFromString('--no-expose-gc')
+  collect()
 }

@@ -1,7 +1,7 @@
 // Numbers of endpoint lists, and which endpoint has which index: what the kernel's maps are keyed by.
 //
 // **Invariant:** a number has one owner; a number that was given back is not given out again before all others were, and never
-// while it rests, unless there is no other; an endpoint that stays keeps its index unless it is needed to close a gap.
+// while clients may stay under it, unless there is no other; an endpoint that stays keeps its index unless it is needed to close a gap.
 import type { ListId } from './plan.ts'
 import { targetKey, type Target } from './targets.ts'
 
@@ -9,7 +9,8 @@ export class ListIds {
   readonly #most: number
   readonly #owners = new Map<ListId, string>()
   readonly #ids = new Map<string, ListId>()
-  readonly #resting = new Set<ListId>()
+  /** Those under which the kernel may remember clients, those that were given back behind each other. */
+  readonly #clients = new Set<ListId>()
   #last = 0
 
   /** `most`: the largest number, at least 1. */
@@ -23,51 +24,61 @@ export class ListIds {
     if (known !== undefined) return known
     const id = this.#rested(preferred()) ?? this.#free()
     if (id === null) return null
-    this.#resting.delete(id)
     this.#owners.set(id, owner)
     this.#ids.set(owner, id)
     return id
   }
 
-  /** `rests`: something in the kernel still names it; wake() ends that. */
-  giveBack(owner: string, rests: boolean): void {
+  /** It rests where clients may stay under it, until wake(). */
+  giveBack(owner: string): void {
     const id = this.#ids.get(owner)
     if (id === undefined) return
     this.#ids.delete(owner)
     this.#owners.delete(id)
-    if (rests) this.#resting.add(id)
+    if (this.#clients.delete(id)) this.#clients.add(id)
   }
 
-  /** Of those that rest. */
+  /** The kernel may remember clients under it from now on, whoever has it. */
+  stays(id: ListId): void {
+    this.#clients.add(id)
+  }
+
+  /** Those that it may remember clients under. */
+  get withClients(): readonly ListId[] {
+    return [...this.#clients]
+  }
+
+  /** Of those the ones that nobody has. */
   get resting(): readonly ListId[] {
-    return [...this.#resting]
+    return this.withClients.filter((id) => !this.#owners.has(id))
   }
 
+  /** The kernel remembers nobody under these any more. */
   wake(ids: Iterable<ListId>): void {
-    for (const id of ids) this.#resting.delete(id)
+    for (const id of ids) this.#clients.delete(id)
   }
 
-  /** Something in the kernel may still name it. */
+  /** An earlier agent had it: something in the kernel may still name it. */
   rest(id: ListId): void {
     if (id < 1 || id > this.#most || this.#owners.has(id)) return
-    this.#resting.add(id)
+    this.#clients.add(id)
     this.#last = Math.max(this.#last, id)
   }
 
   #rested(id: ListId | null): ListId | null {
-    return id !== null && this.#resting.has(id) ? id : null
+    return id !== null && this.#clients.has(id) && !this.#owners.has(id) ? id : null
   }
 
   #free(): ListId | null {
     for (let step = 1; step <= this.#most; step++) {
       const id = ((this.#last + step - 1) % this.#most) + 1
-      if (this.#owners.has(id) || this.#resting.has(id)) continue
+      if (this.#owners.has(id) || this.#clients.has(id)) continue
       this.#last = id
       return id
     }
     // All are taken or rest: the one that has rested for longest, before a Service is refused.
-    const [oldest] = this.#resting
-    return oldest ?? null
+    for (const id of this.#clients) if (!this.#owners.has(id)) return id
+    return null
   }
 }
 

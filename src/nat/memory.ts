@@ -11,9 +11,11 @@ export interface ListMemory {
   /** By `entryKey`. */
   readonly lists: ReadonlyMap<string, ListId>
   readonly slots: ReadonlyMap<ListId, Readonly<Record<Family, readonly Target[]>>>
+  /** Under which it remembers clients, whether there is such a list or not. */
+  readonly clients: ReadonlySet<ListId>
 }
 
-export const NO_MEMORY: ListMemory = { lists: new Map(), slots: new Map() }
+export const NO_MEMORY: ListMemory = { lists: new Map(), slots: new Map(), clients: new Set() }
 
 export function entryKey(client: Client, address: string, protocol: Protocol, port: number): string {
   return `${client} ${address} ${protocol} ${port}`

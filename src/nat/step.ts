@@ -17,7 +17,7 @@ import { NodeFacts } from './node-facts.ts'
 import { NO_MEMORY, type ListMemory } from './memory.ts'
 import type { EndpointList, ListId, NatDelta, PlannedService, SizeCode } from './plan.ts'
 import { SizeCodes } from './sizes.ts'
-import { targetKey, type Target } from './targets.ts'
+import type { Target } from './targets.ts'
 import { claimKey, virtualAddresses } from './virtual.ts'
 
 export interface ServiceOptions {
@@ -131,11 +131,7 @@ export class ServicePlan {
   #list(key: string, protocol: Protocol, affinity: number | null, before: EndpointList | undefined, targets: Readonly<Record<Family, readonly Target[]>>, entries: () => Iterable<string>): EndpointList | string {
     const remembered = this.#remembered(entries())
     const old = before?.slots ?? this.#memory.slots.get(remembered ?? 0) ?? NO_TARGETS
-    // Clients that stay would go on to an endpoint that left: their entries are under the old number, which nobody asks for again.
-    // Nor can what they had before a time without affinity be relied on.
-    const isNew = affinity !== null && (before?.affinity === null || FAMILIES.some((family) => losesAny(old[family], targets[family])))
-    if (isNew) this.#ids.giveBack(key, true)
-    const id = this.#ids.take(key, () => (isNew ? null : remembered))
+    const id = this.#ids.take(key, () => remembered)
     if (id === null) return `there is no room for another list of endpoints: the mark has room for ${this.#options.mostLists} (setting serviceMarkMask)`
     const slots = { 4: slotted(old[4], plain(targets[4])), 6: slotted(old[6], plain(targets[6])) }
     const sizes = { 4: this.#sizeOf(slots[4]), 6: this.#sizeOf(slots[6]) }
@@ -143,6 +139,7 @@ export class ServicePlan {
       this.#letGo({ slots: { 4: sizes[4] === null ? [] : slots[4], 6: sizes[6] === null ? [] : slots[6] } }, key)
       return `there is no room for another number of endpoints: the mark has room for ${this.#options.mostSizes} different ones (setting serviceMarkMask)`
     }
+    if (affinity !== null) this.#ids.stays(id)
     return Object.freeze({ id, protocol, affinity, slots, sizes: sizes as Record<Family, SizeCode> })
   }
 
@@ -161,9 +158,9 @@ export class ServicePlan {
   }
 
   /** Its lengths, and its number where `key` is given. */
-  #letGo({ slots, id, affinity }: Pick<EndpointList, 'slots'> & Partial<EndpointList>, key: string | null): void {
+  #letGo({ slots }: Pick<EndpointList, 'slots'>, key: string | null): void {
     for (const family of FAMILIES) if (slots[family].length > 0) this.#sizes.giveBack(slots[family].length)
-    if (key !== null) this.#ids.giveBack(key, id !== undefined && (affinity ?? null) !== null)
+    if (key !== null) this.#ids.giveBack(key)
   }
 
   #forget(uid: Uid): void {
@@ -181,21 +178,26 @@ export class ServicePlan {
     for (const problem of problems) this.#problems.set(problemKey(problem), { before: null, after: problem })
   }
 
-  /** Numbers that nobody has, and that clients of the kernel's may still be remembered under. */
+  /** Numbers that the kernel may remember clients under: of lists whose clients stay, and until rested() of those whose clients stayed. */
+  get withClients(): readonly ListId[] {
+    return this.#ids.withClients
+  }
+
+  /** Of those the ones that nobody has: they are not given out. */
   get resting(): readonly ListId[] {
     return this.#ids.resting
+  }
+
+  /** The kernel remembers nobody under these any more, and there is no list of theirs now whose clients stay. */
+  rested(ids: Iterable<ListId>): void {
+    this.#ids.wake(ids)
   }
 
   /** Before the first step. */
   remember(memory: ListMemory): void {
     this.#memory = memory
-    for (const id of [...memory.lists.values(), ...memory.slots.keys()]) this.#ids.rest(id)
+    for (const id of [...memory.lists.values(), ...memory.slots.keys(), ...memory.clients]) this.#ids.rest(id)
   }
-}
-
-function losesAny(old: readonly Target[], targets: readonly Target[]): boolean {
-  const kept = new Set(targets.map(targetKey))
-  return old.some((target) => !kept.has(targetKey(target)))
 }
 
 function proxied(service: Service | undefined): Service | null {

@@ -3,7 +3,7 @@
 // A key has the parts of a set's type one after another, each in network order and padded to 4 bytes.
 // **Invariant:** bytes that are no elements end in a NetlinkMessageError.
 import { align4, need, NetlinkMessageError, readAttributes, readU16, textAttribute } from './attributes.ts'
-import { DATA_VALUE, ELEM_KEY, ElementBatch, elementsHeader, GETSETELEM, LIST_ELEMENTS, LIST_SET, LIST_TABLE, NEWSETELEM, renumber, type SetElement, type SetPlace } from './element-batch.ts'
+import { DATA_VALUE, ELEM_DATA, ELEM_KEY, ElementBatch, elementsHeader, GETSETELEM, LIST_ELEMENTS, LIST_SET, LIST_TABLE, NEWSETELEM, renumber, type SetElement, type SetPlace } from './element-batch.ts'
 import { encodeMessage, NLM_F_DUMP, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
 
 /** `remove` takes no offence at what is not there (any more); `flush` empties the set and has no keys. */
@@ -13,6 +13,13 @@ export interface ElementsChange {
   /** One after another, each of `keyLength` bytes, which are a multiple of 4. */
   readonly keys: Uint8Array
   readonly keyLength: number
+}
+
+/** An element of a map that was read. */
+export interface PlacedElement {
+  readonly set: string
+  readonly key: Uint8Array
+  readonly data: Uint8Array
 }
 
 /** struct nfgenmsg: family, version, resource id. */
@@ -40,6 +47,19 @@ export function encodeBatch(place: SetPlace, changes: readonly ElementsChange[],
   return { bytes, first: sequence, last: sequence + count }
 }
 
+/** Takes no offence at what is not there (any more); EEXIST where one leads elsewhere by now. */
+export function encodeRemoval(place: SetPlace, elements: readonly PlacedElement[], sequence: number): Batch {
+  const batch = new ElementBatch(place)
+  for (const [set, own] of Map.groupBy(elements, (one) => one.set)) {
+    // As above.
+    batch.add(set, own.map(({ key, data }) => ({ key, data })))
+    batch.delete(set, own.map(({ key }) => ({ key })))
+  }
+  const { bytes, count } = batch.end()
+  renumber(bytes, sequence)
+  return { bytes, first: sequence, last: sequence + count }
+}
+
 function* keysIn(keys: Uint8Array, keyLength: number): Generator<SetElement, void> {
   for (let at = 0; at < keys.length; at += keyLength) yield { key: keys.subarray(at, at + keyLength) }
 }
@@ -51,6 +71,8 @@ export function elementsDumpRequest(place: SetPlace, set: string, sequence: numb
 
 export interface HeldElement {
   readonly key: Uint8Array
+  /** What a map leads to; null of sets, and where it is a verdict. */
+  readonly data: Uint8Array | null
   /** Milliseconds until it goes by itself; null where it stays. */
   readonly expiresIn: number | null
 }
@@ -75,8 +97,10 @@ function decodeElement(bytes: Uint8Array, keyLength: number): HeldElement {
   const nested = attributes.get(ELEM_KEY)
   const key = nested === undefined ? undefined : readAttributes(nested, 0, 'key of an element').get(DATA_VALUE)
   if (key?.length !== keyLength) throw new NetlinkMessageError(`element: a key of ${key?.length ?? 0} bytes where ${keyLength} were expected`)
+  const value = attributes.get(ELEM_DATA)
+  const data = (value === undefined ? undefined : readAttributes(value, 0, 'data of an element').get(DATA_VALUE)) ?? null
   const expiration = attributes.get(ELEM_EXPIRATION)
-  if (expiration === undefined) return { key, expiresIn: null }
+  if (expiration === undefined) return { key, data, expiresIn: null }
   need(expiration, 8, 'expiration of an element')
-  return { key, expiresIn: Number(new DataView(expiration.buffer, expiration.byteOffset).getBigUint64(0)) }
+  return { key, data, expiresIn: Number(new DataView(expiration.buffer, expiration.byteOffset).getBigUint64(0)) }
 }

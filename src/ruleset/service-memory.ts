@@ -8,7 +8,7 @@ import { CLIENTS, type ListId } from '../nat/plan.ts'
 import type { Target } from '../nat/targets.ts'
 import type { TableState } from '../nft/state.ts'
 import { clientMark, listOfMark, type MarkLayout } from './marks.ts'
-import { serviceEndpoints, serviceIds } from './names.ts'
+import { affinityMap, serviceEndpoints, serviceIds } from './names.ts'
 
 export function readLists(state: TableState, layout: MarkLayout): ListMemory {
   const clients = new Map(CLIENTS.map((client) => [String(clientMark(layout, client)), client]))
@@ -22,7 +22,13 @@ export function readLists(state: TableState, layout: MarkLayout): ListMemory {
       if (client !== undefined && protocol !== undefined && list !== null) lists.set(entryKey(client, address, protocol, Number(port)), list)
     }
   }
-  return { lists, slots: readSlots(state, layout) }
+  return { lists, slots: readSlots(state, layout), clients: readClients(state, layout) }
+}
+
+function readClients(state: TableState, layout: MarkLayout): Set<ListId> {
+  const keys = FAMILIES.flatMap((family) => PROTOCOLS.flatMap((protocol) => [...(state.sets.get(affinityMap(protocol, family))?.elements.keys() ?? [])]))
+  const marks = new Set(keys.map((key) => key.slice(0, key.indexOf(' '))))
+  return new Set([...marks].flatMap((mark) => listOfMark(layout, Number(mark)) ?? []))
 }
 
 function readSlots(state: TableState, layout: MarkLayout): Map<ListId, Record<Family, Target[]>> {

@@ -154,7 +154,8 @@ const TRANSLATED = 'ct state != new ct status dnat accept'
 function leftovers(layout: MarkLayout): string[] {
   const size = `ct mark and ${hex(layout.sizes)}`
   return [
-    `ct mark and ${hex(layout.affinity)} != 0 ct state new goto ${NAMES.rememberEndpoint}`,
+    // Of each connection its first packet only: one that nobody answers stays new, and would bring an endpoint back that is gone.
+    `ct mark and ${hex(layout.affinity)} != 0 ct state new ct status and confirmed == 0 goto ${NAMES.rememberEndpoint}`,
     `${size} == ${hex(rejectMark(layout))} goto reject-service`,
     `${size} == ${hex(dropMark(layout))} goto drop-service`,
     ...FAMILIES.map((f) => `${addressWord(f)} daddr @${clusterIps(f)} goto reject-service`),

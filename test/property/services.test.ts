@@ -1,4 +1,5 @@
-// Random Services, slices and nodes, edited step by step: the kernel's maps mean what the specification says, at every step.
+// Random Services, slices and nodes, edited step by step: the kernel's maps mean what the specification says, at every step, and who
+// stays with an endpoint does exactly as long as that is in the list.
 //
 // **Invariant:** at least MIN_CHECKS questions are asked in the default run, or the test fails.
 import assert from 'node:assert/strict'
@@ -7,6 +8,7 @@ import type { SourceEvent } from '../../src/model/changes.ts'
 import type { Address } from '../../src/model/ip.ts'
 import type { Node, Protocol } from '../../src/model/objects.ts'
 import type { Endpoint, EndpointSlice, Service } from '../../src/model/service.ts'
+import { AffineClients } from '../support/affine-clients.ts'
 import { node, service, slice } from '../support/builders.ts'
 import { Pipeline } from '../support/pipeline.ts'
 import { report, runs } from '../support/runs.ts'
@@ -15,6 +17,7 @@ import { fateIn } from '../support/service-table.ts'
 
 const HISTORIES = 120
 const MIN_CHECKS = 100_000
+const MIN_CLIENTS = 5_000
 const NODE = 'node1'
 const NODE_ADDRESSES = ['192.168.1.1', 'fd01::1']
 
@@ -81,6 +84,13 @@ const gone: fc.Arbitrary<Edit> = some<Edit>(
 
 const edit = fc.oneof({ weight: 5, arbitrary: serviceEdit }, { weight: 8, arbitrary: sliceEdit }, { weight: 1, arbitrary: nodeEdit }, { weight: 2, arbitrary: gone })
 
+/** Two ports each, in both families, with affinity. */
+const STAYING = (['TCP', 'UDP', 'SCTP', 'TCP'] as const).map((protocol, index): Edit => {
+  const number = index + 1
+  const ports = [{ name: 'a', protocol, port: 80, nodePort: null }, { name: 'b', protocol: 'TCP' as const, port: 81, nodePort: null }]
+  return { kind: 'service', row: service({ name: `s${number}`, uid: `uid-s${number}`, clusterIps: [`10.96.0.${number}`, `fd00:96::${number}`], ports, affinity: 60 }) }
+})
+
 class Model {
   readonly services = new Map<string, Service>()
   readonly slices = new Map<string, EndpointSlice>()
@@ -95,6 +105,12 @@ class Model {
     else if (one.kind === 'slice') this.slices.set(one.row.uid, one.row)
     else this.node = one.row
     return { verb: 'upsert', kind: one.kind, key: one.row.uid, decoded: { kind: 'good', row: one.row, problems: [] } } as SourceEvent
+  }
+
+  /** What a source says that is read anew. */
+  everything(): readonly SourceEvent[] {
+    const upsert = (kind: 'service' | 'slice' | 'node') => (row: Service | EndpointSlice | Node) => ({ verb: 'upsert', kind, key: row.uid, decoded: { kind: 'good', row, problems: [] } }) as SourceEvent
+    return [upsert('node')(this.node), ...[...this.services.values()].map(upsert('service')), ...[...this.slices.values()].map(upsert('slice'))]
   }
 
   world(): World {
@@ -167,5 +183,41 @@ describe('services: random histories', () => {
       runs(HISTORIES),
     )
     report('splits of histories', checks)
+  })
+
+  it('clients stay with their endpoint until it leaves, and are led to nobody who has, over restarts and whenever the kernel gets to know', async function () {
+    this.timeout(0)
+    let checks = 0
+    const step = fc.record({ edit: fc.oneof({ weight: 1, arbitrary: edit }, { weight: 6, arbitrary: sliceEdit }), restarts: some(false, false, false, true), isHeld: some(true, true, false), passes: some(0, 500, 1_000, 5_000), picks: fc.nat(5) })
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+        const model = new Model()
+        let made = pipeline()
+        const clients = new AffineClients(made)
+        made.push(STAYING.map((one) => model.take(one)))
+        for (const { edit: one, restarts, isHeld, passes, picks } of steps) {
+          // Of other edits it is not said who stays.
+          if (one.kind !== 'slice' && !(one.kind === 'gone' && one.of === 'slice')) clients.forgetExpectations()
+          made.push([model.take(one)])
+          made.turn()
+          clients.planned()
+          if (restarts) {
+            const next = pipeline()
+            clients.restart(next)
+            made = next
+            made.push(model.everything())
+            made.turn()
+            clients.planned()
+          }
+          if (!isHeld && !restarts) continue
+          await clients.held()
+          for (const question of QUESTIONS) checks += clients.ask(question, picks)
+          await clients.advance(passes)
+        }
+      }),
+      runs(HISTORIES),
+    )
+    report('clients that stay', checks)
+    if (runs(HISTORIES).numRuns >= HISTORIES) assert.ok(checks >= MIN_CLIENTS, `only ${checks} checks`)
   })
 })

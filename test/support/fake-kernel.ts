@@ -2,7 +2,7 @@
 //
 // It can refuse operations of an owner, lose an answer (with the commit applied or not), and be changed by a foreigner.
 // **Invariant:** it passes test/kernel/conformance.ts like the real ones; a refused commit changes nothing.
-import type { CommitOutcome, ElementsChange, ElementsOutcome, ElementsTake, ForeignChange, ForeignFlowtable, Kernel, ReadBack } from '../../src/kernel/kernel.ts'
+import type { ClientSweep, CommitOutcome, ElementsChange, ElementsOutcome, ElementsTake, ForeignChange, ForeignFlowtable, Kernel, ReadBack, SweepOutcome } from '../../src/kernel/kernel.ts'
 import { messageOf } from '../../src/lib/errors.ts'
 import type { Owner, Table, Transaction } from '../../src/nft/objects.ts'
 import { render } from '../../src/nft/render.ts'
@@ -185,6 +185,11 @@ export class FakeKernel implements Kernel {
       for (const key of taken) elements.delete(key)
       return Buffer.concat(taken.map((key) => keyBytes(object.key, key)))
     })
+  }
+
+  /** Only packets make clients, and there are none here. */
+  async sweepClients(table: Table, { map }: ClientSweep): Promise<SweepOutcome> {
+    return this.state(table)?.sets.has(map) === true ? { kind: 'done', forgotten: 0 } : { kind: 'failed', message: 'ENOENT' }
   }
 
   async deleteTable(table: Table): Promise<CommitOutcome> {

@@ -6,6 +6,7 @@ import { compileOptions } from '../../src/agent/compile-options.ts'
 import { Turns, type TurnReport } from '../../src/agent/turn.ts'
 import type { SourceEvent } from '../../src/model/changes.ts'
 import type { Problem } from '../../src/lib/problem.ts'
+import type { NatDelta } from '../../src/nat/plan.ts'
 import type { PlanDelta } from '../../src/policy/plan.ts'
 import { apply } from '../../src/nft/apply.ts'
 import { diff } from '../../src/nft/diff.ts'
@@ -38,6 +39,8 @@ export class Pipeline {
   readonly transactions: Transaction[] = []
   /** What the last turn changed in the plan. */
   planned: PlanDelta | null = null
+  /** And of Services. */
+  services: NatDelta['services'] = new Map()
   readonly #capture: boolean
   #applied: TableState | null = null
   #dirty: Dirty = emptyDirty()
@@ -50,8 +53,9 @@ export class Pipeline {
     this.turns = new Turns({
       clock: CLOCK,
       onWork: () => undefined,
-      onPlanned: (_, delta) => {
+      onPlanned: (_, delta, services) => {
         this.planned = delta
+        this.services = services
       },
       step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: skeleton.podInterfaces, podAttachment: skeleton.podAttachment, sourcePrefixNamespaces },
       skeleton,

@@ -71,45 +71,54 @@ describe('Services that contradict each other', () => {
     for (const key of first) assert.notEqual(marks(key), String(0x3fc00))
   })
 
-  it('a list whose clients stay gets another number when it loses an endpoint, over a restart too, and keeps it when it only wins one', () => {
-    const number = (pipeline: Pipeline): number => fateIn(pipeline.applied, { client: 'pod', address: '10.96.0.10', protocol: 'TCP', port: 80 })?.list ?? 0
-    const [one, two, three] = ['10.1.0.1', '10.1.0.2', '10.1.0.3'].map((address) => ({ address })) as [{ address: string }, { address: string }, { address: string }]
-    const stays = service({ clusterIps: ['10.96.0.10'], affinity: 60 })
-    const pipeline = made([stays], [slice([one, two])])
+  const stays = (affinity: number | null): Service => service({ clusterIps: ['10.96.0.10'], affinity })
+  const number = (pipeline: Pipeline, address = '10.96.0.10'): number => fateIn(pipeline.applied, { client: 'pod', address, protocol: 'TCP', port: 80 })?.list ?? 0
+  const [one, two, three] = [{ address: '10.1.0.1' }, { address: '10.1.0.2' }, { address: '10.1.0.3' }] as const
+
+  it('a list whose clients stay keeps its number whoever leaves or comes, over restarts and times in which nobody stays', () => {
+    const pipeline = made([stays(60)], [slice([one, two])])
     const first = number(pipeline)
-    upsert(pipeline.turns.inbox, 'slice', slice([one, two, three]))
-    pipeline.turn()
-    assert.equal(number(pipeline), first)
-    upsert(pipeline.turns.inbox, 'slice', slice([one, three]))
-    pipeline.turn()
-    const second = number(pipeline)
-    assert.notEqual(second, first)
-    for (const [endpoints, same] of [[[one, two, three], true], [[one], false]] as const) {
-      const next = new Pipeline({ nodeName: 'node1', services: {} })
-      next.turns.nat.services?.remember(readLists(pipeline.applied, markLayout(0xffffff00) as MarkLayout))
-      upsert(next.turns.inbox, 'slice', slice(endpoints))
-      upsert(next.turns.inbox, 'service', stays)
-      next.turn()
-      assert.equal(number(next) === second, same)
+    for (const [affinity, endpoints] of [[60, [one, two, three]], [60, [one, three]], [90, [one, three]], [null, [three]], [60, [three]]] as const) {
+      upsert(pipeline.turns.inbox, 'service', stays(affinity))
+      upsert(pipeline.turns.inbox, 'slice', slice(endpoints))
+      pipeline.turn()
+      assert.equal(number(pipeline), first)
+    }
+    const next = new Pipeline({ nodeName: 'node1', services: {} })
+    next.turns.nat.services?.remember(readLists(pipeline.applied, markLayout(0xffffff00) as MarkLayout))
+    upsert(next.turns.inbox, 'slice', slice([one, two]))
+    upsert(next.turns.inbox, 'service', stays(60))
+    next.turn()
+    assert.equal(number(next), first)
+  })
+
+  it('the number of a list that is gone rests where clients stay, or stayed, until they are forgotten', () => {
+    for (const affinity of [60, null]) {
+      const pipeline = made([stays(60)], [slice([one])])
+      const plan = pipeline.turns.nat.services
+      const first = number(pipeline)
+      upsert(pipeline.turns.inbox, 'service', stays(affinity))
+      pipeline.turn()
+      assert.deepEqual([plan?.withClients, plan?.resting], [[first], []])
+      remove(pipeline.turns.inbox, 'service', stays(affinity))
+      pipeline.turn()
+      assert.deepEqual([plan?.withClients, plan?.resting], [[first], [first]])
+      plan?.rested([first])
+      assert.deepEqual([plan?.withClients, plan?.resting], [[], []])
     }
   })
 
-  it('a list whose clients stay again, after a time in which they did not, gets another number: an endpoint may have left meanwhile', () => {
-    const number = (pipeline: Pipeline): number => fateIn(pipeline.applied, { client: 'pod', address: '10.96.0.10', protocol: 'TCP', port: 80 })?.list ?? 0
-    const lasting = (affinity: number | null): Service => service({ clusterIps: ['10.96.0.10'], affinity })
-    const pipeline = made([lasting(60)], [slice([{ address: '10.1.0.1' }, { address: '10.1.0.2' }])])
-    const first = number(pipeline)
-    upsert(pipeline.turns.inbox, 'service', lasting(null))
-    pipeline.turn()
-    upsert(pipeline.turns.inbox, 'slice', slice([{ address: '10.1.0.1' }]))
-    pipeline.turn()
-    upsert(pipeline.turns.inbox, 'service', lasting(60))
-    pipeline.turn()
-    assert.notEqual(number(pipeline), first)
-    const second = number(pipeline)
-    upsert(pipeline.turns.inbox, 'service', lasting(90))
-    pipeline.turn()
-    assert.equal(number(pipeline), second, 'another timeout forgets nobody')
+  it('a number that an earlier agent left clients under is not given out, though no list has it', () => {
+    const layout = markLayout(0xffffff00) as MarkLayout
+    const { applied } = made([stays(60)], [slice([one])])
+    applied.sets.get('affinity-tcp-v4')?.elements.set('131072 . 10.2.0.1', { key: '131072 . 10.2.0.1', value: '10.1.0.9 . 8080' })
+    applied.sets.get('affinity-udp-v6')?.elements.set('0x00030000 . 7', { key: '0x00030000 . 7', value: 'fd10::9' })
+    const next = new Pipeline({ nodeName: 'node1', services: {} })
+    next.turns.nat.services?.remember(readLists(applied, layout))
+    upsert(next.turns.inbox, 'service', stays(60), service({ name: 'other', clusterIps: ['10.96.0.11'] }))
+    upsert(next.turns.inbox, 'slice', slice([one]), slice([two], { name: 'other-4', service: 'other' }))
+    next.turn()
+    assert.deepEqual([number(next), number(next, '10.96.0.11'), next.turns.nat.services?.resting], [1, 4, [2, 3]])
   })
 
   it('1,000 endpoints in one slice are 1,000 indexes, and one that goes moves one', () => {
