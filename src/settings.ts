@@ -38,6 +38,8 @@ export interface AgentConfig {
   readonly resyncInterval: number
   readonly serviceProxy: 'none' | 'picket'
   readonly masquerade: 'none' | 'picket'
+  /** HOST:PORT, or `none`. */
+  readonly nodeHealthAddress: string
   /** CIDRs, or `primary` alone. */
   readonly nodePortAddresses: readonly string[]
   /** CIDRs. */
@@ -154,6 +156,10 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none', 'picket'],
     help: 'who translates Services: picket, in place of kube-proxy, or none, which leaves them to another program',
+  },
+  {
+    name: 'nodeHealthAddress', type: 'text', default: '[::]:10256', pattern: ANY_ADDRESS, expected: 'HOST:PORT, such as [::]:10256 or 10.0.0.1:10256, or none',
+    help: "where GET /healthz tells load balancers whether this node takes traffic, as kube-proxy does; with serviceProxy: picket only; none for nobody",
   },
   {
     name: 'nodePortAddresses', type: 'list', default: ['primary'], alone: 'primary', valid: (item) => item === 'primary' || isCidr(item), expected: "primary (the node's first address of each family) alone, or CIDRs",

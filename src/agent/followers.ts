@@ -1,9 +1,10 @@
-// What is done beside the table once the kernel holds a plan: connections that are denied are cut, clients of endpoints that left forgotten.
+// What is done beside the table once the kernel holds a plan: connections that are denied are cut, clients of endpoints that left
+// forgotten; more for Services in service-followers.ts.
 //
 //   turn: planned(revision, what changed) -> commit -> held(revision): the follower's part begins
 //
 // **Invariant:** nothing is done for a plan that the kernel does not hold yet.
-import { ConntrackReader } from '../kernel/conntrack.ts'
+import { ConntrackReader, type Conntrack, type StaleEntries } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Revision } from '../model/changes.ts'
@@ -14,6 +15,7 @@ import { Cutter } from './cutter.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
 import { RememberedClients } from './remembered-clients.ts'
+import { startServiceFollowers, type ServiceFollowers } from './service-followers.ts'
 import type { OnPlanned, Turns } from './turn.ts'
 
 export interface PlanFollower {
@@ -42,12 +44,17 @@ export interface Followers {
   readonly closables: readonly { close(): Promise<void> }[]
 }
 
-export function startFollowers(options: FollowersOptions): Followers {
+/** `open` is called for each that reads conntrack on its own. */
+export function startFollowers(options: FollowersOptions, open: () => Conntrack & StaleEntries = () => new ConntrackReader()): Followers {
+  const conntrack = options.config.establishedConnections === 'cut' ? open() : null
+  const cutter = conntrack === null ? null : startCutter(options, conntrack)
   const clients = startClients(options)
-  if (options.config.establishedConnections !== 'cut') return { cutter: null, followers: clients, closables: clients }
-  const conntrack = new ConntrackReader()
-  const cutter = startCutter(options, conntrack)
-  return { cutter, followers: [cutter, ...clients], closables: [conntrack, cutter, ...clients] }
+  const services = startServices(options, cutter, open)
+  return {
+    cutter,
+    followers: [...(cutter === null ? [] : [cutter]), ...clients, ...services.followers],
+    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...clients, ...services.closables],
+  }
 }
 
 /** One, or none where Services are somebody else's. */
@@ -65,7 +72,14 @@ function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOp
   return [{ planned: (revision, _, services) => clients.planned(revision, services), held: (revision) => clients.held(revision), close: () => clients.close() }]
 }
 
-function startCutter({ kernel, config, clock, log, turns, measures, problems, planSettled }: FollowersOptions, conntrack: ConntrackReader): Cutter {
+/** With establishedConnections: keep nothing is cut first: what was allowed once goes on, also as the one who answers. */
+function startServices(options: FollowersOptions, cutter: Cutter | null, open: () => Conntrack & StaleEntries): ServiceFollowers {
+  if (options.config.serviceProxy !== 'picket') return { followers: [], closables: [] }
+  // While it deletes, the cutter reads.
+  return startServiceFollowers({ ...options, conntrack: open(), cutDenied: async (keys) => (await cutter?.cutDenied(keys)) ?? null })
+}
+
+function startCutter({ kernel, config, clock, log, turns, measures, problems, planSettled }: FollowersOptions, conntrack: Conntrack): Cutter {
   const cutter: Cutter = new Cutter({
     kernel,
     conntrack,

@@ -131,6 +131,10 @@ export class Measures {
     this.#metrics?.connectionsCut(cut, restored)
   }
 
+  staleDeleted(count: number): void {
+    this.#metrics?.staleDeleted(count)
+  }
+
   #look(kind: Kind, { problems }: Decoded<unknown>): void {
     if (problems.some(({ severity }) => severity === 'error')) this.#decodeErrors[kind] += 1
   }

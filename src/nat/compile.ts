@@ -1,4 +1,4 @@
-// One Service and its endpoints -> what it is on this node: entries, lists, who may reach its load balancer.
+// One Service and its endpoints -> what it is on this node: entries, lists, who may reach its load balancer, who serves its UDP.
 //
 // The decision procedure, field by field. **Invariant:** a port that has usable endpoints somewhere is never rejected, one
 // that has none anywhere never dropped; nothing is masqueraded where a policy Local keeps the client's address.
@@ -9,6 +9,7 @@ import { endpointSets, needsOf, type EndpointSets, type Where } from './endpoint
 import { entryKey } from './memory.ts'
 import type { MergedEndpoints, PortEndpoint } from './merged.ts'
 import { CLIENTS, type Client, type EndpointList, type ListId, type PlannedService, type RestrictedPort, type ServiceEntry } from './plan.ts'
+import type { UdpEndpoint, UdpPort } from './stale.ts'
 import { targetKey, type Target } from './targets.ts'
 import { claimKey, virtualAddresses, type VirtualAddress } from './virtual.ts'
 
@@ -47,7 +48,8 @@ class Compilation {
   readonly #entries: ServiceEntry[] = []
   readonly #lists: EndpointList[] = []
   readonly #restricted: RestrictedPort[] = []
-  readonly #localAddresses = new Set<Address>()
+  readonly #udp: UdpPort[] = []
+  readonly #localAddresses: Readonly<Record<Family, Set<Address>>> | null
   readonly #problems = new Map<string, Problem>()
   readonly #own: ReadonlySet<Address>
 
@@ -55,14 +57,17 @@ class Compilation {
     this.#service = service
     this.#merged = merged
     this.#context = context
+    this.#localAddresses = service.healthCheckNodePort === null ? null : { 4: new Set(), 6: new Set() }
     this.#own = new Set([...service.clusterIps, ...service.externalIps, ...service.loadBalancerIps])
   }
 
   run(): Compiled {
     const { uid, namespace, name, clusterIps, healthCheckNodePort } = this.#service
     for (const port of this.#service.ports) this.#port(port)
-    const health = healthCheckNodePort === null ? null : { port: healthCheckNodePort, localEndpoints: this.#localAddresses.size }
-    const planned = { uid, namespace, name, entries: exact(this.#entries), lists: exact(this.#lists), clusterIps, restricted: exact(this.#restricted), health }
+    const here = this.#localAddresses
+    // A pod with an address of each family is one endpoint.
+    const health = healthCheckNodePort === null || here === null ? null : { port: healthCheckNodePort, localEndpoints: Math.max(here[4].size, here[6].size) }
+    const planned = { uid, namespace, name, entries: exact(this.#entries), lists: exact(this.#lists), clusterIps, restricted: exact(this.#restricted), udp: exact(this.#udp), health }
     return { planned: Object.freeze(planned), problems: [...this.#problems.values()] }
   }
 
@@ -71,14 +76,26 @@ class Compilation {
     const external = virtual.some(({ kind }) => kind !== 'cluster-ip')
     const needs = needsOf(this.#service.internalPolicy, this.#service.externalPolicy, external || port.nodePort !== null)
     const families = FAMILIES.filter((family) => this.#service.clusterIps.some((address) => familyOf(address) === family))
-    const sets = new Map(families.map((family) => [family, endpointSets(this.#endpoints(port, family), this.#context.where, needs)]))
+    const endpoints = new Map(families.map((family) => [family, this.#endpoints(port, family)]))
+    const sets = new Map([...endpoints].map(([family, all]) => [family, endpointSets(all, this.#context.where, needs)]))
     const goals = this.#goals(port, virtual, sets)
-    for (const set of sets.values()) for (const { address, ready, node } of set.local ?? []) if (ready && node !== null) this.#localAddresses.add(address)
+    for (const [family, all] of endpoints) this.#countLocal(family, all)
+    const served = port.protocol === 'UDP' ? new Map([...endpoints].map(([family, all]) => [family, all.map(udpEndpoint)])) : null
     for (const one of virtual) {
-      const goal = goals.get(familyOf(one.address))
+      const family = familyOf(one.address)
+      const goal = goals.get(family)
       if (goal === undefined) this.#foreignFamily(one)
-      else if (this.#isOurs(one, port)) this.#enter(one, port, goal)
+      else if (this.#isOurs(one, port)) {
+        this.#enter(one, port, goal)
+        const serves = served?.get(family)
+        if (serves !== undefined) this.#udp.push({ address: one.address, port: one.port, endpoints: serves })
+      }
     }
+  }
+
+  #countLocal(family: Family, endpoints: readonly PortEndpoint[]): void {
+    if (this.#localAddresses === null) return
+    for (const { address, ready, node } of endpoints) if (ready && node !== null && node === this.#context.where.node) this.#localAddresses[family].add(address)
   }
 
   /** Those that may serve: an endpoint that is the Service's own address would lead nowhere. */
@@ -162,6 +179,11 @@ class Compilation {
     const where = field === undefined ? {} : { field }
     this.#problems.set(`${code} ${message}`, Object.freeze({ code, severity: 'error', object: `Service ${namespace}/${name}`, ...where, message }))
   }
+}
+
+/** One that is ready though it does not serve (publishNotReadyAddresses) is led to all the same. */
+function udpEndpoint({ address, port, ready, serving }: PortEndpoint): UdpEndpoint {
+  return { address, port, serving: serving || ready }
 }
 
 const NONE: readonly never[] = Object.freeze([])

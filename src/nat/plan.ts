@@ -6,6 +6,7 @@ import type { Problem } from '../lib/problem.ts'
 import type { Changes } from '../model/changes.ts'
 import type { Address, Cidr, Family } from '../model/ip.ts'
 import type { Protocol, Uid } from '../model/objects.ts'
+import type { UdpPort } from './stale.ts'
 import type { Target } from './targets.ts'
 
 /** Who asks: internal and external policy, and masquerade, differ by it. */
@@ -59,6 +60,9 @@ export interface PlannedService {
   /** Those that are its own: unknown ports of them are rejected. */
   readonly clusterIps: readonly Address[]
   readonly restricted: readonly RestrictedPort[]
+  /** Of the addresses that are this one's; none where it has no port of UDP. */
+  readonly udp: readonly UdpPort[]
+  /** healthCheckNodePort, and how many endpoints of it this node has. */
   readonly health: { readonly port: number; readonly localEndpoints: number } | null
 }
 

@@ -23,6 +23,9 @@ export interface Listener {
 /** Of one connection, for the whole of a request. */
 const LONGEST_REQUEST_MS = 10_000
 const MOST_CONNECTIONS = 64
+export const EVERY_HOST = '::'
+const EVERY_HOST_OF_IPV4 = '0.0.0.0'
+const NO_IPV6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
 
 /** `setting` is the name of the one that says `address`, HOST:PORT. Throws a PicketError (AddressInUse, AddressFailed) that names both. */
 export async function listen(setting: string, address: string, routes: Routes): Promise<Listener> {
@@ -32,8 +35,17 @@ export async function listen(setting: string, address: string, routes: Routes): 
   })
 }
 
-/** `::` is every address of both families. Rejects with the system's error. */
+/** `::` is every address of both families, of IPv4 where the kernel has no other. Rejects with the system's error. */
 export async function listenAt(host: string, port: number, routes: Routes): Promise<Listener> {
+  try {
+    return await listenOn(host, port, routes)
+  } catch (error) {
+    if (host !== EVERY_HOST || !NO_IPV6.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+    return await listenOn(EVERY_HOST_OF_IPV4, port, routes)
+  }
+}
+
+async function listenOn(host: string, port: number, routes: Routes): Promise<Listener> {
   const server = http.createServer({ headersTimeout: LONGEST_REQUEST_MS, requestTimeout: LONGEST_REQUEST_MS, connectionsCheckingInterval: 5_000 }, (request, response) => {
     void answer(request, routes).then((one) => send(request, response, one))
   })

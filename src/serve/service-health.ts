@@ -9,7 +9,7 @@ import type { Clock } from '../lib/clock.ts'
 import { messageOf } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
 import { byText } from '../lib/sorting.ts'
-import { json, listenAt, type Answer, type Listener } from './http.ts'
+import { EVERY_HOST, json, listenAt, type Answer, type Listener } from './http.ts'
 
 export interface ServiceHealth {
   readonly namespace: string
@@ -29,10 +29,6 @@ export interface ServiceHealthOptions {
   readonly hosts?: readonly string[]
 }
 
-const EVERY_HOST = '::'
-const EVERY_HOST_OF_IPV4 = '0.0.0.0'
-/** A kernel without IPv6. */
-const NO_IPV6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])
 const FIRST_RETRY_MS = 1_000
 const LAST_RETRY_MS = 30_000
 
@@ -116,22 +112,12 @@ export class ServiceHealthServers {
   async #listen(port: number, failed: Map<number, string>): Promise<void> {
     const listeners: Listener[] = []
     try {
-      for (const host of this.#options.hosts ?? [EVERY_HOST]) listeners.push(await this.#listenAt(host, port))
+      for (const host of this.#options.hosts ?? [EVERY_HOST]) listeners.push(await listenAt(host, port, { '*': () => this.#answer(port) }))
       this.#open.set(port, listeners)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       failed.set(port, code === 'EADDRINUSE' ? 'another program listens there' : messageOf(error))
       await Promise.all(listeners.map((one) => one.close()))
-    }
-  }
-
-  async #listenAt(host: string, port: number): Promise<Listener> {
-    const routes = { '*': () => this.#answer(port) }
-    try {
-      return await listenAt(host, port, routes)
-    } catch (error) {
-      if (host !== EVERY_HOST || !NO_IPV6.has((error as NodeJS.ErrnoException).code ?? '')) throw error
-      return await listenAt(EVERY_HOST_OF_IPV4, port, routes)
     }
   }
 

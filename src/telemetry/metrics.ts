@@ -33,6 +33,7 @@ export class Metrics {
   readonly #repairs: Counter<'cause'>
   readonly #cut: Counter
   readonly #restored: Counter
+  readonly #stale: Counter
   readonly #causes = new Set<string>(['unknown'])
   #scrape: Promise<string> | null = null
 
@@ -84,6 +85,7 @@ export class Metrics {
     this.#repairs.inc({ cause: 'unknown' }, 0)
     this.#cut = new Counter({ name: 'picket_connections_cut_total', help: 'Open connections that were stopped since policy no longer allows them.', registers })
     this.#restored = new Counter({ name: 'picket_connections_restored_total', help: 'Cut connections that may go on since policy allows them again.', registers })
+    this.#stale = new Counter({ name: 'picket_stale_udp_entries_deleted_total', help: "Entries of conntrack deleted since they led a Service's UDP clients to nobody who serves it.", registers })
     const info = new Gauge({ name: 'picket_build_info', help: 'Always 1; which agent this is.', labelNames: ['version', 'node_version', 'kernel_access'], registers })
     info.set({ version: build.version, node_version: build.node, kernel_access: build.kernel }, 1)
     collectDefaultMetrics({ register: this.#registry })
@@ -135,6 +137,10 @@ export class Metrics {
   connectionsCut(cut: number, restored: number): void {
     this.#cut.inc(cut)
     this.#restored.inc(restored)
+  }
+
+  staleDeleted(count: number): void {
+    this.#stale.inc(count)
   }
 
   async #collect(): Promise<string> {

@@ -64,6 +64,8 @@ describe('from kube-proxy to Picket and back', function () {
     for (const { name } of cluster.nodes) assert.match((await runIn(cluster.roomOf(name), ['nft', 'list', 'chain', 'inet', 'picket', 'nat-prerouting'])).stdout, /type nat hook prerouting/)
     await goOn('beside kube-proxy')
     await untilBothAnswer()
+    // kube-proxy has the port, and the agents run all the same.
+    for (const { name } of cluster.nodes) assert.deepEqual([(await healthz(name)) !== null, await lacksPort(name)], [true, true])
   })
 
   it('kube-proxy ends, and what it left is removed', async () => {
@@ -72,11 +74,12 @@ describe('from kube-proxy to Picket and back', function () {
     for (const { name } of cluster.nodes) for (const family of ['ip', 'ip6']) assert.equal((await runIn(cluster.roomOf(name), ['nft', 'delete', 'table', family, 'kube-proxy'])).status, 0)
     await goOn('without kube-proxy')
     await untilBothAnswer()
+    for (const { name } of cluster.nodes) await until(`Picket answers load balancers of ${name}`, 10_000, async () => ((await healthz(name))?.includes('"nodeEligible":true') === true && !(await lacksPort(name)) ? true : null))
   })
 
   it('and back: kube-proxy again, then policy-only', async () => {
     for (const place of cluster.nodes) startKubeProxy(place, cluster.roomOf(place.name), cluster.programs, kubeconfigOf('proxy'))
-    for (const { name } of cluster.nodes) await until(`kube-proxy of ${name} is ready`, 30_000, async () => ((await runIn(cluster.roomOf(name), ['curl', '-sf', '-m', '2', 'http://127.0.0.1:10256/healthz'])).status === 0 ? true : null))
+    for (const { name } of cluster.nodes) for (const family of ['ip', 'ip6']) await until(`kube-proxy of ${name} translates`, 30_000, async () => ((await translates(name, family)) ? true : null))
     await goOn('with kube-proxy again')
     await cluster.mustKubectl(['apply', '-k', path.join(root, 'deploy/policy-only')])
     await restartAgents(cluster)
@@ -86,6 +89,29 @@ describe('from kube-proxy to Picket and back', function () {
     for (const flow of flows) assert.deepEqual(await flow.stop().then(({ lost, broken }) => [lost, broken]), [0, null])
     flows = []
   })
+
+  /** Whether kube-proxy does. Its own /healthz cannot be asked while Picket has the port. */
+  async function translates(node: string, family: string): Promise<boolean> {
+    const { status, stdout } = await runIn(cluster.roomOf(node), ['nft', 'list', 'map', family, 'kube-proxy', 'service-ips'])
+    return status === 0 && addresses.some((address) => stdout.includes(`${address} . tcp . 80 :`))
+  }
+
+  /** What load balancers hear of the node, from whoever has the port; null: nothing. */
+  async function healthz(node: string): Promise<string | null> {
+    return await curl(node, 'http://127.0.0.1:10256/healthz')
+  }
+
+  /** Whether the agent says that another program has the port. */
+  async function lacksPort(node: string): Promise<boolean> {
+    const metrics = await curl(node, 'http://127.0.0.1:9655/metrics')
+    assert.match(metrics ?? '', /^picket_ready 1$/m)
+    return /^picket_problems\{code="NodeHealthPort",severity="warning"\} 1$/m.test(metrics ?? '')
+  }
+
+  async function curl(node: string, url: string): Promise<string | null> {
+    const { status, stdout } = await runIn(cluster.roomOf(node), ['curl', '-sf', '-m', '2', url])
+    return status === 0 ? stdout : null
+  }
 
   async function goOn(when: string): Promise<void> {
     const before = await Promise.all(flows.map((flow) => flow.stats()))

@@ -27,6 +27,10 @@ export const TESTS = {
   stays: { file: 'test/unit/nat/services.test.ts', grep: 'clients' },
   clients: { file: 'test/unit/agent/remembered-clients.test.ts' },
   clientSweep: { file: 'test/unit/kernel/client-sweep.test.ts' },
+  serviceUdp: { file: 'test/unit/nat/service-udp.test.ts' },
+  stale: { file: 'test/unit/nat/stale.test.ts' },
+  serviceHealth: { file: 'test/unit/agent/service-health.test.ts' },
+  followers: { file: 'test/unit/agent/followers.test.ts' },
   lists: { file: 'test/unit/nat/lists.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.

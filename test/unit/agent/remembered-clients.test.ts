@@ -60,7 +60,7 @@ class World {
   /** That Service has those lists now; null: it is gone. The revision. */
   planned(name: string, lists: readonly EndpointList[] | null): number {
     const before = this.#services.get(name) ?? null
-    const after = lists === null ? null : { uid: name, namespace: 'shop', name, entries: [], lists, clusterIps: [], restricted: [], health: null }
+    const after = lists === null ? null : { uid: name, namespace: 'shop', name, entries: [], lists, clusterIps: [], restricted: [], udp: [], health: null }
     if (after === null) this.#services.delete(name)
     else this.#services.set(name, after)
     const change: Change<PlannedService> = { before, after }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { listen, type Listener } from '../../../src/serve/http.ts'
-import { NODE_HEALTH_ADDRESS, openNodeHealth } from '../../../src/serve/node-health.ts'
+import { NodeHealthServer, openNodeHealth } from '../../../src/serve/node-health.ts'
 import { ServiceHealthServers, type ServiceHealth, type ServiceHealthOptions } from '../../../src/serve/service-health.ts'
 import type { Problem } from '../../../src/lib/problem.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -190,6 +190,39 @@ describe('node health', () => {
     } finally {
       await listener.close()
     }
-    assert.match(NODE_HEALTH_ADDRESS, /:10256$/)
+  })
+  it('an address that cannot be had is a problem that names it and the Node, and is taken over as soon as it is free', async () => {
+    const [port = 0] = await freePorts(1)
+    const address = `[::]:${port}`
+    const foreign = await listen('healthAddress', address, {})
+    const clock = new FakeClock()
+    const told: (readonly Problem[])[] = []
+    const server = new NodeHealthServer({ clock, nodeName: 'n1', address, answers: { healthy: () => true, eligible: () => true, now: () => 0, updatedAt: () => 0 }, onProblems: (problems) => told.push(problems) })
+    await server.settled()
+    assert.deepEqual(told.flat().map(({ code, object }) => ({ code, object })), [{ code: 'NodeHealthPort', object: 'Node n1' }])
+    assert.match(told[0]?.[0]?.message ?? '', new RegExp(`^nodeHealthAddress \\[::\\]:${port}: another program listens there .*tried again$`))
+    await clock.advance(2_000)
+    await server.settled()
+    assert.equal(told.length, 2)
+    await foreign.close()
+    await clock.advance(1_999)
+    await isClosed(port)
+    await clock.advance(1)
+    await server.settled()
+    assert.deepEqual(told.at(-1), [])
+    assert.equal((await ask(port)).status, 200)
+    await server.close()
+    await isClosed(port)
+  })
+  it('closed while the address is another\'s, it does not try again', async () => {
+    const [port = 0] = await freePorts(1)
+    const foreign = await listen('healthAddress', `[::]:${port}`, {})
+    const clock = new FakeClock()
+    const server = new NodeHealthServer({ clock, nodeName: 'n1', address: `[::]:${port}`, answers: { healthy: () => true, eligible: () => true, now: () => 0, updatedAt: () => 0 }, onProblems: () => undefined })
+    await server.settled()
+    await server.close()
+    await foreign.close()
+    await clock.advance(10_000)
+    await isClosed(port)
   })
 })

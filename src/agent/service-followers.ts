@@ -1,0 +1,92 @@
+// What is done for Services beside the table: stale entries of UDP go, and load balancers hear of endpoints and of the node.
+//
+//   planned, held -> StaleUdp -> conntrack;  -> ToldServices -> a port for each healthCheckNodePort;  -> HeldInTime -> /healthz
+//
+// **Invariant:** a port that cannot be had is a problem and is tried again; it never ends the agent.
+import type { FlowKey } from '../kernel/conntrack-flows.ts'
+import type { Conntrack, StaleEntries } from '../kernel/conntrack.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Revision } from '../model/changes.ts'
+import type { NatDelta } from '../nat/plan.ts'
+import { udpChanges } from '../nat/stale.ts'
+import { NodeHealthServer } from '../serve/node-health.ts'
+import { ServiceHealthServers } from '../serve/service-health.ts'
+import type { AgentConfig } from '../settings.ts'
+import type { Log } from '../telemetry/log.ts'
+import { HeldInTime } from './held-in-time.ts'
+import type { Measures } from './measures.ts'
+import type { ProblemParts } from './problem-parts.ts'
+import { StaleUdp } from './stale-udp.ts'
+import { ToldServices } from './told-services.ts'
+import type { OnPlanned, Turns } from './turn.ts'
+
+export interface ServiceFollowersOptions {
+  readonly config: AgentConfig
+  readonly clock: Clock
+  readonly log: Log
+  readonly turns: Turns
+  readonly measures: Measures
+  readonly problems: ProblemParts
+  /** Closed with the others. */
+  readonly conntrack: StaleEntries & Pick<Conntrack, 'close'>
+  /** Null, or what stood in the way (Cutter.cutDenied). */
+  readonly cutDenied: (keys: readonly FlowKey[]) => Promise<string | null>
+}
+
+export interface ServiceFollowers {
+  readonly followers: readonly { readonly planned: OnPlanned; held(revision: Revision): void }[]
+  readonly closables: readonly { close(): Promise<void> }[]
+}
+
+export function startServiceFollowers(options: ServiceFollowersOptions): ServiceFollowers {
+  const { config, clock, conntrack, problems } = options
+  const stale = startStale(options)
+  const inTime = new HeldInTime(clock)
+  const healthPorts = new ServiceHealthServers({ clock, healthy: () => inTime.isHealthy, onProblems: (found) => problems.set('health-ports', found) })
+  const told = new ToldServices((services) => healthPorts.set(services))
+  return {
+    followers: [
+      { planned: (revision) => inTime.planned(revision), held: (revision) => inTime.held(revision) },
+      { planned: (revision, _, services) => stale.planned(revision, changesOf(services)), held: (revision) => stale.held(revision) },
+      { planned: (revision, _, services) => told.planned(revision, services), held: (revision) => told.held(revision) },
+    ],
+    closables: [conntrack, stale, healthPorts, ...(config.nodeHealthAddress === 'none' ? [] : [startNodeHealth(options, inTime)])],
+  }
+}
+
+function startStale({ clock, log, measures, problems, conntrack, cutDenied }: ServiceFollowersOptions): StaleUdp {
+  return new StaleUdp({
+    clock,
+    entries: conntrack,
+    cutDenied,
+    onDeleted: (report) => {
+      measures.staleDeleted(report.deleted)
+      log.info({ ...report, ms: Math.round(report.ms) }, 'stale UDP entries deleted')
+    },
+    onProblems: (found) => problems.set('stale-udp', found),
+  })
+}
+
+function changesOf(services: NatDelta['services']): ReturnType<typeof udpChanges> {
+  const changes = []
+  for (const { before, after } of services.values()) {
+    if (after !== null && after.udp !== before?.udp) changes.push(...udpChanges(before?.udp ?? [], after.udp))
+  }
+  return changes
+}
+
+function startNodeHealth({ config, clock, turns, problems }: ServiceFollowersOptions, inTime: HeldInTime): NodeHealthServer {
+  const { nodeName, nodeHealthAddress: address } = config
+  return new NodeHealthServer({
+    clock,
+    nodeName,
+    address,
+    answers: {
+      healthy: () => inTime.isHealthy,
+      eligible: () => [...(turns.snapshot?.nodes.where('name', nodeName) ?? [])].some(({ leaving }) => !leaving),
+      now: () => clock.wallTime(),
+      updatedAt: () => inTime.updatedAt,
+    },
+    onProblems: (found) => problems.set('node-health', found),
+  })
+}
