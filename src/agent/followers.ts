@@ -48,8 +48,8 @@ export interface Followers {
 export function startFollowers(options: FollowersOptions, open: () => Conntrack & StaleEntries = () => new ConntrackReader()): Followers {
   const conntrack = options.config.establishedConnections === 'cut' ? open() : null
   const cutter = conntrack === null ? null : startCutter(options, conntrack)
-  const clients = startClients(options)
   const services = startServices(options, cutter, open)
+  const clients = startClients(options, services.clientsForgotten)
   return {
     cutter,
     followers: [...(cutter === null ? [] : [cutter]), ...clients, ...services.followers],
@@ -58,7 +58,7 @@ export function startFollowers(options: FollowersOptions, open: () => Conntrack 
 }
 
 /** One, or none where Services are somebody else's. */
-function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOptions): readonly (PlanFollower & { close(): Promise<void> })[] {
+function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOptions, onForgotten: () => void): readonly (PlanFollower & { close(): Promise<void> })[] {
   const plan = turns.nat.services
   if (plan === null || mark === null) return []
   const clients = new RememberedClients({
@@ -66,7 +66,10 @@ function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOp
     clock,
     plan,
     layout: mark,
-    onForgotten: (count) => log.info({ clients: count }, 'clients of endpoints that left are balanced anew'),
+    onForgotten: (count) => {
+      log.info({ clients: count }, 'clients of endpoints that left are balanced anew')
+      onForgotten()
+    },
     onProblems: (found) => problems.set('clients', found),
   })
   return [{ planned: (revision, _, services) => clients.planned(revision, services), held: (revision) => clients.held(revision), close: () => clients.close() }]
@@ -74,7 +77,7 @@ function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOp
 
 /** With establishedConnections: keep nothing is cut first: what was allowed once goes on, also as the one who answers. */
 function startServices(options: FollowersOptions, cutter: Cutter | null, open: () => Conntrack & StaleEntries): ServiceFollowers {
-  if (options.config.serviceProxy !== 'picket') return { followers: [], closables: [] }
+  if (options.config.serviceProxy !== 'picket') return { clientsForgotten: () => undefined, followers: [], closables: [] }
   // While it deletes, the cutter reads.
   return startServiceFollowers({ ...options, conntrack: open(), cutDenied: async (keys) => (await cutter?.cutDenied(keys)) ?? null })
 }

@@ -7,8 +7,9 @@ import type { FlowKey } from '../kernel/conntrack-flows.ts'
 import type { Conntrack, StaleEntries } from '../kernel/conntrack.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Revision } from '../model/changes.ts'
+import type { Uid } from '../model/objects.ts'
 import type { NatDelta } from '../nat/plan.ts'
-import { udpChanges } from '../nat/stale.ts'
+import { keptOf, udpChanges, type UdpPort } from '../nat/stale.ts'
 import { NodeHealthServer } from '../serve/node-health.ts'
 import { ServiceHealthServers } from '../serve/service-health.ts'
 import type { AgentConfig } from '../settings.ts'
@@ -34,6 +35,8 @@ export interface ServiceFollowersOptions {
 }
 
 export interface ServiceFollowers {
+  /** Clients were led to who left until now, since they stay with an endpoint: what that made goes, too. */
+  readonly clientsForgotten: () => void
   readonly followers: readonly { readonly planned: OnPlanned; held(revision: Revision): void }[]
   readonly closables: readonly { close(): Promise<void> }[]
 }
@@ -43,11 +46,19 @@ export function startServiceFollowers(options: ServiceFollowersOptions): Service
   const stale = startStale(options)
   const inTime = new HeldInTime(clock)
   const healthPorts = new ServiceHealthServers({ clock, healthy: () => inTime.isHealthy, onProblems: (found) => problems.set('health-ports', found) })
+  const staying = new Map<Uid, readonly UdpPort[]>()
   const told = new ToldServices((services) => healthPorts.set(services))
   return {
+    clientsForgotten: () => stale.again([...staying.values()].flat().map(keptOf)),
     followers: [
       { planned: (revision) => inTime.planned(revision), held: (revision) => inTime.held(revision) },
-      { planned: (revision, _, services) => stale.planned(revision, changesOf(services)), held: (revision) => stale.held(revision) },
+      {
+        planned: (revision, _, services) => {
+          keepStaying(staying, services)
+          stale.planned(revision, changesOf(services))
+        },
+        held: (revision) => stale.held(revision),
+      },
       { planned: (revision, _, services) => told.planned(revision, services), held: (revision) => told.held(revision) },
     ],
     closables: [conntrack, stale, healthPorts, ...(config.nodeHealthAddress === 'none' ? [] : [startNodeHealth(options, inTime)])],
@@ -73,6 +84,14 @@ function changesOf(services: NatDelta['services']): ReturnType<typeof udpChanges
     if (after !== null && after.udp !== before?.udp) changes.push(...udpChanges(before?.udp ?? [], after.udp))
   }
   return changes
+}
+
+/** The UDP ports of Services whose clients stay with an endpoint. */
+function keepStaying(staying: Map<Uid, readonly UdpPort[]>, services: NatDelta['services']): void {
+  for (const [uid, { after }] of services) {
+    if (after !== null && after.udp.length > 0 && after.lists.some(({ affinity }) => affinity !== null)) staying.set(uid, after.udp)
+    else staying.delete(uid)
+  }
 }
 
 function startNodeHealth({ config, clock, turns, problems }: ServiceFollowersOptions, inTime: HeldInTime): NodeHealthServer {

@@ -91,6 +91,15 @@ export class StaleUdp {
     this.#wake()
   }
 
+  /** These ports once more: something else than a change of theirs led clients past who serves them. */
+  again(ports: readonly KeptPort[]): void {
+    for (const port of ports) {
+      const key = targetKey(port)
+      if (!this.#due.has(key)) this.#due.set(key, { port: this.#meanwhile.get(key) ?? port, again: false })
+    }
+    this.#wake()
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#timer?.()

@@ -70,18 +70,22 @@ for (const attachment of attachments()) describe(`UDP clients of a Service, with
 
   const deleted = (): number => [...lab.agents.log('n1').matchAll(/"deleted":(\d+).*"stale UDP entries deleted"/g)].reduce((sum, [, count]) => sum + Number(count), 0)
 
-  it('rule 79: a client that goes on sending comes to the endpoint that replaces the only one, and is answered, with the socket that it has', async () => {
-    await lab.policies()
-    await serve(OLD)
-    await call()
-    await comeTo(OLD, FAR)
-    await serve(FAR)
-    await pause(BOTH_LOOKS_MS)
-    await comeTo(FAR, OLD)
-    assert.ok(deleted() >= 2, lab.agents.log('n1').slice(-2_000))
-    const problems = (await lab.agents.status('n1')).problems.filter(({ code }) => code === 'StaleUdp')
-    assert.deepEqual(problems, [])
-  })
+  for (const [which, affinity] of [['', {}], [', though it would stay with it (sessionAffinity)', { sessionAffinity: 'ClientIP' }]] as const) {
+    it(`rule 79: a client that goes on sending comes to the endpoint that replaces the only one, and is answered, with the socket that it has${which}`, async () => {
+      await lab.policies()
+      lab.put(serviceObject('shop/dns', 40, affinity), ...sliceObjects('shop/dns', [OLD]))
+      await lab.settle()
+      await call()
+      await comeTo(OLD, FAR)
+      const before = deleted()
+      lab.put(...sliceObjects('shop/dns', [FAR]))
+      await lab.settle()
+      await pause(BOTH_LOOKS_MS)
+      await comeTo(FAR, OLD)
+      assert.ok(deleted() >= before + 2, lab.agents.log('n1').slice(-2_000))
+      assert.deepEqual((await lab.agents.status('n1')).problems.filter(({ code }) => code === 'StaleUdp'), [])
+    })
+  }
 
   it('rule 79: so does one that called that address before it was the Service\'s', async () => {
     await serve(OLD)

@@ -10,7 +10,7 @@ import { Turns } from '../../../src/agent/turn.ts'
 import type { Conntrack, DeleteEnd, DumpEnd, StaleEntries } from '../../../src/kernel/conntrack.ts'
 import { encodeServed, StaleJudge, type ServedPort } from '../../../src/kernel/served-ports.ts'
 import { StaleCollector, staleCount } from '../../../src/kernel/stale-entries.ts'
-import { systemClock } from '../../../src/lib/clock.ts'
+import { systemClock, type Clock } from '../../../src/lib/clock.ts'
 import { attribute } from '../../../src/netlink/attributes.ts'
 import { visitEntries } from '../../../src/netlink/conntrack.ts'
 import { diff } from '../../../src/nft/diff.ts'
@@ -30,32 +30,36 @@ const CONFIG: Partial<AgentConfig> = {
   serviceProxy: 'picket', nodeHealthAddress: 'none', nodePortAddresses: ['primary'], serviceCIDRs: [], serviceMarkMask: '0xffffff00', masqueradeAll: false, masquerade: 'none',
 }
 
+/** Ten seconds of its own in one: second looks come soon. */
+const HASTY: Clock = { ...systemClock, now: () => 10 * systemClock.now(), after: (ms, action) => systemClock.after(ms / 10, action) }
+
 class World {
   readonly kernel = new FakeKernel()
   readonly log: string[] = []
   readonly followers: Followers
   readonly #turns: Turns
 
-  constructor(config: Partial<AgentConfig>) {
+  constructor(config: Partial<AgentConfig>, affinity: number | null = null) {
     const whole = { ...CONFIG, ...config } as AgentConfig
+    const compile = compileOptions(whole)
     this.#turns = new Turns({
-      clock: systemClock,
+      clock: HASTY,
       onWork: () => undefined,
       onPlanned: (revision, delta, services) => {
         for (const one of this.followers.followers) one.planned(revision, delta, services)
       },
-      ...compileOptions(whole),
+      ...compile,
     })
     const log = openLog('silent', {})
     const measures = { cut: ({ cut }: { cut: number }) => this.log.push(`cut ${cut}`), staleDeleted: (count: number) => this.log.push(`deleted ${count}`) } as unknown as Measures
-    const options = { kernel: this.kernel, config: whole, clock: systemClock, log, turns: this.#turns, mark: null, measures, problems: new ProblemParts(log), planSettled: () => Promise.resolve() }
+    const options = { kernel: this.kernel, config: whole, clock: HASTY, log, turns: this.#turns, mark: compile.skeleton.nat?.mark ?? null, measures, problems: new ProblemParts(log), planSettled: () => Promise.resolve() }
     this.followers = startFollowers(options, () => this.#conntrack())
     const { inbox } = this.#turns
     upsert(inbox, 'namespace', namespace({ name: 'shop' }))
     upsert(inbox, 'pod', pod({ namespace: 'shop', name: 'old', labels: { app: 'web' }, node: 'n1', addresses: [OLD] }))
     upsert(inbox, 'interface', hostInterface({ name: 'veth1', hostRoutes: [OLD] }), hostInterface({ index: 11, name: 'eth0', kind: '', addresses: ['192.168.0.1'] }))
     upsert(inbox, 'policy', policy({ namespace: 'shop', name: 'deny', pods: 'app=web', ingress: [] }))
-    upsert(inbox, 'service', service({ clusterIps: [VIP], ports: [{ name: '', protocol: 'UDP', port: 53, nodePort: null }] }))
+    upsert(inbox, 'service', service({ affinity, clusterIps: [VIP], ports: [{ name: '', protocol: 'UDP', port: 53, nodePort: null }] }))
     upsert(inbox, 'slice', slice([{ address: NEW }], { ports: [{ name: '', protocol: 'UDP', port: 53 }] }))
     syncAll(inbox)
   }
@@ -125,6 +129,22 @@ describe('followers', () => {
     assert.deepEqual(await after(world, 'deleted 1'), ['open', 'open', 'cut 1', `delete 1 of ${CLIENT} . ${OLD} . udp . 5000 . 53`, 'deleted 1'])
     assert.deepEqual(world.log.slice(-2), ['close', 'close'])
   })
+
+  for (const affinity of [60, null]) {
+    it(`when clients that stayed with who left are forgotten, ${affinity === null ? 'ports of other Services are not looked at again' : 'the ports of their Services are looked at again'}`, async () => {
+      const world = new World({ establishedConnections: 'keep' }, affinity)
+      let sweeps = 0
+      // In the second of two passes over three protocols and two families, after both looks at the ports.
+      world.kernel.sweepClients = async () => ({ kind: 'done', forgotten: ++sweeps > 6 ? 1 : 0 })
+      const held = await world.turn()
+      held()
+      await new Promise((resolve) => setTimeout(resolve, 600))
+      await world.close()
+      assert.equal(sweeps, 12)
+      const found = world.log.filter((line) => line.startsWith('delete 1')).length
+      assert.ok(affinity === null ? found === 2 : found > 2, world.log.join('; '))
+    })
+  }
 
   it('where connections are kept, nothing is cut, and stale entries are deleted all the same', async () => {
     const world = new World({ establishedConnections: 'keep' })
