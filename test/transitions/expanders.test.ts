@@ -11,7 +11,7 @@ import { walkTale } from '../support/walk-tale.ts'
 import { STORIES } from './stories.ts'
 
 const RANDOM_STORIES = 40
-const EVERY = 5
+const EVERY = 8
 
 describe('transitions: stories', () => {
   let checks = 0
