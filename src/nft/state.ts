@@ -69,3 +69,9 @@ export function everything(applied: TableState | null, wanted: TableState): Dirt
 export function isKernels(set: SetState): boolean {
   return set.object.flags.includes('dynamic') || set.object.flags.includes('timeout')
 }
+
+/** Whether packets come into the table: a base chain is what leads them there. */
+export function isReached({ chains }: TableState): boolean {
+  for (const { base } of chains.values()) if (base !== undefined) return true
+  return false
+}

@@ -74,6 +74,26 @@ describe('diff', () => {
     assert.deepEqual(shape(way(table({ 'set large': [], 'set small': ['10.9.9.9'], 'base b': ['ip saddr @large drop'] }), wanted)), ['switch: add-elements large 23000'])
   })
 
+  it('redefines a large set that is declared otherwise, also where an older agent left it half filled', () => {
+    const keys = Array.from({ length: 3_000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`)
+    const wanted = table({ 'set large': keys, 'set same': keys, 'base b': ['ip saddr @large drop'] })
+    const left = table({ 'set6 large': ['fd00::1'], 'set same': keys.slice(1) })
+    assert.deepEqual(way(left, wanted), [
+      ['stage', `add-elements same: ${keys[0]}`],
+      ['switch', 'delete set large', 'add set large', `add-elements large: ${keys.join(', ')}`, 'add chain b'],
+    ])
+    assert.deepEqual(left, wanted)
+  })
+
+  it('gives a large map its verdicts with the chains that they name', () => {
+    const verdicts = Object.fromEntries(Array.from({ length: 3_000 }, (_, i) => [`"veth${i}"`, 'goto c']))
+    const wanted = table({ 'map m': verdicts, 'chain c': ['accept'], 'base b': ['iifname vmap @m'] })
+    const verbs = (steps: readonly (readonly string[])[]): readonly string[] => steps.map((step) => step.map((text) => text.split(':')[0]).join('; '))
+    assert.deepEqual(verbs(way(null, wanted)), ['create; add map m; add-elements m; add chain c', 'switch; add chain b'])
+    // One that was left has no such chain yet.
+    assert.deepEqual(verbs(way(table({ 'map m': {} }), wanted)), ['stage; add chain c', 'switch; add-elements m; add chain b'])
+  })
+
   it('rule 101: stages what is new, switches to it, sweeps what is left, and ends', () => {
     const applied = table({ 'intervals old': ['10.0.0.1'], 'counter gone': [], 'chain c': ['ip saddr @old counter name "gone" accept'], 'base b': ['jump c'] })
     const wanted = table({ 'intervals new': ['10.0.0.2'], 'counter come': [], 'chain c': ['ip saddr @new counter name "come" accept'], 'base b': ['jump c'] })
