@@ -11,7 +11,7 @@ import { apply } from '../nft/apply.ts'
 import { diff, diffAtOnce } from '../nft/diff.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
 import type { OwnersOf } from '../nft/operations.ts'
-import { emptyDirty, emptyTable, everything, mergeDirty, type Dirty, type TableState } from '../nft/state.ts'
+import { emptyDirty, emptyTable, everything, isReached, mergeDirty, type Dirty, type TableState } from '../nft/state.ts'
 import { ReadBacks } from './read-backs.ts'
 
 export interface KernelTableOptions {
@@ -101,7 +101,8 @@ export class KernelTable {
     this.#isKnown = true
     if (reading.kind === 'same') return { kind: 'read', differences: [], by: '' }
     this.#applied = reading.state
-    this.#wasThere = reading.state !== null
+    // One that was left before it was filled has no base chain: nothing is in force by it.
+    this.#wasThere = reading.state !== null && isReached(reading.state)
     mergeDirty(this.#dirty, reading.dirty ?? everything(reading.state, this.#options.wanted))
     return { kind: 'read', differences: reading.differences, by: reading.by }
   }

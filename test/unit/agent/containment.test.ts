@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import type { Policy } from '../../../src/model/policy.ts'
 import type { Transaction } from '../../../src/nft/objects.ts'
+import { emptyTable, isReached } from '../../../src/nft/state.ts'
 import { TABLE } from '../../../src/ruleset/skeleton.ts'
 import { AgentWorld } from '../../support/agent-world.ts'
 import { cidr, hostInterface, ipBlock, namespace, pod, policy, port } from '../../support/builders.ts'
@@ -55,6 +56,20 @@ describe('containment', () => {
       await world.close()
     })
   }
+
+  it('rule 105: at the start it closes before it searches, also where a table was left that no packet reaches', async () => {
+    const [kernel, clock] = [new FakeKernel(), new FakeClock()]
+    await kernel.commit({ table: TABLE, step: 'stage', createsTable: true, operations: [] })
+    const inForce: boolean[] = []
+    const check = kernel.check.bind(kernel)
+    kernel.check = (transaction) => (inForce.push(isReached(kernel.state(TABLE) ?? emptyTable())), check(transaction))
+    kernel.refuseText('tcp . 6037 ')
+    const world = await started(kernel, clock, all)
+    // The first one judges what is closed.
+    assert.deepEqual(new Set(inForce.slice(1)), new Set([true]))
+    assert.deepEqual(quarantined(world), [`${object(37)} spec.ingress`])
+    await world.close()
+  })
 
   it('closes the pods that the culprit selects, in that direction only (rule 57)', async () => {
     const [kernel, clock] = [new FakeKernel(), new FakeClock()]
