@@ -5,7 +5,7 @@
 // one. So whoever sends it first asks what covers the end of each interval that comes or goes.
 // **Invariant:** what the kernel takes of this, nft would have taken, with the same outcome; where that is not certain the
 // answer here is null.
-import { coverRequest, ElementBatch, type SetElement, type SetPlace } from '../netlink/element-batch.ts'
+import { coverRequest, ElementBatch, type SetElement, type SetPlace, type UnnumberedBatch } from '../netlink/element-batch.ts'
 import { elementBytes, type ElementBytes } from '../nft/element-bytes.ts'
 import type { NftMap, NftSet, Operation, Transaction } from '../nft/objects.ts'
 import { checkName } from '../nft/validate.ts'
@@ -68,7 +68,7 @@ function isPlainInterval({ flags, key }: NftSet | NftMap): boolean {
 }
 
 /** The order of render.ts. */
-function batchOf(place: SetPlace, changes: readonly Change[]): ReturnType<ElementBatch['end']> {
+function batchOf(place: SetPlace, changes: readonly Change[]): UnnumberedBatch {
   const batch = new ElementBatch(place)
   const of = (verb: Change['verb'], visit: (change: Change) => void): void => {
     for (const change of changes) if (change.verb === verb) visit(change)

@@ -6,11 +6,11 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { tellLoaded } from '../lib/workers.ts'
-import { bindTo, renumber, type SetPlace } from '../netlink/element-batch.ts'
+import { bindTo, numbered, renumber, type Batch, type SetPlace } from '../netlink/element-batch.ts'
 import { enterNetns, loadLibc, SyscallError } from '../netlink/libc.ts'
 import { controlOf, decodeMessages, type Control, type NetlinkMessage } from '../netlink/messages.ts'
 import { decodeNftables, generationRequest, NETLINK_NETFILTER } from '../netlink/nftables.ts'
-import { decodeElements, elementsDumpRequest, encodeBatch, encodeRemoval, type Batch, type ElementsChange, type HeldElement } from '../netlink/set-elements.ts'
+import { decodeElements, elementsDumpRequest, encodeBatch, encodeRemoval, type ElementsChange, type HeldElement } from '../netlink/set-elements.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { astray, CLIENT_KEY_LENGTH, type ClientSweep } from './client-sweep.ts'
 import type { Cover, ElementCommit } from './element-commit.ts'
@@ -76,8 +76,7 @@ class Elements {
   commit({ batch, count, covers }: ElementCommit): void {
     if (covers.length > 0) bindTo(batch, this.#generation())
     for (const cover of covers) this.#look(cover)
-    renumber(batch, this.#sequence)
-    this.#commit({ bytes: batch, first: this.#sequence, last: this.#sequence + count })
+    this.#commit(numbered({ bytes: batch, count }, this.#sequence))
   }
 
   #commit({ bytes, first, last }: Batch): void {

@@ -15,13 +15,13 @@ const BATCH_GENID = 1
 export const NEWSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 12
 export const GETSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 13
 const DELSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 14
-/** struct nfgenmsg: family, version, resource id. */
+/** The first byte of struct nfgenmsg. */
 const FAMILY_NUMBERS = { inet: 1, bridge: 7 } as const
 
-export const LIST_TABLE = 1
-export const LIST_SET = 2
+const LIST_TABLE = 1
+const LIST_SET = 2
 export const LIST_ELEMENTS = 3
-export const LIST_ELEM = 1
+const LIST_ELEM = 1
 export const ELEM_KEY = 1
 export const ELEM_DATA = 2
 const ELEM_FLAGS = 3
@@ -55,6 +55,20 @@ export interface SetElement {
   readonly verdict?: { readonly word: keyof typeof VERDICTS; readonly chain: string | null }
 }
 
+export interface UnnumberedBatch {
+  /** Messages are numbered from 0 on. */
+  readonly bytes: Uint8Array<ArrayBuffer>
+  /** Of the messages between begin and end: the last one's number. */
+  readonly count: number
+}
+
+/** One datagram, whose messages are numbered from `first` on; behind all errors `last` is answered, the last of a change. */
+export interface Batch {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly first: number
+  readonly last: number
+}
+
 export class ElementBatch {
   readonly #place: SetPlace
   readonly #writer = new MessageWriter()
@@ -81,11 +95,10 @@ export class ElementBatch {
   }
 
   flush(set: string): void {
-    this.#writer.closeMessage(this.#begin(DELSETELEM, NLM_F_REQUEST, this.#prefix(set)))
+    this.#writer.closeMessage(this.#begin(DELSETELEM, NLM_F_REQUEST, setHeader(this.#place, set)))
   }
 
-  /** Messages are numbered from 0 on (renumber()); `count` is of those between begin and end: the last one's number. */
-  end(): { readonly bytes: Uint8Array<ArrayBuffer>; readonly count: number } {
+  end(): UnnumberedBatch {
     if (this.#messages > 0) this.#writer.flag(this.#lastAt, NLM_F_ACK)
     const at = this.#writer.message(BATCH_END, NLM_F_REQUEST, this.#messages + 1)
     this.#writer.raw(Uint8Array.of(0, 0, 0, NFNL_SUBSYS_NFTABLES))
@@ -93,22 +106,18 @@ export class ElementBatch {
     return { bytes: this.#writer.done(), count: this.#messages }
   }
 
-  #begin(type: number, flags: number, prefix: Uint8Array): number {
+  #begin(type: number, flags: number, header: Uint8Array): number {
     const at = this.#writer.message(type, flags, ++this.#messages)
     this.#lastAt = at
-    this.#writer.raw(prefix)
+    this.#writer.raw(header)
     return at
-  }
-
-  #prefix(set: string): Uint8Array {
-    return Buffer.concat([elementsHeader(this.#place), textAttribute(LIST_TABLE, this.#place.table), textAttribute(LIST_SET, set)])
   }
 
   /** As many messages as it takes. */
   #elements(type: number, flags: number, set: string, elements: Iterable<SetElement>): void {
     const writer = this.#writer
     let open: { readonly message: number; readonly list: number } | null = null
-    let prefix: Uint8Array | null = null
+    let header: Uint8Array | null = null
     for (const element of elements) {
       const most = elementRoom(element)
       if (open !== null && writer.length - open.list + most > MOST_ATTRIBUTE_BYTES) {
@@ -117,8 +126,8 @@ export class ElementBatch {
         open = null
       }
       if (open === null) {
-        prefix ??= this.#prefix(set)
-        const message = this.#begin(type, flags, prefix)
+        header ??= setHeader(this.#place, set)
+        const message = this.#begin(type, flags, header)
         open = { message, list: writer.open(LIST_ELEMENTS) }
       }
       writeElement(writer, element)
@@ -133,9 +142,7 @@ export class ElementBatch {
 export function coverRequest(place: SetPlace, set: string, key: Uint8Array): Uint8Array<ArrayBuffer> {
   const writer = new MessageWriter()
   const message = writer.message(GETSETELEM, NLM_F_REQUEST, 0)
-  writer.raw(elementsHeader(place))
-  writer.raw(textAttribute(LIST_TABLE, place.table))
-  writer.raw(textAttribute(LIST_SET, set))
+  writer.raw(setHeader(place, set))
   const list = writer.open(LIST_ELEMENTS)
   writeElement(writer, { key })
   writer.close(list)
@@ -143,9 +150,15 @@ export function coverRequest(place: SetPlace, set: string, key: Uint8Array): Uin
   return writer.done()
 }
 
-/** struct nfgenmsg of whatever is about elements. */
-export function elementsHeader({ family }: SetPlace): Uint8Array {
-  return Uint8Array.of(FAMILY_NUMBERS[family], 0, 0, 0)
+/** Whose elements a message is about: struct nfgenmsg (family, version, resource id), table and set. */
+export function setHeader({ family, table }: SetPlace, set: string): Uint8Array {
+  return Buffer.concat([Uint8Array.of(FAMILY_NUMBERS[family], 0, 0, 0), textAttribute(LIST_TABLE, table), textAttribute(LIST_SET, set)])
+}
+
+/** The batch itself, renumbered. */
+export function numbered({ bytes, count }: UnnumberedBatch, sequence: number): Batch {
+  renumber(bytes, sequence)
+  return { bytes, first: sequence, last: sequence + count }
 }
 
 /** Gives the messages of a batch, or the one of a request, their numbers from `sequence` on, in place. */

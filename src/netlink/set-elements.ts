@@ -2,8 +2,8 @@
 //
 // A key has the parts of a set's type one after another, each in network order and padded to 4 bytes.
 // **Invariant:** bytes that are no elements end in a NetlinkMessageError.
-import { align4, need, NetlinkMessageError, readAttributes, readU16, textAttribute } from './attributes.ts'
-import { DATA_VALUE, ELEM_DATA, ELEM_KEY, ElementBatch, elementsHeader, GETSETELEM, LIST_ELEMENTS, LIST_SET, LIST_TABLE, NEWSETELEM, renumber, type SetElement, type SetPlace } from './element-batch.ts'
+import { align4, need, NetlinkMessageError, readAttributes, readU16 } from './attributes.ts'
+import { DATA_VALUE, ELEM_DATA, ELEM_KEY, ElementBatch, GETSETELEM, LIST_ELEMENTS, NEWSETELEM, numbered, setHeader, type Batch, type SetElement, type SetPlace } from './element-batch.ts'
 import { encodeMessage, NLM_F_DUMP, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
 
 /** `remove` takes no offence at what is not there (any more); `flush` empties the set and has no keys. */
@@ -27,13 +27,6 @@ const GENMSG_LENGTH = 4
 const ELEM_EXPIRATION = 5
 const ATTRIBUTE = 4
 
-/** One datagram, whose messages are numbered from `first` on; behind all errors `last` is answered, the last of a change. */
-export interface Batch {
-  readonly bytes: Uint8Array<ArrayBuffer>
-  readonly first: number
-  readonly last: number
-}
-
 export function encodeBatch(place: SetPlace, changes: readonly ElementsChange[], sequence: number): Batch {
   const batch = new ElementBatch(place)
   for (const { verb, set, keys, keyLength } of changes) {
@@ -42,9 +35,7 @@ export function encodeBatch(place: SetPlace, changes: readonly ElementsChange[],
     else batch.add(set, keysIn(keys, keyLength))
     if (verb === 'remove') batch.delete(set, keysIn(keys, keyLength))
   }
-  const { bytes, count } = batch.end()
-  renumber(bytes, sequence)
-  return { bytes, first: sequence, last: sequence + count }
+  return numbered(batch.end(), sequence)
 }
 
 /** Takes no offence at what is not there (any more); EEXIST where one leads elsewhere by now. */
@@ -52,12 +43,10 @@ export function encodeRemoval(place: SetPlace, elements: readonly PlacedElement[
   const batch = new ElementBatch(place)
   for (const [set, own] of Map.groupBy(elements, (one) => one.set)) {
     // As above.
-    batch.add(set, own.map(({ key, data }) => ({ key, data })))
+    batch.add(set, own)
     batch.delete(set, own.map(({ key }) => ({ key })))
   }
-  const { bytes, count } = batch.end()
-  renumber(bytes, sequence)
-  return { bytes, first: sequence, last: sequence + count }
+  return numbered(batch.end(), sequence)
 }
 
 function* keysIn(keys: Uint8Array, keyLength: number): Generator<SetElement, void> {
@@ -65,8 +54,7 @@ function* keysIn(keys: Uint8Array, keyLength: number): Generator<SetElement, voi
 }
 
 export function elementsDumpRequest(place: SetPlace, set: string, sequence: number): Uint8Array<ArrayBuffer> {
-  const parts = [elementsHeader(place), textAttribute(LIST_TABLE, place.table), textAttribute(LIST_SET, set)]
-  return encodeMessage({ type: GETSETELEM, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, port: 0 }, parts)
+  return encodeMessage({ type: GETSETELEM, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, port: 0 }, [setHeader(place, set)])
 }
 
 export interface HeldElement {
