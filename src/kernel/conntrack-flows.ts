@@ -3,7 +3,7 @@
 // A record is a connection as the forward hook sees its original direction: after DNAT and before SNAT, so the source is
 // the original one, and the destination is who replies. A filter crosses the other way: the networks to look for.
 // **Invariant:** only bytes cross; records and networks are written and read here and nowhere else.
-import type { Entry, Tuple } from '../netlink/conntrack.ts'
+import { TCP, UDP, type Entry, type Tuple } from '../netlink/conntrack.ts'
 
 /** family, origin, 2 unused, key (44; of IPv4 the first 20 count). */
 export const FLOW_LENGTH = 48
@@ -11,13 +11,12 @@ const KEY_AT = 4
 /** family, prefix length, address (16). */
 const NETWORK_LENGTH = 18
 const ADDRESS_AT = 2
-/** Of which "th sport" and "th dport" mean ports: SCTP, TCP, UDP. */
-const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 132])
+const SCTP = 132
+/** Of which "th sport" and "th dport" mean ports. */
+const WITH_PORTS: ReadonlySet<number> = new Set([TCP, UDP, SCTP])
 
 /** Ports that clients are given by their hosts begin here (ip_local_port_range); what is below was chosen. */
 const FIRST_CLIENT_PORT = 32_768
-const TCP = 6
-const UDP = 17
 
 /**
  * Whether the source is who opened the connection. Conntrack says so of what it saw from its first packet on, and of what it

@@ -6,6 +6,7 @@
 import type { Worker } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { spawnWorker } from '../lib/workers.ts'
+import { STILL_HANGS } from './asked-worker.ts'
 import type { WorkerAnswer, WorkerRequest } from './libnftables-worker.ts'
 import { OwnPorts, within, type Run, type RunResult, type Runner } from './runner.ts'
 
@@ -31,7 +32,7 @@ export class LibnftablesRunner implements Runner {
   async run(run: Run): Promise<RunResult> {
     const end = performance.now() + run.deadline
     const left = (): number => end - performance.now()
-    if ((await within(this.#leaving.then(() => true), left())) === null) return lost('the worker that was lost before still hangs')
+    if ((await within(this.#leaving.then(() => true), left())) === null) return lost(STILL_HANGS)
     if (this.#live === null) {
       const started = await this.#start(left())
       if (started !== null) return lost(started)

@@ -4,7 +4,7 @@
 // nobody translated the address yet. The table crosses to the conntrack worker as bytes, which judges there, entry by entry.
 // **Invariant:** an entry of another protocol, of an address or port that is not in the table, or to who is kept is
 // never stale; judging one costs two or three lookups, whatever the table's length.
-import type { Entry } from '../netlink/conntrack.ts'
+import { UDP, type Entry } from '../netlink/conntrack.ts'
 
 /** An address of 4 or 16 bytes, and a port of UDP. */
 export interface ServedAt {
@@ -22,7 +22,6 @@ export interface ServedPort extends ServedAt {
   readonly isServed: boolean
 }
 
-const UDP = 17
 /** Address length, whether it is served, number of those that are kept (4); the port's own address and theirs, each followed by its port (2). */
 const HEAD_LENGTH = 6
 

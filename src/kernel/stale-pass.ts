@@ -2,14 +2,13 @@
 //
 // Finding is one pass over what conntrack holds of UDP, for all Services; deleting is a message for each entry, some hundreds in one
 // call. **Invariant:** what is not there any more is no error; whatever else the kernel says no to is one.
-import type { DumpScope } from '../netlink/conntrack.ts'
+import { UDP, type DumpScope } from '../netlink/conntrack.ts'
 import { controlOf, decodeMessages } from '../netlink/messages.ts'
 import type { NetlinkSocket } from '../netlink/socket.ts'
 import { DumpRefused, openConntrack, readConntrack } from './conntrack-pass.ts'
 import { StaleJudge } from './served-ports.ts'
 import { deletionsOf, StaleCollector, staleCount } from './stale-entries.ts'
 
-const UDP = 17
 /** Of one call: 52 KB, and as many answers at most. */
 const DELETED_AT_ONCE = 500
 /** Linux before 5.8 tells everything; what refuses to filter is asked without. */

@@ -18,8 +18,8 @@ export type Attributes = ReadonlyMap<number, Uint8Array>
 
 const HEADER = 4
 /** The two upper bits are NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
-const TYPE_MASK = 0x3fff
-const NLA_F_NESTED = 0x8000
+export const TYPE_MASK = 0x3fff
+export const NLA_F_NESTED = 0x8000
 
 /** Netlink pads everything to 4 bytes. */
 export function align4(length: number): number {

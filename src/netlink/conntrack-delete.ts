@@ -5,7 +5,7 @@
 // predecessor. So entries are named by their reply: one that leads elsewhere has another.
 // **Invariant:** a request always names family, UDP, both addresses, both ports and the id: without a tuple the kernel would
 // delete everything.
-import { align4, attribute, nestedAttribute, NetlinkMessageError, readU16 } from './attributes.ts'
+import { align4, attribute, nestedAttribute, NetlinkMessageError, readU16, TYPE_MASK } from './attributes.ts'
 import * as cta from './conntrack.ts'
 import { AF_INET, AF_INET6 } from './libc.ts'
 import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST } from './messages.ts'
@@ -15,7 +15,6 @@ const CT_DELETE = 0x102
 const CTA_ID = 12
 const CTA_ZONE = 18
 const CTA_TUPLE_ZONE = 3
-const UDP = 17
 
 export const ID_LENGTH = 4
 
@@ -36,7 +35,7 @@ export function udpDeleteRequest(sequence: number, { source, destination, source
   const [from, to] = width === 4 ? [cta.CTA_IP_V4_SRC, cta.CTA_IP_V4_DST] : [cta.CTA_IP_V6_SRC, cta.CTA_IP_V6_DST]
   const tuple = nestedAttribute(cta.CTA_TUPLE_REPLY, [
     nestedAttribute(cta.CTA_TUPLE_IP, [attribute(from, source), attribute(to, destination)]),
-    nestedAttribute(cta.CTA_TUPLE_PROTO, [attribute(cta.CTA_PROTO_NUM, Uint8Array.of(UDP)), attribute(cta.CTA_PROTO_SRC_PORT, portBytes(sourcePort)), attribute(cta.CTA_PROTO_DST_PORT, portBytes(destinationPort))]),
+    nestedAttribute(cta.CTA_TUPLE_PROTO, [attribute(cta.CTA_PROTO_NUM, Uint8Array.of(cta.UDP)), attribute(cta.CTA_PROTO_SRC_PORT, portBytes(sourcePort)), attribute(cta.CTA_PROTO_DST_PORT, portBytes(destinationPort))]),
   ])
   const flags = acknowledged ? NLM_F_REQUEST | NLM_F_ACK : NLM_F_REQUEST
   return encodeMessage({ type: CT_DELETE, flags, sequence, port: 0 }, [Uint8Array.of(width === 4 ? AF_INET : AF_INET6, 0, 0, 0), tuple, attribute(CTA_ID, id)])
@@ -75,5 +74,5 @@ function hasZone(bytes: Uint8Array, start: number, stop: number): boolean {
 }
 
 function typeAt(bytes: Uint8Array, at: number): number {
-  return readU16(bytes, at + 2, 'conntrack entry') & cta.TYPE_MASK
+  return readU16(bytes, at + 2, 'conntrack entry') & TYPE_MASK
 }

@@ -4,7 +4,7 @@
 // gives places in the datagram, one entry after another, with all bounds checked as in attributes.ts.
 // **Invariant:** what is visited is complete and of one family; whatever cannot be read is a NetlinkMessageError.
 // Ports are big-endian in these attributes, as on the wire.
-import { align4, attribute, need, nestedAttribute, NetlinkMessageError, readU16, readU32, u32Attribute } from './attributes.ts'
+import { align4, attribute, need, nestedAttribute, NetlinkMessageError, readU16, readU32, TYPE_MASK, u32Attribute } from './attributes.ts'
 import { AF_INET, AF_INET6 } from './libc.ts'
 import { controlOf, encodeMessage, HEADER_LENGTH, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, type Control } from './messages.ts'
 
@@ -23,7 +23,8 @@ const CTA_PROTOINFO_TCP_FLAGS_ORIGINAL = 4
 const CTA_PROTOINFO_TCP_FLAGS_REPLY = 5
 /** IP_CT_TCP_FLAG_BE_LIBERAL: conntrack does not hold the window against what it took up in the middle. */
 const TCP_LIBERAL = 0x08
-const TCP = 6
+export const TCP = 6
+export const UDP = 17
 /** Linux 5.8; older ones pass over it and send everything, so whoever asks looks again. */
 const CTA_FILTER = 25
 const CTA_FILTER_ORIG_FLAGS = 1
@@ -39,8 +40,6 @@ export const CTA_IP_V6_DST = 4
 export const CTA_PROTO_NUM = 1
 export const CTA_PROTO_SRC_PORT = 2
 export const CTA_PROTO_DST_PORT = 3
-/** Without NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
-export const TYPE_MASK = 0x3fff
 
 /** One direction of an entry. Addresses are offsets in the datagram, of 4 or 16 bytes as the family says. */
 export interface Tuple {

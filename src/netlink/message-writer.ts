@@ -2,10 +2,9 @@
 //
 // attributes.ts makes a buffer of each attribute, which is easier to read and several times slower.
 // **Invariant:** whatever is opened is closed by whoever opened it; everything is padded to 4 bytes.
-import { align4 } from './attributes.ts'
+import { align4, NLA_F_NESTED } from './attributes.ts'
 import { HEADER_LENGTH } from './messages.ts'
 
-const NLA_F_NESTED = 0x8000
 const ATTRIBUTE = 4
 
 export class MessageWriter {
@@ -13,18 +12,10 @@ export class MessageWriter {
   #view = new DataView(this.#bytes.buffer)
   length = 0
 
-  room(more: number): void {
-    if (this.length + more <= this.#bytes.length) return
-    const bytes = new Uint8Array(Math.max(2 * this.#bytes.length, this.length + more))
-    bytes.set(this.#bytes.subarray(0, this.length))
-    this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer)
-  }
-
   /** Padded to 4 bytes. */
   raw(value: Uint8Array): void {
     const padded = align4(value.length)
-    this.room(padded)
+    this.#room(padded)
     this.#bytes.set(value, this.length)
     this.#bytes.fill(0, this.length + value.length, this.length + padded)
     this.length += padded
@@ -38,7 +29,7 @@ export class MessageWriter {
   /** In network order. */
   numberAttribute(type: number, value: number): void {
     this.#head(type, 2 * ATTRIBUTE)
-    this.room(4)
+    this.#room(4)
     this.#view.setInt32(this.length, value)
     this.length += 4
   }
@@ -54,7 +45,7 @@ export class MessageWriter {
   }
 
   message(type: number, flags: number, sequence: number): number {
-    this.room(HEADER_LENGTH)
+    this.#room(HEADER_LENGTH)
     const at = this.length
     this.#view.setUint32(at, 0)
     this.#view.setUint16(at + 4, type, true)
@@ -78,8 +69,16 @@ export class MessageWriter {
     return this.#bytes.slice(0, this.length)
   }
 
+  #room(more: number): void {
+    if (this.length + more <= this.#bytes.length) return
+    const bytes = new Uint8Array(Math.max(2 * this.#bytes.length, this.length + more))
+    bytes.set(this.#bytes.subarray(0, this.length))
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer)
+  }
+
   #head(type: number, length: number): void {
-    this.room(ATTRIBUTE)
+    this.#room(ATTRIBUTE)
     this.#view.setUint16(this.length, length, true)
     this.#view.setUint16(this.length + 2, type, true)
     this.length += ATTRIBUTE
