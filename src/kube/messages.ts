@@ -276,8 +276,8 @@ export function put(fields: Fields, key: string, value: string): void {
   if (value !== '') fields[key] = value
 }
 
-export function push(fields: Fields, key: string, value: Fields): void {
-  const list = fields[key] as Fields[] | undefined
+export function push(fields: Fields, key: string, value: unknown): void {
+  const list = fields[key] as unknown[] | undefined
   if (list === undefined) fields[key] = [value]
   else list.push(value)
 }

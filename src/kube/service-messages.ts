@@ -42,21 +42,23 @@ function readSpec(cursor: Cursor, spec: Fields): void {
     const text = SPEC_TEXTS.get(field)
     const list = SPEC_LISTS.get(field)
     if (text !== undefined) put(spec, text, cursor.string())
-    else if (list !== undefined) append(spec, list, cursor.string())
+    else if (list !== undefined) push(spec, list, cursor.string())
     else if (field === 1) push(spec, 'ports', nested(cursor, () => readServicePort(cursor)))
     else if (field === 12) putNumber(spec, 'healthCheckNodePort', cursor.int32())
-    else if (field === 14) spec['sessionAffinityConfig'] = nested(cursor, () => readOne(cursor, 'clientIP', () => readOne(cursor, 'timeoutSeconds', null)))
+    else if (field === 14) spec['sessionAffinityConfig'] = readOne(cursor, 'clientIP', () => readOne(cursor, 'timeoutSeconds', () => cursor.int32()))
     else cursor.skip()
   }
 }
 
-/** A message of which field 1 is read: a message, or a number. */
-function readOne(cursor: Cursor, name: string, read: (() => unknown) | null): Fields {
+/** A message of which field 1 is read. */
+function readOne(cursor: Cursor, name: string, read: () => unknown): Fields {
   const fields: Fields = {}
-  while (cursor.next()) {
-    if (cursor.field !== 1) cursor.skip()
-    else fields[name] = read === null ? cursor.int32() : nested(cursor, read)
-  }
+  nested(cursor, () => {
+    while (cursor.next()) {
+      if (cursor.field === 1) fields[name] = read()
+      else cursor.skip()
+    }
+  })
   return fields
 }
 
@@ -119,7 +121,7 @@ function readSlice(cursor: Cursor): unknown {
 function readEndpoint(cursor: Cursor): Fields {
   const endpoint: Fields = {}
   while (cursor.next()) {
-    if (cursor.field === 1) append(endpoint, 'addresses', cursor.string())
+    if (cursor.field === 1) push(endpoint, 'addresses', cursor.string())
     else if (cursor.field === 2) endpoint['conditions'] = nested(cursor, () => readConditions(cursor))
     else if (cursor.field === 6) endpoint['nodeName'] = cursor.string()
     else if (cursor.field === 8) endpoint['hints'] = nested(cursor, () => readHints(cursor))
@@ -170,12 +172,6 @@ function readEndpointPort(cursor: Cursor): Fields {
     else cursor.skip()
   }
   return port
-}
-
-function append(fields: Fields, key: string, value: string): void {
-  const list = fields[key] as string[] | undefined
-  if (list === undefined) fields[key] = [value]
-  else list.push(value)
 }
 
 /** Left out while it is 0. */
