@@ -29,14 +29,17 @@ export type ElementsRequest =
   | { readonly kind: 'sweep'; readonly place: SetPlace; readonly sweep: ClientSweep }
   | ({ readonly kind: 'commit' } & ElementCommit)
 
-export type ElementsAnswer = { readonly id: number; readonly port: number } & (
+type Told =
   | { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[]; readonly removed: number }
-  /** The kernel holds what it held before: `code` is the errno's name. */
+  /**
+   * Of `change` and `commit` the kernel holds what it held before; of `take` and `sweep`, which go in portions, those before
+   * the refused one are out. `code` is the errno's name.
+   */
   | { readonly kind: 'refused'; readonly code: string; readonly message: string }
-)
+
+export type ElementsAnswer = { readonly id: number; readonly port: number } & Told
 
 type Failure = Extract<Control, { kind: 'failed' }>
-type Told = Pick<Extract<ElementsAnswer, { kind: 'done' }>, 'kind' | 'keys' | 'removed'> | Pick<Extract<ElementsAnswer, { kind: 'refused' }>, 'kind' | 'code' | 'message'>
 
 const TIMEOUT_MS = 1_000
 const RECEIVE_BUFFER_BYTES = 1024 * 1024
@@ -128,7 +131,7 @@ class Elements {
       if (message.sequence !== sequence) return false
       if (control?.kind === 'failed' && control.code !== 'ENOENT') throw new Refused(control)
       if (control !== null) fits = control.kind === 'failed' && mayBeFree
-      else fits = starts.some((start) => decodeElements(message, start.length)?.some(({ key }) => Buffer.compare(key, start) === 0) === true)
+      else fits = beginsAtOneOf(starts, message)
       return true
     })
     if (!fits) throw new Refused({ code: 'EEXIST', text: 'intervals would overlap, or one is not there' })
@@ -191,6 +194,13 @@ class Elements {
       for (const message of decodeMessages(received.bytes)) if (take(message, controlOf(message))) return
     }
   }
+}
+
+/** Keys of one set are of one length. */
+function beginsAtOneOf(starts: readonly Uint8Array[], message: NetlinkMessage): boolean {
+  const [first] = starts
+  if (first === undefined) return false
+  return decodeElements(message, first.length)?.some(({ key }) => starts.some((start) => Buffer.compare(key, start) === 0)) === true
 }
 
 function answer(port: MessagePort, elements: Elements, request: ElementsRequest & { readonly id: number }): void {
