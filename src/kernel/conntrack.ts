@@ -1,8 +1,8 @@
 // What conntrack knows of some networks, and which entries of UDP lead past a Service's endpoints, asked for from the main
 // thread; a worker does the reading, and the deleting.
 //
-// **Invariant:** everything that is asked ends within its deadline with `done` or with a reason, in the order in which it was asked;
-// the caller never waits for the kernel.
+// **Invariant:** everything that is asked ends with `done` or with a reason, in the order in which it was asked, and within its
+// deadline, counted from its turn; the caller never waits for the kernel.
 import type { TransferListItem, Worker } from 'node:worker_threads'
 import { AskedWorker } from './asked-worker.ts'
 import { encodeNetworks, type Network } from './conntrack-flows.ts'

@@ -169,7 +169,9 @@ export class TextKernel implements Kernel {
 
   /** In turn already. What was lost on the other way must not land behind this. */
   async #text(run: Run): Promise<RunResult> {
-    const result: RunResult = (await this.#elements.left(run.deadline)) ? await this.#runner.run(run) : { kind: 'lost', message: STILL_HANGS }
+    const end = performance.now() + run.deadline
+    const isAlone = await this.#elements.left(run.deadline)
+    const result: RunResult = isAlone ? await this.#runner.run({ ...run, deadline: Math.ceil(end - performance.now()) }) : { kind: 'lost', message: STILL_HANGS }
     this.#textLost = result.kind === 'lost'
     return result
   }
