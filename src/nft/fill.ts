@@ -24,7 +24,7 @@ export function nextPortion(applied: TableState, wanted: TableState, dirty: Dirt
     if (keys !== 'all') continue
     const [from, to] = [applied.sets.get(name), wanted.sets.get(name)]
     if (from === undefined || to === undefined || isKernels(to) || !isFilledLater(to)) continue
-    // Whoever left it declared otherwise is redefined with all that it holds.
+    // One that was left declared otherwise is redefined, with all its elements (redefine.ts).
     if (from.elements.size >= to.elements.size || !sameDeclaration(from.object, to.object)) continue
     if (isReached(applied)) return null
     const elements = missing(from, to)
