@@ -15,12 +15,19 @@ export interface WorkerRequest {
   readonly mode: 'commit' | 'json' | 'check'
 }
 
+interface Ran {
+  readonly kind: 'done' | 'failed'
+  readonly id: number
+  readonly output: string
+  /** Those that this process's commits may come from. */
+  readonly ports: readonly number[]
+}
+
 export type WorkerAnswer =
   /** Sent once, first: the library is loaded, or why it is not. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'unusable'; readonly message: string }
-  /** `ports`: those that this process's commits may come from. */
-  | { readonly kind: 'done' | 'failed'; readonly id: number; readonly output: string; readonly ports: readonly number[] }
+  | Ran
 
 /** From nftables/libnftables.h. */
 const NFT_CTX_DEFAULT = 0
@@ -31,7 +38,7 @@ const NFT_CTX_OUTPUT_NUMERIC_ALL = 0b1111 << 7
 /** Characters; nft takes some twenty times as many bytes for it, and frees them in small pieces. */
 const LARGE = 1_000_000
 
-function load(): (request: WorkerRequest) => Extract<WorkerAnswer, { id: number }> {
+function load(): (request: WorkerRequest) => Ran {
   const library = koffi.load('libnftables.so.1')
   const contextNew = library.func('void *nft_ctx_new(uint32_t flags)')
   const bufferOutput = library.func('int nft_ctx_buffer_output(void *ctx)')
@@ -56,7 +63,7 @@ function load(): (request: WorkerRequest) => Extract<WorkerAnswer, { id: number 
     if (!stillOpen(sockets)) sockets = ownSockets()
     return sockets.map((one) => one.port)
   }
-  const runIn = (context: unknown, { id, text, mode }: WorkerRequest): ReturnType<typeof runOne> => {
+  const runIn = (context: unknown, { id, text, mode }: WorkerRequest): Ran => {
     setFlags(context, mode === 'json' ? NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_ALL : 0)
     setDryRun(context, mode === 'check')
     const status = Number(run(context, text))
@@ -65,7 +72,7 @@ function load(): (request: WorkerRequest) => Extract<WorkerAnswer, { id: number 
     return { kind: status === 0 ? 'done' : 'failed', id, output: status === 0 ? printed : said, ports: ports() }
   }
   /** libnftables 1.0.6 keeps what a check added in its cache, and takes it for what the kernel holds: a context of its own. */
-  const runOne = (request: WorkerRequest): Extract<WorkerAnswer, { id: number }> => {
+  const runOne = (request: WorkerRequest): Ran => {
     const context = request.mode === 'check' ? open() : kept
     try {
       return runIn(context, request)
