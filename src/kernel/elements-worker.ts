@@ -49,7 +49,7 @@ const SEND_BUFFER_BYTES = 8 * 1024 * 1024
 const TAKEN_AT_ONCE = 1_500
 /** Of one batch; each is four elements of IPv6. */
 const SWEPT_AT_ONCE = 1_000
-/** Where clients that had gone by themselves came back meanwhile, or their place was taken. */
+/** A look that finds somebody is followed by another: it may have left out what moved, and clients come back or lose their place meanwhile. */
 const SWEEP_TRIES = 5
 /** EBUSY is what older kernels say of other data. */
 const CHANGED_MEANWHILE = ['EEXIST', 'EBUSY', 'ENFILE']
@@ -158,16 +158,18 @@ class Elements {
     for (let tries = 1; ; tries++) {
       const ports = sweep.ports === null ? [] : this.#dump(place, sweep.ports, CLIENT_KEY_LENGTH)
       const found = astray(sweep, this.#dump(place, sweep.map, CLIENT_KEY_LENGTH), ports)
+      if (found.length === 0) return removed
       try {
         for (let at = 0; at < found.length; at += SWEPT_AT_ONCE) {
           const part = found.slice(at, at + SWEPT_AT_ONCE)
           this.#commit(encodeRemoval(place, part.flat(), this.#sequence))
           removed += part.length
         }
-        return removed
       } catch (error) {
         if (!(error instanceof Refused) || !CHANGED_MEANWHILE.includes(error.code) || tries === SWEEP_TRIES) throw error
+        continue
       }
+      if (tries === SWEEP_TRIES) return removed
     }
   }
 
