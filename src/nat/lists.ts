@@ -1,7 +1,7 @@
 // Numbers of endpoint lists, and which endpoint has which index: what the kernel's maps are keyed by.
 //
 // **Invariant:** a number has one owner; a number that was given back is not given out again before all others were, and never
-// while clients may stay under it, unless there is no other; an endpoint that stays keeps its index unless it is needed to close a gap.
+// while clients may stay under it; an endpoint that stays keeps its index unless it is needed to close a gap.
 import type { ListId } from './plan.ts'
 import { targetKey, type Target } from './targets.ts'
 
@@ -9,8 +9,10 @@ export class ListIds {
   readonly #most: number
   readonly #owners = new Map<ListId, string>()
   readonly #ids = new Map<string, ListId>()
-  /** Those under which the kernel may remember clients, those that were given back behind each other. */
+  /** Those under which the kernel may remember clients. */
   readonly #clients = new Set<ListId>()
+  /** Of those the ones that nobody has, the one that has rested for longest first. */
+  readonly #resting = new Set<ListId>()
   #last = 0
 
   /** `most`: the largest number, at least 1. */
@@ -24,6 +26,7 @@ export class ListIds {
     if (known !== undefined) return known
     const id = this.#rested(preferred()) ?? this.#free()
     if (id === null) return null
+    this.#resting.delete(id)
     this.#owners.set(id, owner)
     this.#ids.set(owner, id)
     return id
@@ -35,12 +38,18 @@ export class ListIds {
     if (id === undefined) return
     this.#ids.delete(owner)
     this.#owners.delete(id)
-    if (this.#clients.delete(id)) this.#clients.add(id)
+    if (this.#clients.has(id)) this.#resting.add(id)
+  }
+
+  /** Whether a number is left that does not rest. */
+  get hasRoom(): boolean {
+    return this.#owners.size + this.#resting.size < this.#most
   }
 
   /** The kernel may remember clients under it from now on, whoever has it. */
   stays(id: ListId): void {
     this.#clients.add(id)
+    if (!this.#owners.has(id)) this.#resting.add(id)
   }
 
   /** Those that it may remember clients under. */
@@ -50,34 +59,35 @@ export class ListIds {
 
   /** Of those the ones that nobody has. */
   get resting(): readonly ListId[] {
-    return this.withClients.filter((id) => !this.#owners.has(id))
+    return [...this.#resting]
   }
 
   /** The kernel remembers nobody under these any more. */
   wake(ids: Iterable<ListId>): void {
-    for (const id of ids) this.#clients.delete(id)
+    for (const id of ids) {
+      this.#clients.delete(id)
+      this.#resting.delete(id)
+    }
   }
 
   /** An earlier agent had it: something in the kernel may still name it. */
   rest(id: ListId): void {
     if (id < 1 || id > this.#most || this.#owners.has(id)) return
-    this.#clients.add(id)
+    this.stays(id)
     this.#last = Math.max(this.#last, id)
   }
 
   #rested(id: ListId | null): ListId | null {
-    return id !== null && this.#clients.has(id) && !this.#owners.has(id) ? id : null
+    return id !== null && this.#resting.has(id) ? id : null
   }
 
   #free(): ListId | null {
-    for (let step = 1; step <= this.#most; step++) {
+    for (let step = 1; this.hasRoom && step <= this.#most; step++) {
       const id = ((this.#last + step - 1) % this.#most) + 1
       if (this.#owners.has(id) || this.#clients.has(id)) continue
       this.#last = id
       return id
     }
-    // All are taken or rest: the one that has rested for longest, before a Service is refused.
-    for (const id of this.#clients) if (!this.#owners.has(id)) return id
     return null
   }
 }
