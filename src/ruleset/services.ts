@@ -19,8 +19,8 @@ type Placed = readonly [set: string, element: Element]
 export class ServiceElements {
   readonly #layout: MarkLayout
   readonly #table: WantedTable
-  /** Lists by length, and by timeout. */
-  readonly #sizes = new Map<number, number>()
+  /** How many lists have a length, and its code; lists by timeout. */
+  readonly #sizes = new Map<number, { readonly code: number; readonly lists: number }>()
   readonly #timeouts = new Map<number, Set<ListId>>()
 
   constructor(layout: MarkLayout, table: WantedTable) {
@@ -76,39 +76,42 @@ export class ServiceElements {
     if (affinity !== null) yield [staying(affinity), { key: String(mark) }]
   }
 
-  /** Lengths that nobody has any more go before new ones come: a new one may get an old one's code. */
+  /** Codes that a length has no more go before new ones come: a new one may get an old one's. */
   #changeSizes(changes: Iterable<Change<PlannedService>>): void {
-    const codes = new Map<number, number>()
+    const codes = new Map<number, number | null>()
     const count = (service: PlannedService | null, by: 1 | -1): void => {
       for (const { slots, sizes } of service?.lists ?? []) {
         for (const family of FAMILIES) {
-          const size = slots[family].length
-          if (size === 0) continue
-          if (by === 1) codes.set(size, sizes[family])
-          this.#sizes.set(size, (this.#sizes.get(size) ?? 0) + by)
+          const length = slots[family].length
+          if (length === 0) continue
+          const { code = sizes[family], lists = 0 } = this.#sizes.get(length) ?? {}
+          if (!codes.has(length)) codes.set(length, lists > 0 ? code : null)
+          this.#sizes.set(length, { code: by === 1 ? sizes[family] : code, lists: lists + by })
         }
       }
     }
-    const before = new Map(this.#sizes)
-    const touched = new Map<number, number>()
-    for (const { before: old, after } of changes) {
-      count(old, -1)
+    for (const { before, after } of changes) {
+      count(before, -1)
       count(after, 1)
-      for (const { slots, sizes } of old?.lists ?? []) for (const family of FAMILIES) touched.set(slots[family].length, sizes[family])
     }
-    for (const [size, code] of touched) if (size > 0 && (this.#sizes.get(size) ?? 0) === 0) this.#removeSize(size, code)
-    for (const [size, code] of codes) if ((before.get(size) ?? 0) === 0 && (this.#sizes.get(size) ?? 0) > 0) this.#addSize(size, code)
+    for (const [length, before] of codes) if (before !== null && before !== this.#codeOf(length)) this.#table.removeElement(NAMES.endpointsBySize, String(sizeMark(this.#layout, before)))
+    for (const [length, before] of codes) this.#changeSize(length, before, this.#codeOf(length))
   }
 
-  #addSize(size: number, code: number): void {
-    this.#table.putChain(endpointsChain(this.#layout, endpointsChainName(size), size), [])
-    this.#table.addElement(NAMES.endpointsBySize, { key: String(sizeMark(this.#layout, code)), value: `goto ${endpointsChainName(size)}` })
+  #codeOf(length: number): number | null {
+    const { code = 0, lists = 0 } = this.#sizes.get(length) ?? {}
+    return lists > 0 ? code : null
   }
 
-  #removeSize(size: number, code: number): void {
-    this.#sizes.delete(size)
-    this.#table.removeElement(NAMES.endpointsBySize, String(sizeMark(this.#layout, code)))
-    this.#table.removeChain(endpointsChainName(size))
+  #changeSize(length: number, before: number | null, after: number | null): void {
+    const name = endpointsChainName(length)
+    if (after === null) {
+      this.#sizes.delete(length)
+      if (before !== null) this.#table.removeChain(name)
+      return
+    }
+    if (before === null) this.#table.putChain(endpointsChain(this.#layout, name, length), [])
+    this.#table.addElement(NAMES.endpointsBySize, { key: String(sizeMark(this.#layout, after)), value: `goto ${name}` })
   }
 
   #changeTimeouts(changes: Iterable<Change<PlannedService>>): void {
