@@ -27,13 +27,15 @@ export class SizeCodes {
     return code
   }
 
-  giveBack(size: number): void {
+  /** Whether its code is free now. */
+  giveBack(size: number): boolean {
     const known = this.#bySize.get(size)
-    if (known === undefined) return
+    if (known === undefined) return false
     known.users -= 1
-    if (known.users > 0) return
+    if (known.users > 0) return false
     this.#bySize.delete(size)
     this.#taken.delete(known.code)
+    return true
   }
 
   /** From the top, so that small lengths find their own code free. */

@@ -1,12 +1,13 @@
 // One step of the plan of Services: what changed of Services, slices and this node -> what changes in what this node translates.
 //
 // Visited are the Services that the delta names, those whose slices it names, and those that contend with them for an address;
-// all of them when the node itself changes. Compiling from nothing is a step from the empty plan.
-// **Invariant:** any split of the events ends in the same plan, but for the numbers and indexes of lists, which depend on history.
+// all of them when the node itself changes; and those that did not fit, when there is room. Compiling from nothing is a step from
+// the empty plan. **Invariant:** any split of the events ends in the same plan, but for the numbers and indexes of lists, and for who
+// does not fit, which depend on history.
 import { problemKey, type Problem } from '../lib/problem.ts'
 import type { Change } from '../model/changes.ts'
 import { FAMILIES, type Cidr, type Family } from '../model/ip.ts'
-import type { Protocol, Uid } from '../model/objects.ts'
+import type { Uid } from '../model/objects.ts'
 import { serviceKey, type Service, type ServicePort } from '../model/service.ts'
 import type { Snapshot, SnapshotDelta, WorkCount } from '../store/snapshot.ts'
 import { PortClaims } from './claims.ts'
@@ -36,6 +37,16 @@ interface Known {
   readonly problems: readonly Problem[]
 }
 
+/** One list as it is to be. */
+interface Wish {
+  readonly service: Service
+  readonly port: ServicePort
+  readonly kind: ListKind
+  readonly targets: Readonly<Record<Family, readonly Target[]>>
+  /** What leads to it (entryKey). */
+  readonly entries: () => Iterable<string>
+}
+
 const NO_TARGETS: Readonly<Record<Family, readonly Target[]>> = { 4: [], 6: [] }
 
 /** The Services of one node. Changed by step() only; what it holds is told as NatDelta. */
@@ -48,6 +59,12 @@ export class ServicePlan {
   readonly #sizes: SizeCodes
   readonly #node: NodeFacts
   #memory = NO_MEMORY
+  /** Those with a list that found no number, and with one for whose length there was no code. */
+  readonly #wantNumbers = new Set<Uid>()
+  readonly #wantCodes = new Set<Uid>()
+  #isCodeFree = false
+  /** What Services were before this step. */
+  #start = new Map<Uid, Known | undefined>()
   #changes = new Map<Uid, Change<PlannedService>>()
   #problems = new Map<string, Change<Problem>>()
 
@@ -74,7 +91,9 @@ export class ServicePlan {
       const service = rowOf(uid)
       if (service !== null) this.#compile(service, snapshot)
     }
+    this.#fillRoom((uid) => this.#compile(rowOf(uid) as Service, snapshot))
     const [services, problems] = [this.#changes, this.#problems]
+    this.#start = new Map()
     this.#changes = new Map()
     this.#problems = new Map()
     this.#memory = NO_MEMORY
@@ -93,6 +112,17 @@ export class ServicePlan {
     return dirty
   }
 
+  /**
+   * Who did not fit comes in with the first step in which there is room: a number was given back or woke, a code became free.
+   * Nobody asks for a turn when numbers wake (rested()): they are given out in the next one, whatever that is about.
+   */
+  #fillRoom(again: (uid: Uid) => void): void {
+    const isCodeFree = this.#isCodeFree
+    this.#isCodeFree = false
+    for (const uid of [...this.#wantNumbers]) if (this.#ids.hasRoom) again(uid)
+    if (isCodeFree) for (const uid of [...this.#wantCodes]) again(uid)
+  }
+
   #claim(uid: Uid, service: Service | null): ReadonlySet<Uid> {
     const keys = new Set<string>()
     for (const port of service?.ports ?? []) {
@@ -107,6 +137,8 @@ export class ServicePlan {
     const { uid } = service
     const before = this.services.get(uid)
     const lists = new Map<string, EndpointList>()
+    const gone = new Map(before?.lists)
+    this.#wantsNothing(uid)
     const merged = new MergedEndpoints(snapshot.slices.where('service', serviceKey(service.namespace, service.name)))
     const { planned, problems } = compileService(service, merged, {
       where: this.#node.where,
@@ -118,29 +150,55 @@ export class ServicePlan {
       },
       listOf: (port, kind, targets, entries) => {
         const key = listKey(uid, port, kind)
-        const list = this.#list(key, port.protocol, service.affinity, before?.lists.get(key), targets, entries)
+        const list = this.#list(key, { service, port, kind, targets, entries })
+        gone.delete(key)
         if (typeof list !== 'string') lists.set(key, list)
         return list
       },
     })
-    for (const [key, list] of before?.lists ?? []) this.#letGo(list, lists.get(key) === undefined ? key : null)
+    for (const [key, list] of gone) this.#letGo(list, key)
     this.services.set(uid, { planned, lists, problems })
     this.#tell(before, planned, problems)
   }
 
-  #list(key: string, protocol: Protocol, affinity: number | null, before: EndpointList | undefined, targets: Readonly<Record<Family, readonly Target[]>>, entries: () => Iterable<string>): EndpointList | string {
+  #list(key: string, { service: { uid, affinity }, port: { protocol }, targets, entries }: Wish): EndpointList | string {
+    const held = this.services.get(uid)?.lists.get(key)
+    // One that found no code earlier in this step goes on as what it was.
+    const last = held ?? this.#start.get(uid)?.lists.get(key)
     const remembered = this.#remembered(entries())
-    const old = before?.slots ?? this.#memory.slots.get(remembered ?? 0) ?? NO_TARGETS
-    const id = this.#ids.take(key, () => remembered)
-    if (id === null) return `there is no room for another list of endpoints: the mark has room for ${this.#options.mostLists} (setting serviceMarkMask)`
+    const id = this.#ids.take(key, () => last?.id ?? remembered)
+    if (id === null) {
+      this.#wantNumbers.add(uid)
+      return `there is no room for another list of endpoints: the mark has room for ${this.#options.mostLists} (setting serviceMarkMask)`
+    }
+    const old = last?.slots ?? this.#memory.slots.get(remembered ?? 0) ?? NO_TARGETS
     const slots = { 4: slotted(old[4], plain(targets[4])), 6: slotted(old[6], plain(targets[6])) }
-    const sizes = { 4: this.#sizeOf(slots[4]), 6: this.#sizeOf(slots[6]) }
-    if (sizes[4] === null || sizes[6] === null) {
-      this.#letGo({ slots: { 4: sizes[4] === null ? [] : slots[4], 6: sizes[6] === null ? [] : slots[6] } }, key)
+    const sizes = this.#sizesOf(held, slots)
+    if (sizes === null) {
+      this.#ids.giveBack(key)
+      this.#wantCodes.add(uid)
       return `there is no room for another number of endpoints: the mark has room for ${this.#options.mostSizes} different ones (setting serviceMarkMask)`
     }
     if (affinity !== null) this.#ids.stays(id)
-    return Object.freeze({ id, protocol, affinity, slots, sizes: sizes as Record<Family, SizeCode> })
+    return Object.freeze({ id, protocol, affinity, slots, sizes })
+  }
+
+  /** A length that changes gives its code back before the new one takes one: it may be the last. Null where there is none; `held` has none then, either. */
+  #sizesOf(held: EndpointList | undefined, slots: EndpointList['slots']): EndpointList['sizes'] | null {
+    const changes = FAMILIES.filter((family) => held?.slots[family].length !== slots[family].length)
+    for (const family of changes) this.#freeCode(held?.slots[family].length ?? 0)
+    const sizes: Record<Family, SizeCode> = { 4: held?.sizes[4] ?? 0, 6: held?.sizes[6] ?? 0 }
+    for (const [at, family] of changes.entries()) {
+      const code = slots[family].length === 0 ? 0 : this.#sizes.take(slots[family].length)
+      if (code !== null) {
+        sizes[family] = code
+        continue
+      }
+      for (const taken of changes.slice(0, at)) this.#sizes.giveBack(slots[taken].length)
+      for (const other of FAMILIES) if (!changes.includes(other)) this.#freeCode(slots[other].length)
+      return null
+    }
+    return sizes
   }
 
   /** The list to which any of its entries led. */
@@ -153,27 +211,34 @@ export class ServicePlan {
     return null
   }
 
-  #sizeOf(slots: readonly Target[]): SizeCode | null {
-    return slots.length === 0 ? 0 : this.#sizes.take(slots.length)
+  #freeCode(length: number): void {
+    if (this.#sizes.giveBack(length)) this.#isCodeFree = true
   }
 
-  /** Its lengths, and its number where `key` is given. */
-  #letGo({ slots }: Pick<EndpointList, 'slots'>, key: string | null): void {
-    for (const family of FAMILIES) if (slots[family].length > 0) this.#sizes.giveBack(slots[family].length)
-    if (key !== null) this.#ids.giveBack(key)
+  /** Its lengths and its number. */
+  #letGo({ slots }: EndpointList, key: string): void {
+    for (const family of FAMILIES) this.#freeCode(slots[family].length)
+    this.#ids.giveBack(key)
+  }
+
+  #wantsNothing(uid: Uid): void {
+    this.#wantNumbers.delete(uid)
+    this.#wantCodes.delete(uid)
   }
 
   #forget(uid: Uid): void {
     const before = this.services.get(uid)
     if (before === undefined) return
     for (const [key, list] of before.lists) this.#letGo(list, key)
+    this.#wantsNothing(uid)
     this.services.delete(uid)
     this.#tell(before, null, [])
   }
 
   #tell(before: Known | undefined, after: PlannedService | null, problems: readonly Problem[]): void {
     const uid = (after ?? before?.planned)?.uid as Uid
-    this.#changes.set(uid, { before: before?.planned ?? null, after })
+    if (!this.#start.has(uid)) this.#start.set(uid, before)
+    this.#changes.set(uid, { before: this.#start.get(uid)?.planned ?? null, after })
     for (const problem of before?.problems ?? []) this.#problems.set(problemKey(problem), { before: problem, after: null })
     for (const problem of problems) this.#problems.set(problemKey(problem), { before: null, after: problem })
   }
@@ -188,7 +253,7 @@ export class ServicePlan {
     return this.#ids.resting
   }
 
-  /** The kernel remembers nobody under these any more, and there is no list of theirs now whose clients stay. */
+  /** The kernel remembers nobody under these any more, and there is no list of theirs now whose clients stay: the next step gives them out. */
   rested(ids: Iterable<ListId>): void {
     this.#ids.wake(ids)
   }

@@ -65,7 +65,6 @@ describe('Services that contradict each other', () => {
     assert.equal(first.length, 3)
     for (const key of first) assert.equal(marks(key), String(0x3fc00), 'rejected')
     remove(pipeline.turns.inbox, 'service', services[7] as Service)
-    upsert(pipeline.turns.inbox, 'service', { ...(services[4095] as Service), createdAt: 9999 })
     pipeline.turn()
     assert.deepEqual(told(pipeline), [])
     for (const key of first) assert.notEqual(marks(key), String(0x3fc00))
