@@ -175,7 +175,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     name: 'masqueradeAll', type: 'boolean', default: false,
-    help: "give whatever reaches a Service the node's address, pods' traffic too",
+    help: "give what pods send to a ClusterIP the node's address, too",
   },
   {
     name: 'masquerade', type: 'choice', default: 'none', choices: ['none', 'picket'],

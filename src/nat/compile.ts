@@ -159,14 +159,13 @@ class Compilation {
   /** Which endpoints serve that client at that address, and whether they see the node's. */
   #policy({ kind }: VirtualAddress, client: Client): { readonly kind: ListKind; readonly masquerade: boolean } {
     const { internalPolicy, externalPolicy } = this.#service
-    const { masqueradeAll } = this.#context
     // "ClusterIP: internal policy decides; masquerade only if the client is not a pod (or masqueradeAll)."
-    if (kind === 'cluster-ip') return { kind: internalPolicy === 'Local' ? 'local' : 'cluster', masquerade: client !== 'pod' || masqueradeAll }
+    if (kind === 'cluster-ip') return { kind: internalPolicy === 'Local' ? 'local' : 'cluster', masquerade: client !== 'pod' || this.#context.masqueradeAll }
     // "Cluster uses all and masquerades."
     if (externalPolicy === 'Cluster') return { kind: 'cluster', masquerade: true }
     // "Local keeps the client's address and uses local endpoints (a pod as client uses cluster endpoints, no masquerade;
     // the node itself cluster endpoints, masqueraded)."
-    return { kind: client === 'outside' ? 'local' : 'cluster', masquerade: client === 'node' || masqueradeAll }
+    return { kind: client === 'outside' ? 'local' : 'cluster', masquerade: client === 'node' }
   }
 
   #foreignFamily(one: VirtualAddress): void {

@@ -92,6 +92,12 @@ const STAYING = (['TCP', 'UDP', 'SCTP', 'TCP'] as const).map((protocol, index): 
 })
 
 class Model {
+  readonly masqueradeAll: boolean
+
+  constructor(masqueradeAll = false) {
+    this.masqueradeAll = masqueradeAll
+  }
+
   readonly services = new Map<string, Service>()
   readonly slices = new Map<string, EndpointSlice>()
   node = node({ name: NODE, addresses: NODE_ADDRESSES })
@@ -115,7 +121,7 @@ class Model {
 
   world(): World {
     const nodePortAddresses = [false, true].flatMap((six) => this.node.addresses.find((address) => address.includes(':') === six) ?? [])
-    return { services: [...this.services.values()], slices: [...this.slices.values()], node: this.node, nodePortAddresses, masqueradeAll: false }
+    return { services: [...this.services.values()], slices: [...this.slices.values()], node: this.node, nodePortAddresses, masqueradeAll: this.masqueradeAll }
   }
 }
 
@@ -136,8 +142,8 @@ function assertFates(pipeline: Pipeline, world: World): number {
   return QUESTIONS.length
 }
 
-function pipeline(): Pipeline {
-  const made = new Pipeline({ nodeName: NODE, services: {} })
+function pipeline(masqueradeAll = false): Pipeline {
+  const made = new Pipeline({ nodeName: NODE, services: { masqueradeAll } })
   const first = new Model()
   made.push([first.take({ kind: 'node', row: first.node })])
   return made
@@ -148,8 +154,8 @@ describe('services: random histories', () => {
     this.timeout(0)
     let checks = 0
     fc.assert(
-      fc.property(fc.array(edit, { minLength: 5, maxLength: 25 }), (edits) => {
-        const [model, made] = [new Model(), pipeline()]
+      fc.property(fc.array(edit, { minLength: 5, maxLength: 25 }), fc.boolean(), (edits, masqueradeAll) => {
+        const [model, made] = [new Model(masqueradeAll), pipeline(masqueradeAll)]
         for (const one of edits) {
           made.push([model.take(one)])
           made.turn()

@@ -60,12 +60,7 @@ function decide(world: World, service: Service, port: ServicePort, internal: boo
   const chosen = isLocalPolicy ? preferReady(all.filter(({ node }) => node === world.node.name)) : clusterWide(world, all)
   if (chosen.length === 0) return { to: 'DROP', masquerade: false }
   const to = [...new Set(chosen.map(({ address, port: number }) => `${address} ${number}`))].sort()
-  return { to, masquerade: world.masqueradeAll || masquerades(service, internal, client) }
-}
-
-function masquerades(service: Service, internal: boolean, client: Question['client']): boolean {
-  if (internal) return client !== 'pod'
-  return service.externalPolicy === 'Cluster' || client === 'node'
+  return { to, masquerade: internal ? client !== 'pod' || world.masqueradeAll : service.externalPolicy === 'Cluster' || client === 'node' }
 }
 
 function clusterWide({ node }: World, all: readonly Found[]): readonly Found[] {
