@@ -51,14 +51,16 @@ class Compilation {
   readonly #udp: UdpPort[] = []
   readonly #localAddresses: Readonly<Record<Family, Set<Address>>> | null
   readonly #problems = new Map<string, Problem>()
-  readonly #own: ReadonlySet<Address>
+  /** ClusterIPs, and keys (claimKey) of the other addresses' ports: those are often a node's, on which others listen, too. */
+  readonly #own: ReadonlySet<string>
 
   constructor(service: Service, merged: MergedEndpoints, context: CompileContext) {
     this.#service = service
     this.#merged = merged
     this.#context = context
     this.#localAddresses = service.healthCheckNodePort === null ? null : { 4: new Set(), 6: new Set() }
-    this.#own = new Set([...service.clusterIps, ...service.externalIps, ...service.loadBalancerIps])
+    const external = [...service.externalIps, ...service.loadBalancerIps]
+    this.#own = new Set([...service.clusterIps, ...service.ports.flatMap(({ protocol, port }) => external.map((address) => claimKey(address, protocol, port)))])
   }
 
   run(): Compiled {
@@ -101,7 +103,7 @@ class Compilation {
   /** Those that may serve: an endpoint that is the Service's own address would lead nowhere. */
   #endpoints(port: ServicePort, family: Family): readonly PortEndpoint[] {
     return this.#merged.of(port.name, port.protocol, family).filter((endpoint) => {
-      if (!this.#own.has(endpoint.address)) return true
+      if (!this.#own.has(endpoint.address) && !this.#own.has(claimKey(endpoint.address, port.protocol, endpoint.port))) return true
       this.#problem('EndpointIsService', undefined, `its endpoint ${targetKey(endpoint)} is an address of the Service itself; it is left out`)
       return false
     })

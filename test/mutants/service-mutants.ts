@@ -16,6 +16,7 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
   { title: 'service: policy Local masquerades what comes from outside', file: 'nat/compile.ts', search: "masquerade: client === 'node' }", replace: "masquerade: client !== 'pod' }", caughtBy: 'services' },
   { title: 'service: masqueradeAll holds for policy Local, too', file: 'nat/compile.ts', search: "masquerade: client === 'node' }", replace: "masquerade: client === 'node' || this.#context.masqueradeAll }", caughtBy: 'services' },
   { title: 'service: masqueradeAll is forgotten', file: 'nat/compile.ts', search: "client !== 'pod' || this.#context.masqueradeAll", replace: "client !== 'pod'", caughtBy: 'services' },
+  { title: 'service: an endpoint at an external address is left out at any port', file: 'nat/compile.ts', search: '!this.#own.has(claimKey(endpoint.address, port.protocol, endpoint.port))', replace: '![...this.#service.externalIps, ...this.#service.loadBalancerIps].includes(endpoint.address)', caughtBy: 'services' },
   { title: 'service: node ports are taken by any Service', file: 'nat/step.ts', search: 'return holder === null || holder.uid === uid ? null : holder.title', replace: 'return null', caughtBy: 'services' },
   { title: 'service: the youngest claim wins', file: 'nat/claims.ts', search: 'a.createdAt - b.createdAt || byText', replace: 'b.createdAt - a.createdAt || byText', caughtBy: 'services' },
   { title: 'service: whoever waits for an address is not told', file: 'nat/claims.ts', search: 'for (const one of left) moved.add(one.uid)', replace: '', caughtBy: 'services' },

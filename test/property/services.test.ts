@@ -53,7 +53,7 @@ const serviceEdit = fc
 
 const endpoint = (six: boolean): fc.Arbitrary<Partial<Endpoint> & { readonly address: Address }> =>
   fc.record({
-    address: fc.integer({ min: 1, max: 5 }).map((n) => (six ? `fd10::${n}` : `10.1.0.${n}`)),
+    address: fc.integer({ min: 1, max: 7 }).map((n) => (n > 5 ? (six ? ['fd00:96::1', 'fd20::1'] : ['10.96.0.1', '192.168.1.1'])[n - 6] : six ? `fd10::${n}` : `10.1.0.${n}`) as Address),
     ready: fc.integer({ max: 3, min: 0 }).map((n) => n > 0),
     serving: fc.boolean(),
     terminating: fc.boolean(),
@@ -64,7 +64,7 @@ const endpoint = (six: boolean): fc.Arbitrary<Partial<Endpoint> & { readonly add
 
 const sliceEdit = fc.boolean().chain((six) =>
   fc
-    .record({ of: some(1, 2, 3, 4, null), number: some(1, 2, 3), endpoints: fc.array(endpoint(six), { maxLength: 5 }), hinted: fc.boolean(), protocol: some<Protocol>('TCP', 'UDP', 'SCTP'), port: some(8080, 8081) })
+    .record({ of: some(1, 2, 3, 4, null), number: some(1, 2, 3), endpoints: fc.array(endpoint(six), { maxLength: 5 }), hinted: fc.boolean(), protocol: some<Protocol>('TCP', 'UDP', 'SCTP'), port: some(8080, 8081, 80) })
     .map(({ of, number, endpoints, hinted, protocol, port }): Edit => {
       const once = [...new Map(endpoints.map((one) => [one.address, hinted ? one : { ...one, zoneHints: null, nodeHints: null }])).values()]
       const ports = [{ name: 'a', protocol, port }, { name: 'b', protocol: 'TCP' as const, port: 9090 }]

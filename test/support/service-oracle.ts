@@ -81,12 +81,13 @@ function preferReady(endpoints: readonly Found[]): readonly Found[] {
 
 /** Each address and port once; where slices contradict each other about one, the ready view of it counts, then one that serves while it ends, then one with a node. */
 function endpointsOf({ slices }: World, service: Service, port: ServicePort, six: boolean): readonly Found[] {
-  const own = [service.clusterIps, service.externalIps, service.loadBalancerIps].flat()
+  const external = [...service.externalIps, ...service.loadBalancerIps]
+  const isOwn = (one: Found): boolean => service.clusterIps.includes(one.address) || (external.includes(one.address) && service.ports.some((other) => other.protocol === port.protocol && other.port === one.port))
   const views = slices
     .filter((slice) => slice.namespace === service.namespace && slice.service === service.name)
     .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.uid < b.uid ? -1 : 1))
     .flatMap((slice) => slice.ports.filter((one) => one.name === port.name && one.protocol === port.protocol).flatMap((one) => slice.endpoints.map((endpoint) => ({ ...endpoint, port: one.port }))))
-    .filter(({ address }) => address.includes(':') === six && !own.includes(address))
+    .filter((one) => one.address.includes(':') === six && !isOwn(one))
   const rank = (one: Found): number => (one.ready ? 4 : one.serving && one.terminating ? 2 : 0) + (one.node === null ? 0 : 1)
   return views.filter((one, index) => {
     const same = views.filter((other) => other.address === one.address && other.port === one.port)

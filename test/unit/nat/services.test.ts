@@ -49,6 +49,23 @@ describe('Services that contradict each other', () => {
     assert.equal(to(made([service({ clusterIps: ['10.96.0.10'] })], [slice([itself])]), '10.96.0.10'), 'REJECT')
   })
 
+  it('an endpoint at an external or balancer\'s address is the Service itself at its own port only, and a ClusterIP at any', () => {
+    for (const [address, clusterIp, family] of [['192.168.1.1', '10.96.0.10', 4], ['fd01::1', 'fd00:96::10', 6]] as const) {
+      const key = (port: number): string => (family === 4 ? `${address}:${port}` : `[${address}]:${port}`)
+      for (const addresses of [{ externalIps: [address] }, { loadBalancerIps: [address] }]) {
+        const at = (port: number, more: Partial<Service> = {}): Pipeline => made([service({ clusterIps: [clusterIp], ...addresses, ...more })], [slice([{ address, node: 'node1' }], { family, ports: [{ name: '', protocol: 'TCP', port }] })])
+        const [serves, itself] = [at(8080), at(80)]
+        assert.deepEqual([to(serves, address), to(serves, clusterIp), told(serves)], [[`${address} 8080`], [`${address} 8080`], []])
+        assert.deepEqual([to(itself, address), told(itself)], ['REJECT', [`EndpointIsService Service default/web -: its endpoint ${key(80)} is an address of the Service itself; it is left out`]])
+        const ports = (protocol: 'TCP' | 'UDP'): Service['ports'] => [{ name: '', protocol: 'TCP', port: 80, nodePort: null }, { name: 'b', protocol, port: 8080, nodePort: null }]
+        assert.equal(to(at(8080, { ports: ports('TCP') }), address), 'REJECT', 'another port of the Service')
+        assert.deepEqual(to(at(8080, { ports: ports('UDP') }), address), [`${address} 8080`], 'one of another protocol')
+      }
+      const elsewhere = made([service({ clusterIps: [clusterIp] })], [slice([{ address: clusterIp }], { family, ports: [{ name: '', protocol: 'TCP', port: 9999 }] })])
+      assert.equal(to(elsewhere, clusterIp), 'REJECT')
+    }
+  })
+
   it('one that does not fit is rejected and named, never led elsewhere; it fits when another one goes', () => {
     // 12 bits for lists.
     const most = compileOptions({ serviceProxy: 'picket', masquerade: 'none', serviceMarkMask: '0xfffffc00', serviceCIDRs: [], nodePortAddresses: ['primary'] } as unknown as AgentConfig).nat.services?.mostLists ?? 0
