@@ -202,6 +202,21 @@ describe('the agent config', () => {
     assert.ok(loadAgentConfig({ ...config, serviceProxy: 'none' }))
   })
 
+  it('refuses the ClusterIP of the API server that the pod was told, outside serviceCIDRs, too, however it is written', () => {
+    const before = process.env['KUBERNETES_SERVICE_HOST']
+    const config = { ...REQUIRED, source: 'kube', serviceProxy: 'picket', serviceCidrs: [] }
+    try {
+      for (const [host, ...servers] of [['172.20.0.1', '172.20.0.1', '0xac.20.1'], ['fd00:96::1', '[fd00:96::1]', '[FD00:0096:0:0::0:1]']] as const) {
+        process.env['KUBERNETES_SERVICE_HOST'] = host
+        for (const server of servers) refused({ ...config, apiServer: ['https://10.0.0.1:6443', `https://${server}:443`] }, /^apiServer: https:\/\/[^ ]+:443: it is the Service's \(\$KUBERNETES_SERVICE_HOST\)/)
+        assert.ok(loadAgentConfig({ ...config, apiServer: ['https://172.20.0.2:443', 'https://[fd00:96::2]:443'] }))
+      }
+    } finally {
+      if (before === undefined) delete process.env['KUBERNETES_SERVICE_HOST']
+      else process.env['KUBERNETES_SERVICE_HOST'] = before
+    }
+  })
+
   it('takes a loopback address with a port for health, and any or none for metrics', () => {
     for (const healthAddress of ['127.0.0.1:1', '127.255.9.10:65535', '[::1]:9654']) assert.equal(loadAgentConfig({ ...REQUIRED, healthAddress }).healthAddress, healthAddress)
     for (const healthAddress of ['none', '', '0.0.0.0:9654', '[::]:9654', '10.0.0.1:9654', 'localhost:9654', '127.0.0.1', '127.0.0.256:1', '127.0.0.1:0', '127.0.0.1:65536', '127.0.0.1:1/', '[::1]']) {

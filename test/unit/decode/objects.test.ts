@@ -55,6 +55,15 @@ describe('decode: Node', () => {
     assert.equal(good(decodeNode({ metadata: { name: 'n1', deletionTimestamp: '2026-11-26T04:00:00Z' } }, 'u1')).leaving, true)
   })
 
+  it('picket.dev/egress-source: one address of each family; what is none, or a second one, is left out and named', () => {
+    const from = (value: unknown) => decodeNode({ metadata: { name: 'n1', annotations: { 'picket.dev/egress-source': value } } }, 'u1')
+    assert.deepEqual([good(from('192.0.2.1, FD00::1')).egressSources, good(from('fd00::1')).egressSources, good(from('')).egressSources], [['192.0.2.1', 'fd00::1'], ['fd00::1'], []])
+    for (const [value, left] of [['eth0', []], ['192.0.2.0/24,fd00::1', ['fd00::1']], ['192.0.2.1,192.0.2.2', ['192.0.2.1']], ['fd00::1,192.0.2.1,fd00::2', ['fd00::1', '192.0.2.1']], [7, []]] as const) {
+      const decoded = from(value)
+      assert.deepEqual([strict(decoded).egressSources, fieldsOf(decoded)], [left, ['metadata.annotations[picket.dev/egress-source]']], String(value))
+    }
+  })
+
   it('missing status and spec are fine', () => {
     assert.deepEqual(good(node(undefined)).addresses, [])
   })

@@ -5,7 +5,10 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { Turns } from '../../../src/agent/turn.ts'
 import type { Service } from '../../../src/model/service.ts'
-import { markLayout } from '../../../src/ruleset/marks.ts'
+import { ServicePlan } from '../../../src/nat/step.ts'
+import { markLayout, type MarkLayout } from '../../../src/ruleset/marks.ts'
+import { Inbox } from '../../../src/store/inbox.ts'
+import { Store } from '../../../src/store/store.ts'
 import { node, service, slice } from '../../support/builders.ts'
 import { remove, syncAll, upsert } from '../../support/cluster-feed.ts'
 import { runs } from '../../support/runs.ts'
@@ -114,6 +117,24 @@ describe('Services that do not fit', () => {
     const small = new Small(9, 2)
     assert.deepEqual([small.turn({ a: 7, b: 6 }), small.of('a'), small.of('b')], [[], [7, 7], [6, 6]])
     for (const [a, b] of [[6, 7], [5, 6], [6, 5]] as const) assert.deepEqual([small.turn({ a, b }), small.of('a'), small.of('b')], [[], [a, a], [b, b]])
+  })
+
+  it('60,000 Services of one port fit where no bit of the mark is left to others, each with a number of its own', () => {
+    const mark = markLayout(0xffffffff) as MarkLayout
+    const plan = new ServicePlan({ nodeName: 'node1', nodePortAddresses: 'primary', masqueradeAll: false, mostLists: mark.mostLists, mostSizes: mark.mostSizes })
+    const store = new Store()
+    const events = new Inbox(() => undefined)
+    syncAll(events)
+    for (let n = 0; n < 60_000; n++) {
+      const [high, low, name] = [n >> 8, n & 255, `s${n}`]
+      upsert(events, 'service', service({ name, clusterIps: [`10.96.${high}.${low}`] }))
+      upsert(events, 'slice', slice([{ address: `10.1.${high}.${low}` }], { name, service: name }))
+    }
+    const { delta, snapshot } = store.apply(events.drain())
+    const { problems } = plan.step(snapshot, delta)
+    const ids = [...plan.services.values()].flatMap(({ planned }) => planned.lists.map(({ id }) => id))
+    assert.deepEqual([problems.size, ids.length, new Set(ids).size], [0, 60_000, 60_000])
+    assert.ok(Math.min(...ids) >= 1 && Math.max(...ids) <= mark.mostLists)
   })
 
   it('in any history nobody is led elsewhere, and nobody waits while there is room', () => {
