@@ -156,6 +156,9 @@ describe('Services that do not fit', () => {
             const wants = new Set([...used, ...both.filter((count) => count > 0)])
             if (refused(name)) assert.ok(served.length === mostLists || wants.size > mostSizes, `${name} waits beside ${JSON.stringify(served)}`)
           }
+          const { chains, sets } = small.turns.translator.wanted.state
+          const named = [...(sets.get('endpoints-by-size')?.elements.values() ?? [])].map(({ value = '' }) => value.replace('goto ', ''))
+          assert.deepEqual(named.sort(), [...chains.keys()].filter((name) => name.startsWith('endpoints/')).sort(), 'a code for each length, and no other')
           for (const name of ['a', 'b', 'c', 'd', 'e']) if (!lengths.has(name)) assert.deepEqual(small.of(name), [null, null])
         }
       }),
