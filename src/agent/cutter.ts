@@ -26,6 +26,7 @@ import { Judging, type JudgingOptions } from './judging.ts'
 import { networksOf } from './networks.ts'
 import { Parts } from './parts.ts'
 import { Review } from './review.ts'
+import { UntilHeld } from './until-held.ts'
 
 export interface CutterOptions extends JudgingOptions {
   readonly kernel: Kernel
@@ -63,8 +64,7 @@ export class Cutter {
   readonly #options: CutterOptions
   readonly #set: CutSet
   readonly #judging: Judging
-  /** By revision: what the kernel does not hold yet. */
-  #planned: { readonly revision: Revision; readonly pods: Losses['pods'] }[] = []
+  readonly #planned = new UntilHeld<Losses['pods']>()
   /** What the kernel holds and nobody looked at yet; null: nothing. */
   #due: Scope | null = null
   #running: Promise<void> | null = null
@@ -88,7 +88,7 @@ export class Cutter {
   /** At the end of a turn. */
   planned(revision: Revision, delta: PlanDelta): void {
     const { pods, nothing } = lossesOf(delta, this.#options.turns.plan)
-    if (!nothing) this.#planned.push({ revision, pods })
+    if (!nothing) this.#planned.planned(revision, pods)
   }
 
   /** The table was read from the kernel: what is in the sets is known, and everything is to be judged anew. */
@@ -100,9 +100,7 @@ export class Cutter {
 
   /** The kernel holds that revision. */
   held(revision: Revision): void {
-    const held = this.#planned.filter((one) => one.revision <= revision)
-    this.#planned = this.#planned.filter((one) => one.revision > revision)
-    for (const { pods } of held) if (pods.size > 0 || this.#set.size > 0) this.#want(pods, pods.size > 0)
+    for (const pods of this.#planned.held(revision)) if (pods.size > 0 || this.#set.size > 0) this.#want(pods, pods.size > 0)
     this.#wake()
   }
 

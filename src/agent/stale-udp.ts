@@ -18,6 +18,7 @@ import { bytesOf, familyOf, toBits, type Address } from '../model/ip.ts'
 import type { KeptPort, UdpChange } from '../nat/stale.ts'
 import { targetKey, type Target } from '../nat/targets.ts'
 import { AddressTexts, flowOf } from './cut-flows.ts'
+import { UntilHeld } from './until-held.ts'
 
 export interface StaleUdpOptions {
   readonly clock: Clock
@@ -57,8 +58,7 @@ const PORTS_AT_ONCE = 200
 
 export class StaleUdp {
   readonly #options: StaleUdpOptions
-  /** What the kernel does not hold yet. */
-  #planned: { readonly revision: Revision; readonly changes: readonly UdpChange[] }[] = []
+  readonly #planned = new UntilHeld<readonly UdpChange[]>()
   /** What it holds and nobody looked at yet, by address and port. */
   #due = new Map<string, Due>()
   /** What it holds since the round that is running began. */
@@ -75,14 +75,12 @@ export class StaleUdp {
 
   /** At the end of a turn: all that changed, due or not. */
   planned(revision: Revision, changes: readonly UdpChange[]): void {
-    if (changes.length > 0) this.#planned.push({ revision, changes })
+    if (changes.length > 0) this.#planned.planned(revision, changes)
   }
 
   /** The kernel holds that revision. */
   held(revision: Revision): void {
-    const held = this.#planned.filter((one) => one.revision <= revision)
-    this.#planned = this.#planned.filter((one) => one.revision > revision)
-    for (const port of held.flatMap(({ changes }) => changes)) {
+    for (const port of this.#planned.held(revision).flat()) {
       const key = targetKey(port)
       const due = this.#due.get(key)
       if (port.isDue || due !== undefined) this.#due.set(key, { port, again: port.isDue || due?.again === true })
@@ -177,7 +175,7 @@ export class StaleUdp {
 
   /** A commit that the kernel took meanwhile, or takes just now, may have led an entry to somebody whom this pass does not know. */
   #keptByNewer(): ReadonlySet<string> {
-    const newer = [...this.#meanwhile.values(), ...this.#planned.flatMap(({ changes }) => changes)]
+    const newer = [...this.#meanwhile.values(), ...this.#planned.waiting().flat()]
     return new Set(newer.flatMap(({ keeps }) => keeps.map(targetKey)))
   }
 

@@ -7,6 +7,7 @@ import type { Changes, Revision } from '../model/changes.ts'
 import type { Uid } from '../model/objects.ts'
 import type { PlannedService } from '../nat/plan.ts'
 import type { ServiceHealth } from '../serve/service-health.ts'
+import { UntilHeld } from './until-held.ts'
 
 interface Told {
   readonly uid: Uid
@@ -16,7 +17,7 @@ interface Told {
 export class ToldServices {
   readonly #onChanged: (services: readonly ServiceHealth[]) => void
   readonly #known = new Map<Uid, ServiceHealth>()
-  #planned: { readonly revision: Revision; readonly changes: readonly Told[] }[] = []
+  readonly #planned = new UntilHeld<readonly Told[]>()
 
   constructor(onChanged: (services: readonly ServiceHealth[]) => void) {
     this.#onChanged = onChanged
@@ -28,14 +29,13 @@ export class ToldServices {
       if (before?.health?.port === after?.health?.port && before?.health?.localEndpoints === after?.health?.localEndpoints) continue
       changes.push({ uid, after: after === null ? null : healthOf(after) })
     }
-    if (changes.length > 0) this.#planned.push({ revision, changes })
+    if (changes.length > 0) this.#planned.planned(revision, changes)
   }
 
   held(revision: Revision): void {
-    const held = this.#planned.filter((one) => one.revision <= revision)
+    const held = this.#planned.held(revision).flat()
     if (held.length === 0) return
-    this.#planned = this.#planned.filter((one) => one.revision > revision)
-    for (const { uid, after } of held.flatMap(({ changes }) => changes)) {
+    for (const { uid, after } of held) {
       if (after === null) this.#known.delete(uid)
       else this.#known.set(uid, after)
     }

@@ -62,7 +62,7 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
   { title: 'health: endpoints of every node are this node\'s', file: 'nat/compile.ts', search: 'if (ready && node !== null && node === this.#context.where.node)', replace: 'if (ready)', caughtBy: 'serviceUdp' },
   { title: 'health: endpoints that are not ready count', file: 'nat/compile.ts', search: 'if (ready && node !== null && node', replace: 'if (node', caughtBy: 'serviceUdp' },
   { title: 'health: a pod with two addresses counts twice', file: 'nat/compile.ts', search: 'Math.max(here[4].size, here[6].size)', replace: 'here[4].size + here[6].size', caughtBy: 'serviceUdp' },
-  { title: 'health: told before the kernel holds it', file: 'agent/told-services.ts', search: 'const held = this.#planned.filter((one) => one.revision <= revision)', replace: 'const held = this.#planned', caughtBy: 'serviceHealth' },
+  { title: 'health: told before the kernel holds it', file: 'agent/until-held.ts', search: 'const held = this.#planned.filter((one) => one.revision <= revision)', replace: 'const held = this.#planned', caughtBy: 'serviceHealth' },
   { title: 'health: a Service that lost its port keeps it', file: 'agent/told-services.ts', search: 'if (after === null) this.#known.delete(uid)', replace: 'if (after === null) continue', caughtBy: 'serviceHealth' },
   { title: 'health: healthy before the first ruleset', file: 'agent/held-in-time.ts', search: 'return this.#updatedAt !== null && (', replace: 'return (', caughtBy: 'serviceHealth' },
   { title: 'health: each plan starts the minute anew', file: 'agent/held-in-time.ts', search: 'this.#waitsSince ??= this.#clock.now()', replace: 'this.#waitsSince = this.#clock.now()', caughtBy: 'serviceHealth' },
