@@ -7,6 +7,7 @@
 // **Invariant:** one pass runs at a time, and a revision is told to be held only when packets see all of it.
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
+import { RetryPause } from '../lib/retry-pause.ts'
 import type { ForeignChange } from '../kernel/kernel.ts'
 import type { Revision } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
@@ -60,7 +61,7 @@ export class Committer {
   #held: Revision = 0
   #running: Promise<void> | null = null
   #again = false
-  #retryMs = FIRST_RETRY_MS
+  readonly #retry = new RetryPause(FIRST_RETRY_MS, LAST_RETRY_MS)
   #cancelRetry: (() => void) | null = null
   /** It is to be read back now, or as soon as the pause is over. */
   #checkDue = false
@@ -142,11 +143,10 @@ export class Committer {
       if (this.#closed) return
       this.#options.onProblems([...this.#containment.problems, ...trouble])
       if (trouble.length === 0) {
-        this.#retryMs = FIRST_RETRY_MS
+        this.#retry.reset()
         continue
       }
-      this.#cancelRetry = this.#clock.after(this.#retryMs, () => this.#wake())
-      this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
+      this.#cancelRetry = this.#clock.after(this.#retry.next(), () => this.#wake())
     }
   }
 
@@ -199,7 +199,7 @@ export class Committer {
     const found = await this.#search((trial) => this.#containment.search(suspects, said, trial))
     if (found.kind === 'contained') return null
     if (found.kind === 'unknown') return this.#lose(found.message)
-    this.#searchAt = this.#clock.now() + this.#retryMs
+    this.#searchAt = this.#clock.now() + this.#retry.pause
     return commitRefused(said, suspects)
   }
 

@@ -12,6 +12,7 @@ import type { Conntrack } from '../kernel/conntrack.ts'
 import { flowAt, flowCount, type FlowKey, type Network } from '../kernel/conntrack-flows.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Problem } from '../lib/problem.ts'
+import { RetryPause } from '../lib/retry-pause.ts'
 import type { Revision } from '../model/changes.ts'
 import { FAMILIES } from '../model/ip.ts'
 import type { PodUid } from '../model/objects.ts'
@@ -69,7 +70,7 @@ export class Cutter {
   #due: Scope | null = null
   #running: Promise<void> | null = null
   readonly #timers = new Set<() => void>()
-  #retryMs = FIRST_RETRY_MS
+  readonly #retry = new RetryPause(FIRST_RETRY_MS, LAST_RETRY_MS)
   /** The last round did not succeed: the next one waits. */
   #failed = false
   /** How many connections made room for others at the last change. */
@@ -154,11 +155,10 @@ export class Cutter {
       this.#options.onProblems([...(trouble === null ? [] : [notCut(trouble)]), ...(this.#forgotten > 0 ? [noRoom(this.#forgotten)] : [])])
       if (trouble !== null) {
         if (scope !== null) this.#want(scope.pods, scope.again)
-        this.#later(this.#retryMs, () => this.#wake())
-        this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
+        this.#later(this.#retry.next(), () => this.#wake())
         return
       }
-      this.#retryMs = FIRST_RETRY_MS
+      this.#retry.reset()
       if (scope?.again === true) {
         this.#later(SECOND_LOOK_MS, () => {
           this.#want(scope.pods, false)

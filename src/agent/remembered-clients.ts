@@ -9,6 +9,7 @@
 import type { ClientSweep, Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
+import { RetryPause } from '../lib/retry-pause.ts'
 import type { Revision } from '../model/changes.ts'
 import { bytesOf, FAMILIES, toBits, type Family } from '../model/ip.ts'
 import { PROTOCOLS, type Protocol } from '../model/objects.ts'
@@ -61,7 +62,7 @@ export class RememberedClients {
   #running: Promise<void> | null = null
   #timer: (() => void) | null = null
   #notBefore = -Infinity
-  #retryMs = FIRST_RETRY_MS
+  readonly #retry = new RetryPause(FIRST_RETRY_MS, LAST_RETRY_MS)
   #closed = false
 
   constructor(options: ClientsOptions) {
@@ -126,18 +127,19 @@ export class RememberedClients {
     if (forgotten > 0) onForgotten(forgotten)
     onProblems(trouble === null ? [] : [notForgotten(trouble)])
     const over: ListId[] = []
+    const pause = trouble === null ? PAUSE_MS : this.#retry.next()
+    if (trouble === null) this.#retry.reset()
     for (const [id, due] of round) {
       // What became due anew meanwhile begins anew.
       if (this.#due.get(id) !== due) continue
       const passes = due.passes + 1
-      if (trouble !== null) this.#due.set(id, { ...due, notBefore: now + this.#retryMs })
-      else if (passes < PASSES) this.#due.set(id, { ...due, passes, notBefore: now + PAUSE_MS })
+      if (trouble !== null) this.#due.set(id, { ...due, notBefore: now + pause })
+      else if (passes < PASSES) this.#due.set(id, { ...due, passes, notBefore: now + pause })
       else {
         this.#due.delete(id)
         if (id !== EVERY && !this.#lists.has(id)) over.push(id)
       }
     }
-    this.#retryMs = trouble === null ? FIRST_RETRY_MS : Math.min(this.#retryMs * 2, LAST_RETRY_MS)
     plan.rested(over)
   }
 

@@ -13,6 +13,7 @@ import type { ServedPort } from '../kernel/served-ports.ts'
 import { selectStale, staleCount, staleFlowAt } from '../kernel/stale-entries.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
+import { RetryPause } from '../lib/retry-pause.ts'
 import type { Revision } from '../model/changes.ts'
 import { bytesOf, familyOf, toBits, type Address } from '../model/ip.ts'
 import type { KeptPort, UdpChange } from '../nat/stale.ts'
@@ -66,7 +67,7 @@ export class StaleUdp {
   #running: Promise<void> | null = null
   #timer: (() => void) | null = null
   #notBefore = -Infinity
-  #retryMs = FIRST_RETRY_MS
+  readonly #retry = new RetryPause(FIRST_RETRY_MS, LAST_RETRY_MS)
   #closed = false
 
   constructor(options: StaleUdpOptions) {
@@ -134,12 +135,8 @@ export class StaleUdp {
       const isOver = trouble === null && left === 0
       if ((!isOver || again) && !this.#due.has(key)) this.#due.set(key, { port: this.#meanwhile.get(key) ?? port, again: trouble !== null && again })
     }
-    this.#notBefore = start + PASS_EVERY_MS
-    if (trouble === null) this.#retryMs = FIRST_RETRY_MS
-    else {
-      this.#notBefore = clock.now() + this.#retryMs
-      this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
-    }
+    this.#notBefore = trouble === null ? start + PASS_EVERY_MS : clock.now() + this.#retry.next()
+    if (trouble === null) this.#retry.reset()
   }
 
   async #pass(due: readonly KeptPort[]): Promise<Done> {

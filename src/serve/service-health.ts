@@ -8,6 +8,7 @@
 import type { Clock } from '../lib/clock.ts'
 import { messageOf } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
+import { RetryPause } from '../lib/retry-pause.ts'
 import { byText } from '../lib/sorting.ts'
 import { EVERY_HOST, json, listenAt, type Answer, type Listener } from './http.ts'
 
@@ -42,7 +43,7 @@ export class ServiceHealthServers {
   #running: Promise<void> | null = null
   #again = false
   #timer: (() => void) | null = null
-  #retryMs = FIRST_RETRY_MS
+  readonly #retry = new RetryPause(FIRST_RETRY_MS, LAST_RETRY_MS)
   #closed = false
 
   constructor(options: ServiceHealthOptions) {
@@ -61,7 +62,7 @@ export class ServiceHealthServers {
     }
     this.#wanted = wanted
     this.#contested = contested
-    this.#retryMs = FIRST_RETRY_MS
+    this.#retry.reset()
     this.#sync()
   }
 
@@ -99,8 +100,7 @@ export class ServiceHealthServers {
     if (this.#closed) return
     this.#options.onProblems([...this.#contested, ...[...this.#failed].sort(([a], [b]) => a - b).flatMap(([port, message]) => this.#problem(port, message))])
     if (this.#failed.size === 0) return
-    this.#timer = this.#options.clock.after(this.#retryMs, () => this.#sync())
-    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS)
+    this.#timer = this.#options.clock.after(this.#retry.next(), () => this.#sync())
   }
 
   async #shut(port: number, listeners: readonly Listener[]): Promise<void> {
