@@ -111,6 +111,7 @@ export class Cutter {
     const start = clock.now()
     const count = { cut: 0, judged: 0 }
     const trouble = await this.#replied(keys, new AddressTexts(), count)
+    if (this.#running === null) this.#judging.forget()
     if (count.cut > 0) onCut({ ...count, restored: 0, ms: clock.now() - start })
     return trouble ?? (count.judged < keys.length ? 'there is nothing to judge them by' : null)
   }
