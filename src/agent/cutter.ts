@@ -21,7 +21,7 @@ import { lossesOf, type Losses } from '../policy/losses.ts'
 import type { PlanDelta } from '../policy/plan.ts'
 import { cutFlows, restoredFlows } from '../ruleset/names.ts'
 import { AddressTexts, flowOf, reversed } from './cut-flows.ts'
-import { noRoom, notCut } from './cut-problems.ts'
+import { CutProblems } from './cut-problems.ts'
 import { CutSet, type Outcome } from './cut-set.ts'
 import { Judging, type JudgingOptions } from './judging.ts'
 import { networksOf } from './networks.ts'
@@ -73,8 +73,7 @@ export class Cutter {
   readonly #retry = new RetryPause(FIRST_RETRY_MS, LAST_RETRY_MS)
   /** The last round did not succeed: the next one waits. */
   #failed = false
-  /** How many connections made room for others at the last change. */
-  #forgotten = 0
+  readonly #problems: CutProblems
   /** Where among the cut connections taking out goes on. */
   #restoreFrom = 0
   #clearing: 'idle' | 'timed' | 'due' = 'idle'
@@ -84,6 +83,7 @@ export class Cutter {
     this.#options = options
     this.#set = new CutSet(options.kernel)
     this.#judging = new Judging(options)
+    this.#problems = new CutProblems(options.onProblems)
   }
 
   /** At the end of a turn. */
@@ -111,7 +111,10 @@ export class Cutter {
     const start = clock.now()
     const count = { cut: 0, judged: 0 }
     const trouble = await this.#replied(keys, new AddressTexts(), count)
-    if (this.#running === null) this.#judging.forget()
+    if (this.#running === null) {
+      this.#judging.forget()
+      this.#problems.evicted(this.#set.evicted)
+    }
     if (count.cut > 0) onCut({ ...count, restored: 0, ms: clock.now() - start })
     return trouble ?? (count.judged < keys.length ? 'there is nothing to judge them by' : null)
   }
@@ -147,13 +150,11 @@ export class Cutter {
     while ((this.#due !== null || this.#clearing === 'due') && !this.#closed) {
       const scope = this.#due
       this.#due = null
-      const { evicted } = this.#set
       const trouble = (scope === null ? null : await this.#round(scope)) ?? (await this.#clear())
       this.#judging.forget()
       if (this.#closed) return
       this.#failed = trouble !== null
-      if (scope?.again === true || this.#set.evicted > evicted) this.#forgotten = this.#set.evicted - evicted
-      this.#options.onProblems([...(trouble === null ? [] : [notCut(trouble)]), ...(this.#forgotten > 0 ? [noRoom(this.#forgotten)] : [])])
+      this.#problems.roundEnded(trouble, this.#set.evicted, scope?.again === true)
       if (trouble !== null) {
         if (scope !== null) this.#want(scope.pods, scope.again)
         this.#later(this.#retry.next(), () => this.#wake())
