@@ -157,23 +157,27 @@ export class StaleUdp {
 
   async #delete(part: Buffer): Promise<Done> {
     const { entries, cutDenied } = this.#options
-    const kept = this.#keptByNewer()
     const texts = new AddressTexts()
     const keys = Array.from({ length: staleCount(part) }, (_, i) => staleFlowAt(part, i))
-    const indexes = [...keys.keys()].filter((i) => kept.size === 0 || !kept.has(serverOf(keys[i] as FlowKey, texts)))
+    const found = this.#withoutKept([...keys.keys()], keys, texts)
+    const noneDeleted = { deleted: 0, left: keys.length - found.length, trouble: null }
+    if (found.length === 0) return noneDeleted
+    const denied = await cutDenied(found.map((i) => keys[i] as FlowKey))
+    if (denied !== null) return { ...noneDeleted, trouble: `their connections could not be judged and cut first: ${denied}` }
+    if (this.#closed) return noneDeleted
+    // Judging gives way to turns: a plan of meanwhile may keep some of them.
+    const indexes = this.#withoutKept(found, keys, texts)
     const left = keys.length - indexes.length
-    if (indexes.length === 0) return { deleted: 0, left, trouble: null }
-    const denied = await cutDenied(indexes.map((i) => keys[i] as FlowKey))
-    if (denied !== null) return { deleted: 0, left, trouble: `their connections could not be judged and cut first: ${denied}` }
-    if (this.#closed) return { deleted: 0, left, trouble: null }
+    if (indexes.length === 0) return { ...noneDeleted, left }
     const end = await entries.deleteStale(selectStale(part, indexes))
     return end.kind === 'done' ? { deleted: end.deleted, left, trouble: null } : { deleted: 0, left, trouble: end.message }
   }
 
   /** A commit that the kernel took meanwhile, or takes just now, may have led an entry to somebody whom this pass does not know. */
-  #keptByNewer(): ReadonlySet<string> {
+  #withoutKept(indexes: readonly number[], keys: readonly FlowKey[], texts: AddressTexts): readonly number[] {
     const newer = [...this.#meanwhile.values(), ...this.#planned.waiting().flat()]
-    return new Set(newer.flatMap(({ keeps }) => keeps.map(targetKey)))
+    const kept = new Set(newer.flatMap(({ keeps }) => keeps.map(targetKey)))
+    return kept.size === 0 ? indexes : indexes.filter((i) => !kept.has(serverOf(keys[i] as FlowKey, texts)))
   }
 
   async #portsOf(due: readonly KeptPort[]): Promise<readonly ServedPort[]> {

@@ -59,6 +59,8 @@ class World {
   readonly conntrack = new MadeUpConntrack()
   readonly reports: StaleReport[] = []
   readonly cuts: (string | null)[] = []
+  /** Called while it is judged. */
+  onCut: () => void = () => undefined
   readonly stale: StaleUdp
   problems: readonly Problem[] = []
   #before: readonly UdpPort[] = []
@@ -70,6 +72,7 @@ class World {
       entries: this.conntrack,
       cutDenied: async (keys) => {
         this.conntrack.log.push(`cut ${textOf(keys)}`)
+        this.onCut()
         return this.cuts.shift() ?? null
       },
       onDeleted: (report) => this.reports.push(report),
@@ -202,6 +205,30 @@ describe('stale UDP', () => {
     // The second look knows.
     assert.deepEqual(world.done(), ['find 10.96.0.10:53 (2)'])
     assert.deepEqual([...world.conntrack.held], [[5002, C]])
+  })
+  it('what a plan keeps that came while it was judged is left alone, too, and looked at again', async () => {
+    const world = await started(A)
+    world.conntrack.held.set(5001, A)
+    world.conntrack.held.set(5002, C)
+    const revisions: number[] = []
+    world.onCut = () => {
+      world.onCut = () => undefined
+      revisions.push(world.plan([A, B]))
+    }
+    await world.serve(B)
+    assert.deepEqual(world.done(), ['find 10.96.0.10:53 (1)', 'cut 5001>10.1.0.1, 5002>10.1.0.3', 'delete 5002>10.1.0.3'])
+    // All of them.
+    world.onCut = () => {
+      world.onCut = () => undefined
+      revisions.push(world.plan([A, B, C]))
+    }
+    world.conntrack.held.set(5003, C)
+    await world.clock.advance(1_000)
+    assert.deepEqual(world.done(), ['find 10.96.0.10:53 (1)', 'cut 5003>10.1.0.3'])
+    world.stale.held(revisions.at(-1) ?? 0)
+    await world.clock.advance(60_000)
+    assert.deepEqual(world.done(), ['find 10.96.0.10:53 (3)'])
+    assert.deepEqual([...world.conntrack.held], [[5001, A], [5003, C]])
   })
   it('who only won is kept by passes that are due, and starts none', async () => {
     const world = await started(A)
