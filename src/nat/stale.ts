@@ -26,7 +26,7 @@ export interface KeptPort extends Target {
 
 /** A port that changed. */
 export interface UdpChange extends KeptPort {
-  /** Entries may have been left behind, and are looked for as soon as the kernel holds the change; else it only won somebody. */
+  /** Entries may have been left behind, and are looked for as soon as the kernel holds the change; else it only won somebody, or is served no more. */
   readonly isDue: boolean
 }
 
@@ -37,7 +37,7 @@ export function udpChanges(before: readonly UdpPort[], after: readonly UdpPort[]
     const kept = keptOf(port)
     const was = earlier.get(targetKey(port))
     const isDue = mayLeave(was, kept)
-    return isDue || was?.keeps.length !== kept.keeps.length ? [{ ...kept, isDue }] : []
+    return isDue || was?.keeps.length !== kept.keeps.length || was.isServed !== kept.isServed ? [{ ...kept, isDue }] : []
   })
 }
 

@@ -80,9 +80,9 @@ class World {
     })
   }
 
-  /** Those serve, of so many ports; the revision. */
-  plan(serving: readonly string[], ports = 1): number {
-    const endpoints = serving.map((address) => ({ address, port: 53, serving: true }))
+  /** Those serve, or do not, of so many ports; the revision. */
+  plan(listed: readonly string[], ports = 1, serving = true): number {
+    const endpoints = listed.map((address) => ({ address, port: 53, serving }))
     const after = Array.from({ length: ports }, (_, i) => ({ address: VIP, port: 53 + i, endpoints }))
     this.stale.planned(++this.#revision, udpChanges(this.#before, after))
     this.#before = after
@@ -229,6 +229,17 @@ describe('stale UDP', () => {
     await world.clock.advance(60_000)
     assert.deepEqual(world.done(), ['find 10.96.0.10:53 (3)'])
     assert.deepEqual([...world.conntrack.held], [[5001, A], [5003, C]])
+  })
+  it('the second look leaves what nobody translated where nobody serves any more', async () => {
+    const world = await started(A)
+    world.conntrack.held.set(5001, VIP)
+    await world.serve(B)
+    assert.deepEqual(world.done(), ['find 10.96.0.10:53 (1)', 'cut 5001>10.96.0.10', 'delete 5001>10.96.0.10'])
+    world.stale.held(world.plan([B], 1, false))
+    world.conntrack.held.set(5002, VIP)
+    await world.clock.advance(60_000)
+    assert.deepEqual(world.done(), ['find 10.96.0.10:53 (1)'])
+    assert.deepEqual([...world.conntrack.held], [[5002, VIP]])
   })
   it('who only won is kept by passes that are due, and starts none', async () => {
     const world = await started(A)

@@ -41,6 +41,12 @@ for (const { vip, pods } of FAMILIES) describe(`stale: ports that are looked at 
     assert.deepEqual(told(dns(endpoint(a)), dns(endpoint(a), endpoint(b, false))), [])
     assert.deepEqual(told(dns(endpoint(a, false)), dns(endpoint(b, false), endpoint(a, false))), [[false, 2]])
   })
+  it('one that nobody serves any more is told all the same: entries that nobody translated stay from now on', () => {
+    const told = (before: readonly UdpPort[], after: readonly UdpPort[]) => udpChanges(before, after).map(({ isDue, isServed, keeps }) => [isDue, isServed, keeps.length])
+    assert.deepEqual(told(dns(endpoint(a)), dns(endpoint(a, false))), [[false, false, 1]])
+    assert.deepEqual(told(dns(endpoint(a), endpoint(b)), dns(endpoint(b, false), endpoint(a, false))), [[false, false, 2]])
+    assert.deepEqual(told(dns(endpoint(a, false)), dns(endpoint(a, false))), [])
+  })
   it('its last endpoint keeps its clients while it does not serve, until another serves or it is gone (rule 95)', () => {
     assert.deepEqual(kept(dns(endpoint(a)), dns(endpoint(a, false))), [])
     assert.deepEqual(kept(dns(endpoint(a, false)), dns(endpoint(a, false), endpoint(b))), [`served: ${b} 53`])
