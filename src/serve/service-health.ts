@@ -84,6 +84,8 @@ export class ServiceHealthServers {
     this.#again = true
     this.#running ??= this.#run().finally(() => {
       this.#running = null
+      // Between the last look at it and this: nobody else would.
+      if (this.#again) this.#sync()
     })
   }
 

@@ -139,6 +139,27 @@ describe('service health', () => {
     assert.deepEqual(problems, [])
     assert.equal((await ask(taken)).status, 200)
   })
+  it('what comes while it tells of problems, when it is about to be done, is done, too; so is closing then', async () => {
+    const [port = 0, other = 0] = await freePorts(2)
+    let comes = (): void => undefined
+    const servers = started({ onProblems: () => comes() })
+    comes = () => {
+      comes = () => undefined
+      servers.set([service('api', other)])
+    }
+    await set(servers, service('web', port))
+    await isClosed(port)
+    assert.equal((await ask(other)).status, 200)
+    const closed: Promise<void>[] = []
+    comes = () => {
+      comes = () => undefined
+      closed.push(servers.close())
+    }
+    await set(servers, service('web', port))
+    await Promise.all(closed)
+    assert.equal(closed.length, 1)
+    await Promise.all([isClosed(port), isClosed(other)])
+  })
   it('a problem goes with its Service', async () => {
     const [taken = 0] = await freePorts(1)
     open.push(await listen('healthAddress', `[::]:${taken}`, {}))
