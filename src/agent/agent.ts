@@ -21,7 +21,8 @@ import { compileOptions } from './compile-options.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
 import type { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
-import { startFollowers, type PlanFollower } from './followers.ts'
+import type { Closable, PlanFollower } from './follower.ts'
+import { startFollowers } from './followers.ts'
 import { ForeignFlowtables } from './foreign.ts'
 import { PodGate } from './gate.ts'
 import { Measures } from './measures.ts'
@@ -35,13 +36,8 @@ import { Turns } from './turn.ts'
 import { SpareMemory } from './spare-memory.ts'
 import { statusOf } from './status.ts'
 
-export interface RunningAgent {
-  /** Ends the process's part; the kernel stays as it is. */
-  close(): Promise<void>
-}
-
-/** Starts everything; throws a PicketError where something that it needs is missing. */
-export async function startAgent(config: AgentConfig, clock: Clock, log: Log): Promise<RunningAgent> {
+/** Starts everything; throws a PicketError where something that it needs is missing. close() ends the process's part; the kernel stays as it is. */
+export async function startAgent(config: AgentConfig, clock: Clock, log: Log): Promise<Closable> {
   const agent = new Agent(config, clock, log)
   try {
     await agent.start()
@@ -52,7 +48,7 @@ export async function startAgent(config: AgentConfig, clock: Clock, log: Log): P
   return agent
 }
 
-class Agent implements RunningAgent {
+class Agent implements Closable {
   readonly #config: AgentConfig
   readonly #clock: Clock
   readonly #log: Log
@@ -63,7 +59,7 @@ class Agent implements RunningAgent {
   readonly #repairs = new Repairs()
   readonly #measures: Measures
   readonly #foreign = new ForeignFlowtables()
-  readonly #closables: RunningAgent[] = []
+  readonly #closables: Closable[] = []
   readonly #followers: PlanFollower[] = []
   readonly #spare: SpareMemory
   readonly #problems: ProblemParts

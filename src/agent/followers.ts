@@ -7,22 +7,16 @@
 import { ConntrackReader, type Conntrack, type StaleEntries } from '../kernel/conntrack.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Revision } from '../model/changes.ts'
 import type { MarkLayout } from '../ruleset/marks.ts'
 import type { AgentConfig } from '../settings.ts'
 import type { Log } from '../telemetry/log.ts'
 import { Cutter } from './cutter.ts'
+import type { Closable, PlanFollower } from './follower.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
 import { RememberedClients } from './remembered-clients.ts'
 import { startServiceFollowers, type ServiceFollowers } from './service-followers.ts'
-import type { OnPlanned, Turns } from './turn.ts'
-
-export interface PlanFollower {
-  readonly planned: OnPlanned
-  /** The kernel holds that revision. */
-  held(revision: Revision): void
-}
+import type { Turns } from './turn.ts'
 
 export interface FollowersOptions {
   readonly kernel: Kernel
@@ -41,7 +35,7 @@ export interface Followers {
   /** Null with establishedConnections: keep. */
   readonly cutter: Cutter | null
   readonly followers: readonly PlanFollower[]
-  readonly closables: readonly { close(): Promise<void> }[]
+  readonly closables: readonly Closable[]
 }
 
 /** `open` is called for each that reads conntrack on its own. */
@@ -58,7 +52,7 @@ export function startFollowers(options: FollowersOptions, open: () => Conntrack 
 }
 
 /** One, or none where Services are somebody else's. */
-function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOptions, onForgotten: () => void): readonly (PlanFollower & { close(): Promise<void> })[] {
+function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOptions, onForgotten: () => void): readonly (PlanFollower & Closable)[] {
   const plan = turns.nat.services
   if (plan === null || mark === null) return []
   const clients = new RememberedClients({

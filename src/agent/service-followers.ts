@@ -6,7 +6,6 @@
 import type { FlowKey } from '../kernel/conntrack-flows.ts'
 import type { Conntrack, StaleEntries } from '../kernel/conntrack.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Revision } from '../model/changes.ts'
 import type { Uid } from '../model/objects.ts'
 import type { NatDelta } from '../nat/plan.ts'
 import { keptOf, udpChanges, type UdpPort } from '../nat/stale.ts'
@@ -14,12 +13,13 @@ import { NodeHealthServer } from '../serve/node-health.ts'
 import { ServiceHealthServers } from '../serve/service-health.ts'
 import type { AgentConfig } from '../settings.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { Closable, PlanFollower } from './follower.ts'
 import { HeldInTime } from './held-in-time.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
 import { StaleUdp } from './stale-udp.ts'
 import { ToldServices } from './told-services.ts'
-import type { OnPlanned, Turns } from './turn.ts'
+import type { Turns } from './turn.ts'
 
 export interface ServiceFollowersOptions {
   readonly config: AgentConfig
@@ -37,8 +37,8 @@ export interface ServiceFollowersOptions {
 export interface ServiceFollowers {
   /** Clients were led to who left until now, since they stay with an endpoint: what that made goes, too. */
   readonly clientsForgotten: () => void
-  readonly followers: readonly { readonly planned: OnPlanned; held(revision: Revision): void }[]
-  readonly closables: readonly { close(): Promise<void> }[]
+  readonly followers: readonly PlanFollower[]
+  readonly closables: readonly Closable[]
 }
 
 export function startServiceFollowers(options: ServiceFollowersOptions): ServiceFollowers {
