@@ -1,5 +1,5 @@
-// What is done beside the table once the kernel holds a plan: connections that are denied are cut, clients of endpoints that left
-// forgotten; more for Services in service-followers.ts.
+// What is done beside the table once the kernel holds a plan: connections that are denied are cut; what is done for Services is in
+// service-followers.ts.
 //
 //   turn: planned(revision, what changed) -> commit -> held(revision): the follower's part begins
 //
@@ -14,7 +14,6 @@ import { Cutter } from './cutter.ts'
 import type { Closable, PlanFollower } from './follower.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
-import { RememberedClients } from './remembered-clients.ts'
 import { startServiceFollowers, type ServiceFollowers } from './service-followers.ts'
 import type { Turns } from './turn.ts'
 
@@ -43,37 +42,20 @@ export function startFollowers(options: FollowersOptions, open: () => Conntrack 
   const conntrack = options.config.establishedConnections === 'cut' ? open() : null
   const cutter = conntrack === null ? null : startCutter(options, conntrack)
   const services = startServices(options, cutter, open)
-  const clients = startClients(options, services.clientsForgotten)
   return {
     cutter,
-    followers: [...(cutter === null ? [] : [cutter]), ...clients, ...services.followers],
-    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...clients, ...services.closables],
+    followers: [...(cutter === null ? [] : [cutter]), ...services.followers],
+    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...services.closables],
   }
-}
-
-/** One, or none where Services are somebody else's. */
-function startClients({ kernel, clock, log, turns, mark, problems }: FollowersOptions, onForgotten: () => void): readonly (PlanFollower & Closable)[] {
-  const plan = turns.nat.services
-  if (plan === null || mark === null) return []
-  const clients = new RememberedClients({
-    kernel,
-    clock,
-    plan,
-    layout: mark,
-    onForgotten: (count) => {
-      log.info({ clients: count }, 'clients of endpoints that left are balanced anew')
-      onForgotten()
-    },
-    onProblems: (found) => problems.set('clients', found),
-  })
-  return [{ planned: (revision, _, services) => clients.planned(revision, services), held: (revision) => clients.held(revision), close: () => clients.close() }]
 }
 
 /** With establishedConnections: keep nothing is cut first: what was allowed once goes on, also as the one who answers. */
 function startServices(options: FollowersOptions, cutter: Cutter | null, open: () => Conntrack & StaleEntries): ServiceFollowers {
-  if (options.config.serviceProxy !== 'picket') return { clientsForgotten: () => undefined, followers: [], closables: [] }
+  const { mark, turns } = options
+  const plan = turns.nat.services
+  if (plan === null || mark === null) return { followers: [], closables: [] }
   // While it deletes, the cutter reads.
-  return startServiceFollowers({ ...options, conntrack: open(), cutDenied: async (keys) => (await cutter?.cutDenied(keys)) ?? null })
+  return startServiceFollowers({ ...options, mark, plan, conntrack: open(), cutDenied: async (keys) => (await cutter?.cutDenied(keys)) ?? null })
 }
 
 function startCutter({ kernel, config, clock, log, turns, measures, problems, planSettled }: FollowersOptions, conntrack: Conntrack): Cutter {

@@ -1,14 +1,19 @@
-// What is done for Services beside the table: stale entries of UDP go, and load balancers hear of endpoints and of the node.
+// What is done for Services beside the table: clients of endpoints that left are forgotten, stale entries of UDP go, and load
+// balancers hear of endpoints and of the node.
 //
-//   planned, held -> StaleUdp -> conntrack;  -> ToldServices -> a port for each healthCheckNodePort;  -> HeldInTime -> /healthz
+//   planned, held -> RememberedClients -> affinity maps;  -> StaleUdp -> conntrack;
+//     -> ToldServices -> a port for each healthCheckNodePort;  -> HeldInTime -> /healthz
 //
 // **Invariant:** a port that cannot be had is a problem and is tried again; it never ends the agent.
 import type { FlowKey } from '../kernel/conntrack-flows.ts'
 import type { Conntrack, StaleEntries } from '../kernel/conntrack.ts'
+import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Uid } from '../model/objects.ts'
 import type { NatDelta } from '../nat/plan.ts'
 import { keptOf, udpChanges, type UdpPort } from '../nat/stale.ts'
+import type { ServicePlan } from '../nat/step.ts'
+import type { MarkLayout } from '../ruleset/marks.ts'
 import { NodeHealthServer } from '../serve/node-health.ts'
 import { ServiceHealthServers } from '../serve/service-health.ts'
 import type { AgentConfig } from '../settings.ts'
@@ -17,15 +22,19 @@ import type { Closable, PlanFollower } from './follower.ts'
 import { HeldInTime } from './held-in-time.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
+import { RememberedClients } from './remembered-clients.ts'
 import { StaleUdp } from './stale-udp.ts'
 import { ToldServices } from './told-services.ts'
 import type { Turns } from './turn.ts'
 
 export interface ServiceFollowersOptions {
+  readonly kernel: Kernel
   readonly config: AgentConfig
   readonly clock: Clock
   readonly log: Log
   readonly turns: Turns
+  readonly plan: ServicePlan
+  readonly mark: MarkLayout
   readonly measures: Measures
   readonly problems: ProblemParts
   /** Closed with the others. */
@@ -35,8 +44,6 @@ export interface ServiceFollowersOptions {
 }
 
 export interface ServiceFollowers {
-  /** Clients were led to who left until now, since they stay with an endpoint: what that made goes, too. */
-  readonly clientsForgotten: () => void
   readonly followers: readonly PlanFollower[]
   readonly closables: readonly Closable[]
 }
@@ -48,9 +55,11 @@ export function startServiceFollowers(options: ServiceFollowersOptions): Service
   const healthPorts = new ServiceHealthServers({ clock, healthy: () => inTime.isHealthy, onProblems: (found) => problems.set('health-ports', found) })
   const staying = new Map<Uid, readonly UdpPort[]>()
   const told = new ToldServices((services) => healthPorts.set(services))
+  // They were led to who left until now, since they stay with an endpoint: what that made goes, too.
+  const clients = startClients(options, () => stale.again([...staying.values()].flat().map(keptOf)))
   return {
-    clientsForgotten: () => stale.again([...staying.values()].flat().map(keptOf)),
     followers: [
+      { planned: (revision, _, services) => clients.planned(revision, services), held: (revision) => clients.held(revision) },
       { planned: (revision) => inTime.planned(revision), held: (revision) => inTime.held(revision) },
       {
         planned: (revision, _, services) => {
@@ -61,8 +70,22 @@ export function startServiceFollowers(options: ServiceFollowersOptions): Service
       },
       { planned: (revision, _, services) => told.planned(revision, services), held: (revision) => told.held(revision) },
     ],
-    closables: [conntrack, stale, healthPorts, ...(config.nodeHealthAddress === 'none' ? [] : [startNodeHealth(options, inTime)])],
+    closables: [clients, conntrack, stale, healthPorts, ...(config.nodeHealthAddress === 'none' ? [] : [startNodeHealth(options, inTime)])],
   }
+}
+
+function startClients({ kernel, clock, log, plan, mark, problems }: ServiceFollowersOptions, onForgotten: () => void): RememberedClients {
+  return new RememberedClients({
+    kernel,
+    clock,
+    plan,
+    layout: mark,
+    onForgotten: (count) => {
+      log.info({ clients: count }, 'clients of endpoints that left are balanced anew')
+      onForgotten()
+    },
+    onProblems: (found) => problems.set('clients', found),
+  })
 }
 
 function startStale({ clock, log, measures, problems, conntrack, cutDenied }: ServiceFollowersOptions): StaleUdp {

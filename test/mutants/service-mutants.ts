@@ -70,5 +70,5 @@ export const SERVICE_MUTANTS: readonly Mutant[] = [
   { title: 'stale: entries are deleted before the cutter saw them', file: 'agent/followers.ts', search: 'cutDenied: async (keys) => (await cutter?.cutDenied(keys)) ?? null', replace: 'cutDenied: async () => null', caughtBy: 'followers' },
   { title: 'stale: connections that are kept keep stale entries', file: 'agent/followers.ts', search: 'const services = startServices(options, cutter, open)', replace: "const services = cutter === null ? { followers: [], closables: [] } : startServices(options, cutter, open)", caughtBy: 'followers' },
   { title: 'stale: what is planned is looked for before the kernel holds it', file: 'agent/service-followers.ts', search: 'stale.planned(revision, changesOf(services))', replace: 'stale.planned(revision, changesOf(services)); stale.held(revision)', caughtBy: 'followers' },
-  { title: 'stale: ports whose clients are forgotten late are not looked at again', file: 'agent/followers.ts', search: '      onForgotten()', replace: '', caughtBy: 'followers' },
+  { title: 'stale: ports whose clients are forgotten late are not looked at again', file: 'agent/service-followers.ts', search: '      onForgotten()', replace: '', caughtBy: 'followers' },
 ]
