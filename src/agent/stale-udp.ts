@@ -5,8 +5,8 @@
 //
 // The order matters: with its entry gone, the old server's next packet makes a new one in reverse, and a client that is denied
 // would pass as the one who answers (decisions/0015). Passes keep a distance of a second: each reads all that conntrack has of UDP.
-// **Invariant:** no entry is deleted before its connection was judged and, where it is denied, cut; none that leads to who is
-// kept by a newer plan.
+// **Invariant:** no entry is deleted before its connection was judged and, where it is denied, cut (with establishedConnections:
+// keep nothing is); none that leads to who is kept by a newer plan.
 import type { FlowKey } from '../kernel/conntrack-flows.ts'
 import type { StaleEntries } from '../kernel/conntrack.ts'
 import type { ServedPort } from '../kernel/served-ports.ts'
