@@ -5,6 +5,8 @@ import assert from 'node:assert/strict'
 import { FAMILIES, type Address, type Family } from '../../src/model/ip.ts'
 import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, EVERY_PROTOCOL, nodeObject, realPod } from '../support/real-objects.ts'
+import { udpPacket } from '../support/real-packets.ts'
+import { forge, pause } from '../support/real-wire.ts'
 
 const WEB = realPod('shop/web', 'n1', 1, { app: 'web' })
 const FAR = realPod('shop/far', 'n2', 2, { app: 'far' })
@@ -12,6 +14,12 @@ const FAR = realPod('shop/far', 'n2', 2, { app: 'far' })
 const WORLD = ['203.0.113.7', '2001:db8::7'] as const
 const OFFICE = ['198.51.100.7', '2001:db8:1::7'] as const
 const SOURCE: Readonly<Record<Family, Address>> = { 4: '192.0.2.99', 6: '2001:db8:2::99' }
+/** One of each range that the setting has by itself, but for link-local IPv6, which no router passes on; and what is next to them. */
+const SPARED = ['10.200.0.7', '172.31.0.7', '192.168.90.7', '100.127.0.7', '169.254.7.7', 'fd12::7', 'fc12::7']
+const NOT_SPARED = ['11.0.0.7', '172.32.0.7', '192.169.90.7', '100.128.0.7', '169.253.7.7', '2001:db8:3::7']
+/** Of clients that choose theirs. */
+const fixedPorts = (first: number): readonly number[] => Array.from({ length: 20 }, (_, index) => first + index)
+const SINK = 9
 const FLAGS = ['--masquerade', 'picket', '--non-masquerade-cidrs', '198.51.100.0/24,2001:db8:1::/48']
 
 for (const attachment of ['veth', 'bridge'] as const) describe(`egress masquerade, on real packets, pods on ${attachment}`, function () {
@@ -19,7 +27,7 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`egress masquerad
   let lab: RealCluster
 
   before(async () => {
-    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: [WEB, FAR], attachment, flags: FLAGS, outsideAddresses: [...WORLD, ...OFFICE] })
+    lab = await RealCluster.open({ namespaces: { shop: {} }, pods: [WEB, FAR], attachment, flags: FLAGS, outsideAddresses: [...WORLD, ...OFFICE, ...SPARED, ...NOT_SPARED] })
     lab.put(...lab.testbed.nodes.map((node) => nodeObject(node.name, node.addresses, ['10.88.0.0/16', 'fd00:88::/64'])))
     await lab.settle()
   })
@@ -33,7 +41,9 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`egress masquerad
     return [...new Set(results.map((result) => (result.kind === 'answered' ? result.source : '-')))]
   }
 
-  before(() => lab.testbed.serve({ kind: 'outside' }, EVERY_PROTOCOL.map((protocol) => ({ protocol, port: 8080 }))))
+  before(async () => {
+    for (const name of ['outside', 'n1', 'n2']) await lab.testbed.serve(lab.source(name), EVERY_PROTOCOL.map((protocol) => ({ protocol, port: 8080 })))
+  })
 
   it('what leaves the cluster comes from the node', async () => {
     for (const family of FAMILIES) assert.deepEqual(await seen('shop/web', at(WORLD, family)), [lab.nodeAddress('n1', family)])
@@ -44,6 +54,7 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`egress masquerad
       const own = lab.addressOf('shop/web', family)
       assert.deepEqual(await seen('shop/web', at(OFFICE, family)), [own])
       assert.deepEqual(await seen('shop/web', lab.addressOf('shop/far', family)), [own])
+      for (const node of ['n1', 'n2']) assert.deepEqual(await seen('shop/web', lab.nodeAddress(node, family)), [own], node)
       assert.deepEqual(await seen('n1', at(WORLD, family)), [lab.nodeAddress('n1', family)])
       assert.deepEqual(await seen('outside', lab.addressOf('shop/web', family)), [lab.addressOf('outside', family)])
     }
@@ -79,5 +90,48 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`egress masquerad
     }
     const { lost, broken } = await flow.stop()
     assert.deepEqual([lost, broken], [0, null])
+  })
+
+  const restart = async (flags: readonly string[]): Promise<void> => {
+    await lab.agents.stop('n1')
+    await lab.agents.start('n1', flags)
+    await lab.settle()
+  }
+
+  it('without a word on nonMasqueradeCIDRs: private, shared and link-local networks see the pod, their neighbours the node', async () => {
+    await restart(['--masquerade', 'picket'])
+    const found = await Promise.all([...SPARED, ...NOT_SPARED].map(async (address) => [address, ...(await seen('shop/web', address))]))
+    const family = (address: Address): Family => (address.includes(':') ? 6 : 4)
+    assert.deepEqual(found, [
+      ...SPARED.map((address) => [address, lab.addressOf('shop/web', family(address))]),
+      ...NOT_SPARED.map((address) => [address, lab.nodeAddress('n1', family(address))]),
+    ])
+  })
+
+  /** The source ports of the node that come to the outside host, when a pod sends from each of these. */
+  async function portsSeen(family: Family, from: readonly number[]): Promise<readonly number[]> {
+    const word = family === 4 ? 'ip' : 'ip6'
+    const match = `${word} saddr ${lab.nodeAddress('n1', family)} ${word} daddr ${at(WORLD, family)} udp dport ${SINK}`
+    lab.nft('outside', `table inet ports { set seen { type inet_service; flags dynamic; size 100; }; chain in { type filter hook prerouting priority -500; ${match} add @seen { udp sport }; }; }`)
+    forge(lab, 'shop/web', ...from.map((source) => udpPacket({ from: lab.addressOf('shop/web', family), to: at(WORLD, family) }, { source, destination: SINK })))
+    const found = (): readonly number[] => [...(/elements = \{([^}]*)\}/.exec(lab.listing('outside', 'inet ports'))?.[1] ?? '').matchAll(/\d+/g)].map(([port]) => Number(port)).toSorted((a, b) => a - b)
+    for (const until = Date.now() + 3_000; found().length < from.length && Date.now() < until; ) await pause(20)
+    const ports = found()
+    lab.nft('outside', 'delete table inet ports')
+    return ports
+  }
+
+  it('masqueradeRandomFully: the node chooses source ports by chance; without it they stay as they are', async () => {
+    for (const [flags, isRandom] of [[[], true], [['--masquerade-random-fully', 'false'], false]] as const) {
+      await restart([...FLAGS, ...flags])
+      for (const family of FAMILIES) {
+        // Whom the kernel has translated before keeps the port that it got, wherever it sends: others send each time.
+        const from = fixedPorts(isRandom ? 5000 : 6000)
+        const ports = await portsSeen(family, from)
+        // One of them by chance again: once in a thousand tests; all of them in order: never.
+        if (isRandom) assert.ok(ports.length >= 18 && ports.filter((port) => from.includes(port)).length <= 1, ports.join())
+        else assert.deepEqual(ports, from)
+      }
+    }
   })
 })
