@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { FAMILIES, type Address, type Family } from '../../src/model/ip.ts'
 import type { ProbeResult } from '../../src/lab/testbed.ts'
 import { RealCluster } from '../support/real-cluster.ts'
-import { denyAll, EVERY_PROTOCOL, ingress, realPod, type PlainObject } from '../support/real-objects.ts'
+import { denyAll, EVERY_PROTOCOL, ingress, realPod, type PlainObject, type RealPod } from '../support/real-objects.ts'
 import { nodePortOf, serviceObject, sliceObjects } from '../support/service-objects.ts'
 
 const A = realPod('shop/a', 'n1', 1, { app: 'server' })
@@ -16,6 +16,10 @@ const [WEB, LOCAL, NOBODY, ELSEWHERE, FRONT, ITSELF, STAYS, FLASH] = [10, 11, 12
 const VIP = (number: number, family: Family): Address => (family === 4 ? `10.96.0.${number}` : `fd00:96::${number.toString(16)}`)
 const BALANCER: Readonly<Record<Family, Address>> = { 4: '203.0.113.10', 6: 'fd00:203::10' }
 const DEADLINE_MS = 700
+/** Enough to tell 45 of 100 from 50, most times; a busy machine has time to send again what it loses. */
+const [DRAWS, PATIENCE_MS] = [1_500, 4_000]
+/** Chi-squared with one and with two degrees of freedom: beyond it once in 1,000 draws, by chance. */
+const UNEVEN: Readonly<Record<number, number>> = { 2: 10.83, 3: 13.82 }
 type Transport = (typeof EVERY_PROTOCOL)[number]
 /** Silence is waited for. */
 const [DROPPED, REJECTED] = [['-'], ['x']]
@@ -52,12 +56,12 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`Services, on rea
     readonly sources: readonly Address[]
   }
 
-  async function ask(from: string, address: Address, protocol: Transport, port: number, times = 20): Promise<Seen> {
+  async function ask(from: string, address: Address, protocol: Transport, port: number, times = 20, deadlineMs = DEADLINE_MS): Promise<Seen> {
     const request = { from: lab.source(from), address, protocol, port }
     // UDP probes of one round come from one socket, and are one connection.
     const rounds = protocol === 'UDP' ? times : 1
     const results: ProbeResult[] = []
-    for (let round = 0; round < rounds; round++) results.push(...(await lab.testbed.probe(Array.from({ length: times / rounds }, () => request), DEADLINE_MS)))
+    for (let round = 0; round < rounds; round++) results.push(...(await lab.testbed.probe(Array.from({ length: times / rounds }, () => request), deadlineMs)))
     const by: Record<string, number> = {}
     for (const result of results) by[keyOf(result)] = (by[keyOf(result)] ?? 0) + 1
     const sources = results.flatMap((result) => (result.kind === 'answered' ? [result.source] : []))
@@ -139,16 +143,21 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`Services, on rea
     })
   }
 
-  /** The best of three: where a busy machine loses packets on the way to one of them, its connections are tried again, and drawn again. */
-  async function spread(family: Family, keys: readonly string[]): Promise<{ readonly by: Seen['by']; readonly chi: number }> {
-    const expected = 300 / keys.length
-    let best: { readonly by: Seen['by']; readonly chi: number } | null = null
-    for (let round = 0; round < 3 && (best === null || best.chi >= 23); round++) {
-      const { by } = await ask('outside', lab.nodeAddress('n1', family), 'TCP', nodePortOf(WEB, 'TCP'), 300)
-      const chi = keys.reduce((sum, key) => sum + ((by[key] ?? 0) - expected) ** 2 / expected, 0)
-      if (best === null || chi < best.chi) best = { by, chi }
-    }
-    return best as { readonly by: Seen['by']; readonly chi: number }
+  /**
+   * New connections by the pod that they were led to, as the node sent them on: the prober asks again whoever is slow, so that
+   * of who answered first there are more of those that are near. `lost`: questions that nobody answered.
+   */
+  async function spread(family: Family, pods: readonly RealPod[]): Promise<{ readonly by: Seen['by']; readonly chi: number; readonly lost: number }> {
+    const [word, type] = family === 4 ? ['ip', 'ipv4_addr'] : ['ip6', 'ipv6_addr']
+    // Before the source is translated; a packet that is sent again is the same element.
+    lab.nft('n1', `table inet draws { set drawn { type inet_service . ${type}; flags dynamic; size 65535; }; chain out { type filter hook postrouting priority 0; ct status dnat tcp dport 8080 tcp flags syn / syn,ack add @drawn { tcp sport . ${word} daddr }; }; }`)
+    const { by: answers } = await ask('outside', lab.nodeAddress('n1', family), 'TCP', nodePortOf(WEB, 'TCP'), DRAWS, PATIENCE_MS)
+    const drawn = [...lab.listing('n1', 'inet draws').matchAll(/\d+ \. ([0-9a-f.:]+)[ ,]/g)].map(([, address]) => address)
+    lab.nft('n1', 'delete table inet draws')
+    const by = Object.fromEntries(pods.map(({ key }) => [key, drawn.filter((address) => address === lab.addressOf(key, family)).length]))
+    const expected = drawn.length / pods.length
+    assert.ok(drawn.length >= DRAWS * 0.9, `${drawn.length} connections`)
+    return { by, lost: answers['-'] ?? 0, chi: Object.values(by).reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0) }
   }
 
   async function inBoth(expectations: (family: Family, own: Address) => readonly Promise<void>[]): Promise<void> {
@@ -160,10 +169,13 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`Services, on rea
       lab.put(...sliceObjects('shop/web', pods))
       await lab.settle()
       for (const family of FAMILIES) {
-        const { by, chi } = await spread(family, pods.map(({ key }) => key))
-        // Beyond this once in 100,000 tests, with one or two degrees of freedom.
-        assert.ok(chi < 23, `${JSON.stringify(by)}: chi-squared ${chi.toFixed(1)}`)
-        assert.deepEqual(Object.keys(by).sort(), pods.map(({ key }) => key).sort())
+        const limit = UNEVEN[pods.length] as number
+        let drawn = await spread(family, pods)
+        // Once more: two in a row are beyond it once in a million, and what is not even is so again.
+        if (drawn.chi >= limit) drawn = await spread(family, pods)
+        assert.ok(drawn.chi < limit, JSON.stringify(drawn))
+        assert.ok(drawn.lost <= DRAWS / 50, `${drawn.lost} are not answered`)
+        await expect('outside', lab.nodeAddress('n1', family), 'TCP', nodePortOf(WEB, 'TCP'), pods.map(({ key }) => key), [lab.nodeAddress('n1', family)], 40)
       }
     }
     lab.put(...sliceObjects('shop/web', [A, B]))
@@ -221,14 +233,31 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`Services, on rea
     assert.equal(maps(lab.listing('n1')), maps(before))
   })
 
-  it("others' bits of the mark survive, for services and for all else", async () => {
-    lab.nft('n1', 'table inet others { chain bits { type filter hook prerouting priority -150; meta l4proto tcp ct state new ct mark set ct mark or 0x81; }; }')
-    for (const family of FAMILIES) {
-      await expect('shop/near', VIP(WEB, family), 'TCP', 80, BOTH, [lab.addressOf('shop/near', family)])
-      await expect('shop/near', lab.addressOf('shop/b', family), 'TCP', 8080, ['shop/b'], [lab.addressOf('shop/near', family)], 1)
+  it("others' bits of the mark survive, for services and for all else, and packets are translated whatever bits are ours", async () => {
+    for (const [mask, bits] of [['0xffffff00', 0x81], ['0x003fffff', 0x8040_0000], ['0xffffffff', 0]] as const) {
+      if (mask !== '0xffffff00') await restart('--service-mark-mask', mask)
+      if (bits !== 0) lab.nft('n1', `table inet others { chain bits { type filter hook prerouting priority -150; meta l4proto tcp ct state new ct mark set ct mark or ${bits}; }; }`)
+      const before = marked(bits)
+      await inBoth((family, own) => [
+        expect('shop/near', VIP(WEB, family), 'TCP', 80, BOTH, [lab.addressOf('shop/near', family)]),
+        expect('outside', own, 'TCP', nodePortOf(WEB, 'TCP'), BOTH, [own]),
+        expect('outside', own, 'TCP', nodePortOf(LOCAL, 'TCP'), ['shop/a'], [lab.addressOf('outside', family)]),
+        expect('shop/near', lab.addressOf('shop/b', family), 'TCP', 8080, ['shop/b'], [lab.addressOf('shop/near', family)], 1),
+      ])
+      if (bits === 0) continue
+      lab.nft('n1', 'delete table inet others')
+      // 61 of each family are asked for.
+      assert.ok(marked(bits) >= before + 120, `${mask}: ${marked(bits) - before} entries`)
     }
-    const marks = [...lab.run('n1', ['cat', '/proc/net/nf_conntrack']).matchAll(/tcp .* dst=\S+ sport=\d+ dport=(?:80|8080) .* mark=(\d+)/g)].map((match) => Number(match[1]) & 0xff)
-    lab.nft('n1', 'delete table inet others')
-    assert.ok(marks.filter((bits) => bits === 0x81).length >= 40, `${marks.length} entries`)
+    await restart()
   })
+
+  async function restart(...flags: readonly string[]): Promise<void> {
+    await lab.agents.stop('n1')
+    await lab.agents.start('n1', [...FLAGS, ...flags])
+    await lab.settle()
+  }
+
+  /** Entries of conntrack with these bits of all that are not Picket's under any of the masks. */
+  const marked = (bits: number): number => [...lab.run('n1', ['cat', '/proc/net/nf_conntrack']).matchAll(/tcp .* mark=(\d+)/g)].filter(([, mark]) => (Number(mark) & bits) === (bits | 0) && bits !== 0).length
 })
