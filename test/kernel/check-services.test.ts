@@ -4,8 +4,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync } from 'node:fs'
-import os from 'node:os'
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Finding } from '../../src/check/finding.ts'
 import { getOver } from '../../src/lab/agent-status.ts'
@@ -66,6 +65,11 @@ describe('picket check where Picket translates Services', function () {
     }
     running = []
   }
+  /** The process that was started last has that name: nsenter is over. */
+  async function named(name: string): Promise<void> {
+    const comm = (): string => readFileSync(`/proc/${running.at(-1)?.pid}/comm`, 'utf8').trim()
+    for (const until = Date.now() + 10_000; comm() !== name; await new Promise((resolve) => setTimeout(resolve, 10))) assert.ok(Date.now() < until, comm())
+  }
   async function agent(...flags: readonly string[]): Promise<void> {
     const [metrics, health] = ['none', '127.0.0.1:9654']
     start([...ownCommand(), 'agent', '--node-name', 'n1', '--source', `manifests:${manifests()}`, '--socket', socket(), '--metrics-address', metrics, '--health-address', health, '--log-level', 'fatal', '--service-proxy', 'picket', ...flags])
@@ -94,10 +98,10 @@ describe('picket check where Picket translates Services', function () {
     await agent()
     const elsewhere = newNamespace('elsewhere')
     running.push(spawn('nsenter', [...enter(elsewhere), program, '600'], { stdio: 'ignore' }))
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await named('kube-proxy')
     assert.match(told(check(), 'kube-proxy'), /no process of kube-proxy$/)
     start([program, '600'])
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await named('kube-proxy')
     assert.match(told(check(), 'kube-proxy'), /^ok: Picket translates Services\nwarning: kube-proxy runs as well/)
   })
   it('in a namespace of processes, as in a pod, it does not say that kube-proxy does not run', async () => {
@@ -183,7 +187,9 @@ describe('picket check where Picket translates Services', function () {
     assert.match(told(ran, 'sysctl'), /warning: lower than .*tcp_timeout_established is 600 \(kube-proxy: 86400\), .*tcp_timeout_close_wait is 60 \(kube-proxy: 3600\)$/m)
     const file = path.join(folder.dir, '90-picket.conf')
     run('sh', '-ec', advice(ran, 'sysctl').replaceAll('/etc/sysctl.d/90-picket.conf', file))
-    assert.match(told(check(), 'sysctl'), os.cpus().length <= 8 ? /^ok: .*\nok: [^\n]*$/ : /./)
+    // What else is lower here depends on the machine.
+    const mended = told(check(), 'sysctl')
+    for (const name of ['close_wait', 'established']) assert.doesNotMatch(mended, new RegExp(`tcp_timeout_${name} is`), mended)
   })
   it('no default route: a warning for each family, and the route that it names is enough', async () => {
     await agent('--service-cidrs', SERVICE_CIDRS)
