@@ -62,6 +62,11 @@ for (const attachment of attachments()) describe(`sessionAffinity, on real packe
     return addresses.reduce((sum, address) => sum + listing.split(new RegExp(`: ${address.replaceAll('.', '\\.')}[ ,\n]`)).length - 1, 0)
   }
 
+  /** Without that there is nobody to be forgotten. */
+  function isRemembered(pod: RealPod): void {
+    assert.ok(remembered(pod) > 0, `nobody is remembered with ${pod.key}`)
+  }
+
   /** Nobody is remembered with it: within a second, but for a machine that is busy. */
   async function forgotten(pod: RealPod): Promise<void> {
     for (const end = Date.now() + 3_000; ; ) {
@@ -85,6 +90,7 @@ for (const attachment of attachments()) describe(`sessionAffinity, on real packe
     const first = await ask()
     assert.equal(new Set(first.values()).size, 4, 'clients are spread')
     assert.deepEqual(await ask(), first)
+    isRemembered(C)
     await place(...sliceObjects('shop/stays', [A, B, D]))
     await forgotten(C)
     const second = await ask()
@@ -107,6 +113,7 @@ for (const attachment of attachments()) describe(`sessionAffinity, on real packe
     // Where nobody is ready, all of those serve.
     await place(...sliceObjects('shop/stays', PODS.map(ends)))
     moved(before, await ask())
+    isRemembered(B)
     await place(...sliceObjects('shop/stays', [A, ends(B), C, D]))
     await forgotten(B)
     const after = await ask()
@@ -120,6 +127,7 @@ for (const attachment of attachments()) describe(`sessionAffinity, on real packe
     await lab.agents.stop('n1', 'SIGKILL')
     lab.put(...sliceObjects('shop/stays', [A, B, C]))
     await lab.write()
+    isRemembered(D)
     await lab.agents.start('n1', FLAGS)
     await lab.settle()
     await forgotten(D)
@@ -133,8 +141,9 @@ for (const attachment of attachments()) describe(`sessionAffinity, on real packe
     const name = (): string => /: (\S+) \. 8080/.exec(new RegExp(`${source} .*?: \\S+ \\. 8080`).exec(lab.run('n1', ['nft', '-n', 'list', 'map', 'inet', 'picket', 'affinity-udp-v4']))?.[0] ?? '')?.[1] ?? ''
     for (const { key } of PODS) lab.nft(key, 'table inet silent { chain in { type filter hook input priority 0; udp dport 8080 drop; }; }')
     const flow = await lab.testbed.openFlow({ kind: 'outside' }, VIP(STAYS, family), 'UDP', 80, { packetsPerSecond: 100 })
-    for (const end = Date.now() + 2_000; name() === ''; ) assert.ok(Date.now() < end, 'it is remembered')
+    for (const end = Date.now() + 2_000; name() === ''; await pause(10)) assert.ok(Date.now() < end, 'it is remembered')
     const gone = PODS.find(({ addresses }) => addresses.includes(name())) as RealPod
+    isRemembered(gone)
     await place(...sliceObjects('shop/stays', PODS.filter((pod) => pod !== gone)))
     // Both passes are over.
     await pause(1_500)
@@ -149,6 +158,7 @@ for (const attachment of attachments()) describe(`sessionAffinity, on real packe
     const numbers = (): ReadonlySet<string> => new Set([...lab.run('n1', ['nft', '-n', 'list', 'map', 'inet', 'picket', 'service-ids-v4']).matchAll(/10\.96\.0\.1[67] \. \d+ \. 80 : 0x([0-9a-f]{4})/g)].map(([, bits = '']) => String(Number(`0x${bits}`) & 0x3fff)))
     const old = numbers()
     assert.equal(old.size, 3)
+    for (const pod of [A, B, C]) isRemembered(pod)
     lab.drop('Service shop/stays')
     await place(stays('shop/next', NEXT), ...sliceObjects('shop/next', [D]))
     assert.deepEqual([...numbers()].filter((one) => old.has(one)), [])

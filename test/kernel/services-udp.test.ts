@@ -68,6 +68,13 @@ for (const attachment of attachments()) describe(`UDP clients of a Service, with
     for (const watch of [seen, ...unseen]) watch.close()
   }
 
+  /** What the client sent from that port has passed the node, which has an entry of it in each family. */
+  async function known(source: number): Promise<void> {
+    const entries = (): string => lab.run('n1', ['cat', '/proc/net/nf_conntrack'])
+    const isThere = (text: string): boolean => FAMILIES.every((family) => new RegExp(`^ipv${family} .* udp .* sport=${source} dport=${PORT} `, 'm').test(text))
+    for (const until = Date.now() + 5_000; !isThere(entries()); await pause(10)) assert.ok(Date.now() < until, entries())
+  }
+
   const deleted = (): number => [...lab.agents.log('n1').matchAll(/"deleted":(\d+).*"stale UDP entries deleted"/g)].reduce((sum, [, count]) => sum + Number(count), 0)
 
   for (const [which, affinity] of [['', {}], [', though it would stay with it (sessionAffinity)', { sessionAffinity: 'ClientIP' }]] as const) {
@@ -91,7 +98,7 @@ for (const attachment of attachments()) describe(`UDP clients of a Service, with
     await serve(OLD)
     const old = asked(OLD, 'udp sport 5000')
     forge(lab, CLIENT.key, ...calls(5000, EXTERNAL))
-    await pause(200)
+    await known(5000)
     lab.put(serviceObject('shop/dns', 40, { type: 'NodePort', externalTrafficPolicy: 'Local', externalIPs: [EXTERNAL[4], EXTERNAL[6]] }))
     await lab.settle()
     await pause(BOTH_LOOKS_MS)
@@ -160,7 +167,13 @@ for (const attachment of attachments()) describe(`UDP clients of a Service, with
     await lab.settle()
     await lab.pinned(heir)
     const seen = asked(heir)
-    await pause(500)
+    // The client sends on meanwhile.
+    const before = await Promise.all(flows.map((flow) => flow.stats()))
+    for (const until = Date.now() + 5_000; ; await pause(20)) {
+      const now = await Promise.all(flows.map((flow) => flow.stats()))
+      if (now.every(({ sent }, index) => sent >= (before[index]?.sent ?? 0) + 25)) break
+      assert.ok(Date.now() < until, JSON.stringify(now))
+    }
     await serve(FAR)
     await pause(BOTH_LOOKS_MS)
     await comeTo(FAR, OLD)
