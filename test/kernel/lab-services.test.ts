@@ -113,6 +113,30 @@ describe('picket lab run, scenarios', function () {
     ])
   })
 
+  it('a line says REJECT, DROP, or nothing where the packet kept its destination; of what was expected it says nothing', async () => {
+    const scenario = (family: 4 | 6): object => {
+      const [node, pods, services, vip, unused, end, client, nowhere] = family === 4
+        ? ['192.168.0.2', '10.0.0.0/8', '172.27.0.0/16', '172.27.0.41', '172.27.0.99', '10.31.0.1', '10.0.0.2', '8.8.8.8']
+        : ['2001:db8::1', 'fd00:10::/64', 'fd00:172:30::/112', 'fd00:172:30::41', 'fd00:172:30::99', 'fd00:10::a', 'fd00:10::2', '2001:db8:7::8']
+      const flow = (name: string, destIP: string | undefined, destPort: number): object => ({ name, sourceIP: client, destIP, destPort, output: 'DROP' })
+      return {
+        env: { nodeIPs: [node], podCIDR: pods, serviceCIDRs: [services] },
+        services: [{ ns: 'shop', name: 'a', clusterIP: vip, ports: [{ name: 'p', port: 80 }] }],
+        slices: [{ ns: 'shop', service: 'a', name: 'a-1', endpoints: [{ address: end, nodeName: 'elsewhere' }], ports: [{ name: 'p', port: 8080 }] }],
+        flows: [flow('served', vip, 80), flow('unknown port', vip, 81), flow('unused address', unused, 80), flow('nowhere', nowhere, 80)],
+      }
+    }
+    writeFileSync(path.join(dir, 'fates.json'), JSON.stringify({ scenarios: [scenario(4), scenario(6)] }))
+    const { status, out, err } = await lab(['run', path.join(dir, 'fates.json'), '-o', 'json'])
+    assert.equal(status, 1, `${out}${err}`)
+    assert.deepEqual(out.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown), ['10.31.0.1:8080', '[fd00:10::a]:8080'].flatMap((end, number) => [
+      { scenario: number, flow: 'served', observed: [end], masq: false, shares: { [end]: 1 } },
+      { scenario: number, flow: 'unknown port', observed: 'REJECT', masq: null, shares: {} },
+      { scenario: number, flow: 'unused address', observed: 'DROP', masq: null, shares: {} },
+      { scenario: number, flow: 'nowhere', observed: '', masq: false, shares: {} },
+    ]))
+  })
+
   it('status 1 for a mismatch, in words', async () => {
     const file = JSON.parse(readFileSync(CASES, 'utf8')) as { scenarios: { flows: { output: unknown }[] }[] }
     const [, scenario] = file.scenarios
