@@ -96,6 +96,7 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`egress masquerad
     await lab.agents.stop('n1')
     await lab.agents.start('n1', flags)
     await lab.settle()
+    await lab.pinned()
   }
 
   it('without a word on nonMasqueradeCIDRs: private, shared and link-local networks see the pod, their neighbours the node', async () => {
@@ -113,9 +114,13 @@ for (const attachment of ['veth', 'bridge'] as const) describe(`egress masquerad
     const word = family === 4 ? 'ip' : 'ip6'
     const match = `${word} saddr ${lab.nodeAddress('n1', family)} ${word} daddr ${at(WORLD, family)} udp dport ${SINK}`
     lab.nft('outside', `table inet ports { set seen { type inet_service; flags dynamic; size 100; }; chain in { type filter hook prerouting priority -500; ${match} add @seen { udp sport }; }; }`)
-    forge(lab, 'shop/web', ...from.map((source) => udpPacket({ from: lab.addressOf('shop/web', family), to: at(WORLD, family) }, { source, destination: SINK })))
     const found = (): readonly number[] => [...(/elements = \{([^}]*)\}/.exec(lab.listing('outside', 'inet ports'))?.[1] ?? '').matchAll(/\d+/g)].map(([port]) => Number(port)).toSorted((a, b) => a - b)
-    for (const until = Date.now() + 3_000; found().length < from.length && Date.now() < until; ) await pause(20)
+    const packets = from.map((source) => udpPacket({ from: lab.addressOf('shop/web', family), to: at(WORLD, family) }, { source, destination: SINK }))
+    // Again where one was lost on the way: it goes as the first one went.
+    for (let round = 0; round < 4 && found().length < from.length; round++) {
+      forge(lab, 'shop/web', ...packets)
+      for (const until = Date.now() + 500; found().length < from.length && Date.now() < until; ) await pause(20)
+    }
     const ports = found()
     lab.nft('outside', 'delete table inet ports')
     return ports
