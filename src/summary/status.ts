@@ -70,13 +70,17 @@ function essence(status: PolicyEnforcementStatus): string {
   return JSON.stringify([status.policyRef.uid, status.policyGeneration, conditions.sort(by(String)), failed, status.isolates, status.warnings.map(({ type }) => type).sort(byText)])
 }
 
-/** Fields in any order: what comes back from the API server has them in its own. */
+/** Fields, and items that are told apart by their type, in any order: what comes back from the API server has its own. */
 function isSame(one: unknown, other: unknown): boolean {
   return JSON.stringify(ordered(one)) === JSON.stringify(ordered(other))
 }
 
 function ordered(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(ordered)
+  if (Array.isArray(value)) return value.map(ordered).sort(by(typeOf))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).sort(by(([key]) => key)).map(([key, one]) => [key, ordered(one)]))
+}
+
+function typeOf(item: unknown): string {
+  return typeof item === 'object' && item !== null && 'type' in item ? String(item.type) : ''
 }

@@ -32,10 +32,10 @@ export interface SummaryInput {
   /** NodeEnforcements that are others since the last step, by name; null: gone. */
   readonly reports: ReadonlyMap<string, NodeReport | null>
   /**
-   * Nodes that became alive or silent since the last step; one of which nothing was ever said is silent. Whoever mistrusts what it
+   * Nodes that became alive or silent since the last step; null: the Node is gone. One of which nothing is said is silent. Whoever mistrusts what it
    * sees (half the nodes silent at once, an outage of its own) holds this back, and not the writes: times are those of this step.
    */
-  readonly liveness: ReadonlyMap<string, Liveness>
+  readonly liveness: ReadonlyMap<string, Liveness | null>
   /** All that there are now; none where a cache on the nodes answers pods. */
   readonly dns: readonly DnsService[]
   /** The status that is there, of this operator or one before; asked for when a policy or a generation is new. */
@@ -212,12 +212,12 @@ export class Summary {
     }
     for (const [name, said] of liveness) {
       names.add(name)
-      this.#liveness.set(name, said)
+      if (said === null) this.#liveness.delete(name)
+      else this.#liveness.set(name, said)
     }
     for (const name of names) {
       const report = this.#validReport(name, snapshot)
       for (const entry of this.#book.on(name)) this.#judge(entry, name, report)
-      if (!this.#reports.has(name) && !isThere(name, snapshot)) this.#liveness.delete(name)
     }
     return names
   }
@@ -263,11 +263,6 @@ export class Summary {
     }
     return { reporting, orphans }
   }
-}
-
-function isThere(node: string, snapshot: Snapshot): boolean {
-  for (const _ of snapshot.nodes.where('name', node)) return true
-  return false
 }
 
 function textOf({ namespace, selector, targets }: DnsService): unknown {
