@@ -44,5 +44,6 @@ export class HostPods {
 }
 
 function asPeer(pod: Pod | null): Pod | null {
-  return pod !== null && pod.hostNetwork && !pod.finished ? { ...pod, hostNetwork: false } : null
+  // A finished one stays none: the index leaves it out.
+  return pod !== null && pod.hostNetwork ? { ...pod, hostNetwork: false } : null
 }

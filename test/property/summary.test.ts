@@ -59,7 +59,7 @@ const failure = (kind: 'NetworkPolicy' | 'Service', name: string, uid?: string):
 const FAILURES = [failure('NetworkPolicy', 'q2'), failure('NetworkPolicy', 'q3', 'q4'), failure('Service', 'q2')]
 const anyReport: fc.Arbitrary<NodeEnforcementStatus> = fc
   .record({
-    observed: fc.option(fc.integer({ min: 95, max: 130 }), { nil: undefined }),
+    observed: fc.option(fc.integer({ min: 99, max: 112 }), { nil: undefined }),
     failures: fc.subarray(FAILURES, { maxLength: 2 }),
     more: fc.integer({ min: 0, max: 4 }).map((n) => (n === 0 ? 1 : 0)),
     commits: fc.array(fc.record({ uid: fc.constantFrom('q1', 'q2', 'q3', 'q4'), generation: fc.integer({ min: 1, max: 3 }), latencyMs: fc.nat(50) }), { maxLength: 2 }),
