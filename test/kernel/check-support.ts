@@ -1,6 +1,6 @@
 // `picket check --local` as a process in a namespace, held to leaving it as it is.
 //
-// **Invariant:** the namespace's tables, with their handles, and its interfaces are the same before and after every check.
+// **Invariant:** the namespace's tables, with their handles and without what packets count, and its interfaces are the same before and after every check.
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import type { Finding } from '../../src/check/finding.ts'
@@ -22,7 +22,7 @@ export function inside(netns: string, command: readonly string[], input = ''): s
 
 /** `prefix` is put before the command. */
 export function checkIn(netns: string, socket: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}, prefix: readonly string[] = []): Ran {
-  const state = (): string => `${inside(netns, ['nft', '-a', 'list', 'ruleset'])}${inside(netns, ['ip', '-d', 'addr'])}`
+  const state = (): string => `${inside(netns, ['nft', '-a', '-s', 'list', 'ruleset'])}${inside(netns, ['ip', '-d', 'addr'])}`
   const before = state()
   const ran = spawnSync('nsenter', [...enter(netns), ...prefix, ...ownCommand(), 'check', '--local', '-o', 'json', '--socket', socket, ...args], { encoding: 'utf8', env: { ...process.env, ...env } })
   const after = state()
