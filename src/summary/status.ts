@@ -4,6 +4,7 @@
 import { LISTED_NODES, type DirectionPeers, type FailedNode, type PolicyEnforcementStatus, type PolicyWarning } from '../crd/policy-enforcement.ts'
 import { MESSAGE_LENGTH, type Condition } from '../crd/shared.ts'
 import { by, byText } from '../lib/sorting.ts'
+import type { Pod, PodUid } from '../model/objects.ts'
 import type { Policy } from '../model/policy.ts'
 import { clipped, programmedMessage } from './conditions.ts'
 import type { PolicyVersion } from './first-seen.ts'
@@ -48,11 +49,16 @@ function peersOf({ everyone, peers, blocks }: DirectionParts, watched: WatchedSe
   return { everyone, pods: distinctPods(peers, watched), ipBlocks: blocks.length }
 }
 
+/** The largest selector is not walked through: with one selector, by far the commonest, there is nothing to count. */
 function distinctPods(peers: DirectionParts['peers'], watched: WatchedSelectors): number {
-  const members = [...new Set(peers.map(({ selector }) => selector.id))].map((id) => watched.members(id))
-  // One selector, by far the commonest: nothing to count.
-  if (members.length <= 1) return members[0]?.size ?? 0
-  return new Set(members.flatMap((one) => [...one.keys()])).size
+  const sets = [...new Set(peers.map(({ selector }) => selector.id))].map((id) => watched.members(id)).sort((a, b) => b.size - a.size)
+  return sets.reduce((sum, members, index) => sum + (index === 0 ? members.size : countUnless(members, sets.slice(0, index))), 0)
+}
+
+function countUnless(members: ReadonlyMap<PodUid, Pod>, counted: readonly ReadonlyMap<PodUid, Pod>[]): number {
+  let count = 0
+  for (const uid of members.keys()) if (!counted.some((one) => one.has(uid))) count += 1
+  return count
 }
 
 /**

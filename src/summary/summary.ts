@@ -22,6 +22,7 @@ import type { AddressMoves } from './service-blocks.ts'
 import { statusOf } from './status.ts'
 import { warningsOf } from './warn.ts'
 
+/** Of the first step: everything, so it waits until every source is synced; what is missing then counts as missing. */
 export interface SummaryInput {
   /** One turn of the operator's store. */
   readonly snapshot: Snapshot
