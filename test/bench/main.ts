@@ -7,6 +7,7 @@ import { report, type Bench } from './bench.ts'
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   compile: () => import('./compile.ts'),
   packets: () => import('./packets.ts'),
+  summary: () => import('./summary.ts'),
   cut: () => import('./cut.ts'),
   repair: () => import('./repair.ts'),
   elements: () => import('./elements.ts'),

@@ -1,4 +1,4 @@
-// An installation of one's own: a kustomization beside a copy of deploy/, as the install page has it.
+// An installation of one's own: a kustomization beside a copy of deploy/ and crds/, as the install page has it.
 //
 // **Invariant:** what it changes is the ConfigMap's settings and nothing else; remove() leaves nothing.
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ export class OwnInstallation {
   /** `overlay`: a folder of deploy/; `settings`: the text of agent.yaml. */
   constructor(cluster: TestCluster, overlay: 'policy-only' | 'full', settings: string) {
     this.#cluster = cluster
-    cpSync(path.join(root, 'deploy'), path.join(this.#folder, 'picket/deploy'), { recursive: true })
+    for (const name of ['deploy', 'crds']) cpSync(path.join(root, name), path.join(this.#folder, 'picket', name), { recursive: true })
     mkdirSync(path.join(this.#folder, 'my-picket'))
     const patch = JSON.stringify([{ op: 'replace', path: '/data/agent.yaml', value: settings }])
     const kustomization = {

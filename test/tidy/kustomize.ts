@@ -30,7 +30,7 @@ interface Operation {
 
 const KNOWN = ['apiVersion', 'kind', 'resources', 'components', 'patches', 'images']
 /** As kustomize sorts them: what others need comes first. */
-const ORDER = ['Namespace', 'ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'ConfigMap', 'DaemonSet']
+const ORDER = ['Namespace', 'CustomResourceDefinition', 'ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'ConfigMap', 'DaemonSet']
 
 /** The objects of a folder with a kustomization.yaml, in the order in which they are applied. Throws an Error that names the file. */
 export function renderKustomization(folder: string): readonly KubeObject[] {

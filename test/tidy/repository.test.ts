@@ -69,14 +69,18 @@ describe('the tests', () => {
 })
 
 /** Imports of a judge: types of model/, its own parts, and what says what a case is. */
-function judgeFaults(source: SourceFile, own: RegExp): readonly string[] {
+function judgeFaults(source: SourceFile, own: RegExp, types = /^src\/model\//): readonly string[] {
   return importsOf(source).flatMap(({ specifier, target, typeOnly }) => {
-    const allowed = target === null ? specifier.startsWith('node:assert') : own.test(target) || (typeOnly && target.startsWith('src/model/'))
+    const allowed = target === null ? specifier.startsWith('node:assert') : own.test(target) || (typeOnly && types.test(target))
     return allowed ? [] : [`${source.path} imports ${specifier}`]
   })
 }
 
 describe('the judges', () => {
+  it('test/support/summary-oracle.ts takes types from src/ and nothing else, and the arithmetic of another judge', () => {
+    const [source] = sourcesOf('test/support/summary-oracle.ts')
+    assert.deepEqual(judgeFaults(source as SourceFile, /^test\/support\/oracle-address\.ts$/, /^src\/(model|crd|summary)\//), [])
+  })
   const judges = [
     { files: 'test/support/oracle*.ts', own: /^test\/support\/(oracle[\w-]*|manifests)\.ts$/ },
     { files: 'test/support/tracer*.ts', own: /^test\/support\/(tracer[\w-]*|oracle-address)\.ts$/ },

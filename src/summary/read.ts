@@ -1,0 +1,100 @@
+// Raw objects of the API -> what the summary takes: NodeEnforcements, PolicyEnforcements, versions of policies, the DNS Service.
+//
+// Rows of other kinds come from decode/. **Invariant:** nothing throws; a status that is not as its schema says counts as none, so
+// that the node is pending and the policy's status is written anew, and the fault is handed out to be told.
+import { NODE_ENFORCEMENT } from '../crd/node-enforcement.ts'
+import { POLICY_ENFORCEMENT, type PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
+import { faultOf, isA } from '../crd/read.ts'
+import { isMapping, own, type Mapping } from '../decode/fields.ts'
+import { PROTOCOLS, type Uid } from '../model/objects.ts'
+import type { DnsService } from './dns.ts'
+import type { PolicyVersion } from './first-seen.ts'
+import { reportOf, type NodeReport } from './node-report.ts'
+
+export interface ReadReport {
+  readonly report: NodeReport
+  /** What is wrong with its status: the field, what was found and what was expected; null for nothing. */
+  readonly fault: string | null
+}
+
+/** Null where it has no name. The owner is the Node of its own name. */
+export function readNodeEnforcement(raw: unknown): ReadReport | null {
+  const { name, metadata } = metadataOf(raw)
+  if (name === '') return null
+  const status = isMapping(raw) ? (own(raw, 'status') ?? {}) : {}
+  const owners = own(metadata, 'ownerReferences')
+  const owner = (Array.isArray(owners) ? owners : []).filter(isMapping).find((one) => own(one, 'kind') === 'Node' && own(one, 'apiVersion') === 'v1' && own(one, 'name') === name)
+  const uid = owner === undefined ? '' : textOf(owner, 'uid')
+  const report = reportOf(name, uid === '' ? null : uid, isA(NODE_ENFORCEMENT.status, status) ? status : {})
+  return { report, fault: faultOf(NODE_ENFORCEMENT.status, status, 'status') }
+}
+
+export interface ReadPolicyEnforcement {
+  readonly namespace: string
+  readonly name: string
+  /** Of the object itself: for preconditions. */
+  readonly uid: Uid
+  readonly resourceVersion: string
+  /** UID of the policy that owns it; null where none does. */
+  readonly owner: Uid | null
+  /** Null where it has none yet, or one that is not as the schema says. */
+  readonly status: PolicyEnforcementStatus | null
+}
+
+export function readPolicyEnforcement(raw: unknown): ReadPolicyEnforcement | null {
+  const { namespace, name, metadata } = metadataOf(raw)
+  if (name === '' || namespace === '') return null
+  const status = isMapping(raw) ? own(raw, 'status') : undefined
+  const owners = own(metadata, 'ownerReferences')
+  const owner = (Array.isArray(owners) ? owners : []).filter(isMapping).find((one) => own(one, 'kind') === 'NetworkPolicy' && own(one, 'name') === name)
+  const uid = owner === undefined ? '' : textOf(owner, 'uid')
+  return {
+    namespace,
+    name,
+    uid: textOf(metadata, 'uid'),
+    resourceVersion: textOf(metadata, 'resourceVersion'),
+    owner: uid === '' ? null : uid,
+    status: isA(POLICY_ENFORCEMENT.status, status) ? status : null,
+  }
+}
+
+/** Of a NetworkPolicy, whatever its spec is. Null without a UID. */
+export function readPolicyVersion(raw: unknown): PolicyVersion | null {
+  const { metadata } = metadataOf(raw)
+  const uid = textOf(metadata, 'uid')
+  const generation = own(metadata, 'generation')
+  if (uid === '') return null
+  return { uid, generation: typeof generation === 'number' && Number.isSafeInteger(generation) && generation >= 0 ? generation : 0, resourceVersion: textOf(metadata, 'resourceVersion') }
+}
+
+const DNS_PORT = 53
+
+/** By kube-dns' name, or the label that every installation of it has; null for another Service, or one without a selector. */
+export function readDnsService(raw: unknown): DnsService | null {
+  const { namespace, name, metadata } = metadataOf(raw)
+  const labels = own(metadata, 'labels')
+  if (namespace !== 'kube-system' || !(name === 'kube-dns' || name === 'coredns' || (isMapping(labels) && own(labels, 'k8s-app') === 'kube-dns'))) return null
+  const spec = isMapping(raw) ? own(raw, 'spec') : undefined
+  const selector = isMapping(spec) ? own(spec, 'selector') : undefined
+  const ports = isMapping(spec) ? own(spec, 'ports') : undefined
+  if (!isMapping(selector) || Object.keys(selector).length === 0) return null
+  const targets = (Array.isArray(ports) ? ports : []).filter(isMapping).flatMap((port) => {
+    const protocol = PROTOCOLS.find((one) => one === (own(port, 'protocol') ?? 'TCP'))
+    const target = own(port, 'targetPort') ?? DNS_PORT
+    if (own(port, 'port') !== DNS_PORT || protocol === undefined || (typeof target !== 'number' && typeof target !== 'string')) return []
+    return [{ protocol, port: target }]
+  })
+  const entries = Object.entries(selector).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+  return { namespace, selector: new Map(entries), targets }
+}
+
+function metadataOf(raw: unknown): { readonly namespace: string; readonly name: string; readonly metadata: Mapping } {
+  const metadata = isMapping(raw) ? own(raw, 'metadata') : undefined
+  const mapping = isMapping(metadata) ? metadata : {}
+  return { namespace: textOf(mapping, 'namespace'), name: textOf(mapping, 'name'), metadata: mapping }
+}
+
+function textOf(mapping: Mapping, key: string): string {
+  const value = own(mapping, key)
+  return typeof value === 'string' ? value : ''
+}
