@@ -97,9 +97,7 @@ export class Leader {
 
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      await this.#stopping
-      const pauseMs = await this.#attempt()
-      await this.#pause(pauseMs)
+      await this.#pause(await this.#attempt())
     }
   }
 

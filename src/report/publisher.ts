@@ -62,7 +62,7 @@ interface Own extends Version {
 
 interface Entry<Body> {
   desired: Desired<Body>
-  /** Null: nothing was written yet, or others wrote since. */
+  /** Null: nothing was written yet, or what was written is gone. */
   own: Own | null
   /** UID of the last one that was read and is there no more. */
   gone: string | null
@@ -118,10 +118,8 @@ export class Publisher<Body> {
     if (seen !== null && seen.uid !== desired.from?.uid) entry.gone = seen.uid
     // Somebody wrote it, and what was offered now was computed from that: what the write stumbled over may be gone.
     if (seen?.resourceVersion !== desired.from?.resourceVersion) this.#setbacks.seen(key, desired.from)
-    if (isOutdated(entry)) {
-      entry.own = null
-      entry.writtenAt = now
-    }
+    // That there is none may be from before we made it, unless it was read already.
+    if (entry.own?.uid === entry.gone) entry.own = null
     this.#plan(entry, now)
     this.#pump()
   }
@@ -242,12 +240,6 @@ export class Publisher<Body> {
       if (setback !== 'conflict') onTrouble?.(failure.message)
     }
   }
-}
-
-/** Somebody else wrote it since, or it was read that it is gone. That there is none may be from before we made it, unless it was read already. */
-function isOutdated<Body>({ own, gone, desired: { from } }: Entry<Body>): boolean {
-  if (own === null) return false
-  return own.uid === gone || (from !== null && isOlder(own.resourceVersion, from.resourceVersion))
 }
 
 /** The newer one of what we wrote and what was read. */

@@ -16,6 +16,11 @@ export class Timetable {
     return this.#times.size
   }
 
+  /** With those that are passed over. */
+  get held(): number {
+    return this.#heap.length
+  }
+
   set(key: string, at: number): void {
     if (this.#times.get(key) === at) return
     this.#times.set(key, at)

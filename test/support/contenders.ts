@@ -30,7 +30,7 @@ export class Contender {
       send: (...args: Parameters<MemoryApi['send']>) => this.#through(() => api.send(...args)),
     }
     this.leader = new Leader({
-      writer: new ObjectWriter({ transport, clock: own, fieldManager: name }),
+      writer: new ObjectWriter({ transport, clock: own, fieldManager: name, timeoutMs: 120_000 }),
       clock: own,
       random: randomFrom(name.length),
       namespace: 'picket',

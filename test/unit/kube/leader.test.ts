@@ -77,6 +77,15 @@ describe('kube: who leads', () => {
     // The one that renews 50 times, the other one each deadline (10 s, and a pause).
     assert.ok(world.api.requests.length - before <= 62, String(world.api.requests.length - before))
   })
+  it('one request that hangs does not hold up the next ones', async () => {
+    const a = world.add('a')
+    await world.pass(500)
+    a.fate = () => 'hangs'
+    await world.pass(2_000)
+    a.fate = () => 'usual'
+    await world.pass(13_000)
+    assert.deepEqual([world.leaders(), a.started], [['a'], 2])
+  })
   it('while no API server answers nobody leads, and it is asked each 2 s, not more often', async () => {
     const [a, b] = [world.add('a'), world.add('b')]
     await world.pass(500)
@@ -148,6 +157,8 @@ describe('kube: who leads', () => {
     await world.pass(1_000)
     world.clock.stall(20_000)
     assert.equal(a.leader.leads(), false, 'before any timer ran')
+    a.ahead = -3_600_000
+    assert.equal(a.leader.leads(), false, 'whatever the wall clock says')
     await world.pass(3_000)
     assert.deepEqual(world.leaders(), ['a'])
     const b = world.add('b')

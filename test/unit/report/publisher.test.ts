@@ -124,6 +124,14 @@ describe('report: publishing', () => {
       assert.deepEqual([api.requests(), operator.publisher.counts().objects], [[], 0])
     }
   })
+  it('an object that is wanted no more before it was read is deleted once', async () => {
+    operator.lagMs = 30_000
+    operator.want('a', { transition: 'x' })
+    await pass(2_000)
+    operator.want('a', { transition: null })
+    await pass(120_000)
+    assert.deepEqual([api.texts(), api.requests(), operator.publisher.counts().objects], [[], [...CREATED, 'DELETE policyenforcements/a'], 0])
+  })
   it('a former leader\'s late write is refused, and so are its late creation and its late deletion', async () => {
     operator.want('a', { transition: 'x' })
     await pass(2_000)
@@ -224,7 +232,7 @@ describe('report: publishing', () => {
   })
 
   it('a server that is away, or asks for time, is asked ever more seldom, and everything is written once it is back', async () => {
-    for (const [fate, most] of [['refused', 90], [{ status: 500 }, 90], [{ status: 429, retryAfter: '60' }, 90], ['lost', 400]] as const) {
+    for (const [fate, most] of [['refused', 40], [{ status: 500 }, 40], [{ status: 429, retryAfter: '60' }, 20], ['lost', 40]] as const) {
       api = new Api()
       operator = new Operator(api)
       api.memory.fate = () => fate
@@ -233,6 +241,7 @@ describe('report: publishing', () => {
       assert.ok(api.memory.requests.length <= most, `${JSON.stringify(fate)}: ${api.memory.requests.length}`)
       assert.ok(operator.troubles.at(-1))
       api.memory.fate = () => 'usual'
+      api.memory.delayMs = () => 500
       await pass(120_000)
       assert.equal(api.texts().filter((text) => text.endsWith(': x/')).length, 200, JSON.stringify(fate))
       assert.equal(operator.troubles.at(-1), null)
@@ -244,6 +253,7 @@ describe('report: publishing', () => {
     await pass(3_600_000)
     const tries = api.requests().length
     assert.ok(tries >= 5 && tries <= 25, String(tries))
+    while (api.requests().length === 0) await pass(100)
     operator.want('a', { transition: 'x' })
     await pass(1_100)
     assert.deepEqual(api.texts(), ['a: x/'])
