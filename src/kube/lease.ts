@@ -52,10 +52,11 @@ export function heldBy(lease: StoredObject, holder: string, durationMs: number, 
   return { ...lease, spec: { ...specOf(lease), holderIdentity: holder, leaseDurationSeconds: seconds(durationMs), renewTime: time, ...taken } }
 }
 
-/** The same Lease, given back: the next one need not wait. As client-go does. */
+/** The same Lease, given back: the next one need not wait. As client-go does: a holder that is none is left out. */
 export function released(lease: StoredObject, wallTime: number): ObjectBody {
+  const { holderIdentity: _holder, ...spec } = specOf(lease)
   const time = microTime(wallTime)
-  return { ...lease, spec: { ...specOf(lease), holderIdentity: '', leaseDurationSeconds: 1, renewTime: time, acquireTime: time } }
+  return { ...lease, spec: { ...spec, leaseDurationSeconds: 1, renewTime: time, acquireTime: time } }
 }
 
 function specOf(lease: StoredObject): Spec {

@@ -10,7 +10,7 @@ import type { WatchEvent } from './messages.ts'
 import type { Resource } from './resources.ts'
 import { keyOf, rowOf, versionOf, type Rows } from './rows.ts'
 import { eventFailure } from './statuses.ts'
-import { isOlder } from './versions.ts'
+import { isOlder } from '../lib/versions.ts'
 import { show } from '../lib/show.ts'
 
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'

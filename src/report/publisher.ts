@@ -6,7 +6,7 @@
 // At the moment of a write only the newest offer counts: what went back meanwhile is never written. A new term of leadership takes
 // a new publisher. **Invariant:** at most one write of an object is on its way; nothing is written in a time of quiet, or by who no longer leads.
 import type { ApiFailure } from '../kube/failures.ts'
-import { isOlder } from '../kube/versions.ts'
+import { isOlder } from '../lib/versions.ts'
 import type { Clock } from '../lib/clock.ts'
 import { needOf, type Action, type Desired, type Standing, type Version } from './desired.ts'
 import { Counts, type PublishCounts } from './publish-counts.ts'

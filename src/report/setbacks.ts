@@ -4,7 +4,7 @@
 // **Invariant:** one object that is refused again and again holds up no other; a server that takes nothing is not asked at the full rate.
 import { Backoff } from '../kube/backoff.ts'
 import { ApiFailure, type FailureCode } from '../kube/failures.ts'
-import { isOlder } from '../kube/versions.ts'
+import { isOlder } from '../lib/versions.ts'
 import type { Version } from './desired.ts'
 
 /** `missing`: the object is gone; `away`: whether it was carried out is not known. */

@@ -76,7 +76,7 @@ describe('property: who leads', function () {
         checks += 1
         await world.close()
         await settled()
-        assert.equal((world.spec()['holderIdentity'] ?? ''), '')
+        assert.equal(world.spec()['holderIdentity'], undefined)
       }),
       runs(40),
     )

@@ -39,7 +39,7 @@ describe('kube: who leads', () => {
     assert.deepEqual([world.leaders(), world.spec()['holderIdentity']], [[], 'a'], 'given back while the leader still writes')
     stopped()
     await end
-    assert.equal(world.spec()['holderIdentity'], '')
+    assert.equal(world.spec()['holderIdentity'], undefined)
     await world.pass(2_500)
     assert.deepEqual([world.leaders(), b.started, world.spec()['leaseTransitions']], [['b'], 1, 1])
   })
@@ -76,6 +76,22 @@ describe('kube: who leads', () => {
     await world.pass(100_000)
     // The one that renews 50 times, the other one each deadline (10 s, and a pause).
     assert.ok(world.api.requests.length - before <= 62, String(world.api.requests.length - before))
+  })
+  it('a term begins only when the one before has stopped', async () => {
+    let stopped = (): void => {}
+    const a = world.add('a', { onStopped: () => new Promise<void>((resolve) => (stopped = resolve)) })
+    await world.pass(500)
+    a.fate = () => 'refused'
+    await world.pass(11_000)
+    a.fate = () => 'usual'
+    await world.pass(5_000)
+    assert.deepEqual([world.leaders(), a.started], [[], 1])
+    stopped()
+    await world.pass(5_000)
+    assert.deepEqual([world.leaders(), a.started], [['a'], 2])
+    a.leader.close().catch(assert.fail)
+    await world.pass(500)
+    stopped()
   })
   it('one request that hangs does not hold up the next ones', async () => {
     const a = world.add('a')
@@ -256,6 +272,6 @@ describe('kube: who leads', () => {
     await world.pass(2_000)
     a.fate = () => 'usual'
     await a.leader.close()
-    assert.equal(world.spec()['holderIdentity'], '')
+    assert.equal(world.spec()['holderIdentity'], undefined)
   })
 })

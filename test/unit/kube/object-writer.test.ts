@@ -7,11 +7,12 @@ import { Leader } from '../../../src/kube/leader.ts'
 import { ObjectWriter, type ObjectKind, type StoredObject } from '../../../src/kube/object-writer.ts'
 import { getObject } from '../../../src/kube/objects.ts'
 import { Transport } from '../../../src/kube/transport.ts'
-import { isOlder } from '../../../src/kube/versions.ts'
+import { isOlder } from '../../../src/lib/versions.ts'
 import { systemClock } from '../../../src/lib/clock.ts'
 import { ApiServer } from '../../support/api-server.ts'
 import { kubeconfigText, TemporaryFolder } from '../../support/cluster-follower.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { STORY, tellStory } from '../../support/write-conformance.ts'
 
 const NODE: ObjectKind = { kind: 'NodeEnforcement', plural: 'nodeenforcements', group: 'picket.dev', version: 'v1alpha1', namespaced: false }
 const NODES = '/apis/picket.dev/v1alpha1/nodeenforcements'
@@ -189,6 +190,10 @@ describe('kube: writing objects', () => {
     await writer.create({ ...NODE, plural: 'roles' }, { metadata: { name: 'system:a b' } })
     assert.equal((await writer.get({ ...NODE, plural: 'roles' }, { name: 'system:a b' }))?.metadata.name, 'system:a b')
   })
+  it('the story of writes, as a real API server tells it (test/cluster/writes.test.ts)', async () => {
+    assert.deepEqual(await tellStory(await writerOf('a'), await writerOf('b'), 'shop'), STORY)
+    assert.deepEqual([server.list('/apis/test.picket.dev/v1/trials'), server.list(LEASES)], [[], []])
+  })
   it('who only looks sees the same: an object, or none', async () => {
     const transport = await transportTo()
     const path = { path: `${NODES}/n1`, plural: 'nodeenforcements', group: 'picket.dev' }
@@ -218,7 +223,7 @@ describe('kube: writing objects', () => {
     await until(() => b.leads())
     await b.close()
     assert.deepEqual(told, ['a leads', 'a ends', 'b leads', 'b ends'])
-    assert.deepEqual(server.list(LEASES).map(({ spec }) => (spec as { holderIdentity: string }).holderIdentity), [''])
+    assert.deepEqual(server.list(LEASES).map(({ spec }) => (spec as { holderIdentity?: string }).holderIdentity), [undefined])
   })
 })
 
