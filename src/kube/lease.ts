@@ -52,7 +52,7 @@ export function heldBy(lease: StoredObject, holder: string, durationMs: number, 
   return { ...lease, spec: { ...specOf(lease), holderIdentity: holder, leaseDurationSeconds: seconds(durationMs), renewTime: time, ...taken } }
 }
 
-/** The same Lease, given back: the next one need not wait. As client-go does: a holder that is none is left out. */
+/** The same Lease, given back: the next one need not wait. As client-go does it, but that the holder is left out and not empty. */
 export function released(lease: StoredObject, wallTime: number): ObjectBody {
   const { holderIdentity: _holder, ...spec } = specOf(lease)
   const time = microTime(wallTime)

@@ -77,7 +77,8 @@ function made_(shelf: Shelf, place: Place, sent: Written, status: number): Said 
 
 function replace(shelf: Shelf, place: Place, before: Written | undefined, sent: Written): Said {
   const { name, uid, resourceVersion } = sent.metadata
-  if (before === undefined) return notFound(place, name)
+  // "AllowCreateOnUpdate is true for Lease", and the UID, which is a precondition, is not that of nothing.
+  if (before === undefined) return place.plural === 'leases' && uid ? conflict(place, name) : notFound(place, name)
   if (!resourceVersion) return failure(422, 'Invalid', place, name, 'metadata.resourceVersion: Invalid value: 0: must be specified for an update')
   if (isOther(before, uid, resourceVersion)) return conflict(place, name)
   return kept(shelf, place, before, { ...sent, metadata: { ...before.metadata, ...sent.metadata } })
@@ -90,7 +91,8 @@ function apply(shelf: Shelf, place: Place, before: Written | undefined, sent: Wr
   const none = { metadata: { name, namespace: place.namespace, uid: '' } } as Written
   if (before === undefined && place.status) return notFound(place, name)
   if (before === undefined && (uid || resourceVersion)) return conflict(place, name)
-  if (before !== undefined && isOther(before, uid, resourceVersion)) return conflict(place, name)
+  if (before !== undefined && isOther(before, undefined, resourceVersion)) return conflict(place, name)
+  if (before !== undefined && isOther(before, uid, undefined)) return failure(422, 'Invalid', place, name, `metadata.uid: Invalid value: "${uid}": field is immutable`)
   const { metadata: { uid: _uid, resourceVersion: _version, ...metadata }, ...rest } = withoutStatus(place, sent)
   const fields = { ...(place.status ? { status: rest['status'] } : rest), ...(place.status ? {} : { metadata }) }
   const { object, conflicts } = applied((before ?? none) as Json, fields as Json, `${manager}${place.status ? '/status' : ''}`, query['force'] === 'true')

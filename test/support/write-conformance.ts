@@ -34,7 +34,8 @@ export const STORY: readonly string[] = [
   'apply its status at its version: taken',
   'apply the same again: taken, and the version stays',
   'apply it at the version before: Conflict',
-  'apply it with another UID: Conflict',
+  'apply it with another UID: RequestRefused',
+  'apply it with another UID, at the version before: Conflict',
   'apply what another manager owns: Conflict',
   'the same by force: taken',
   'a condition of another manager: taken, beside ours',
@@ -50,6 +51,7 @@ export const STORY: readonly string[] = [
   'make a Lease, take it, renew it, give it back: a b b -',
   'renew it at the version before: Conflict',
   'delete the Lease: true',
+  'renew a Lease that is gone: Conflict',
 ]
 
 /** `a` and `b`: the same server for two managers. */
@@ -82,6 +84,7 @@ export async function tellStory(a: ObjectWriter, b: ObjectWriter, namespace: str
   })
   await told('apply it at the version before', () => taken(apply(a, { text: 'z' }, { resourceVersion: one().metadata.resourceVersion }, true)))
   await told('apply it with another UID', () => taken(apply(a, { text: 'z' }, { uid: 'other' }, true)))
+  await told('apply it with another UID, at the version before', () => taken(apply(a, { text: 'z' }, { uid: 'other', resourceVersion: one().metadata.resourceVersion }, true)))
   await told('apply what another manager owns', () => taken(apply(b, { text: 'z' })))
   await told('the same by force', () => taken(apply(b, { text: 'z' }, {}, true)))
   await told('a condition of another manager', async () => {
@@ -122,4 +125,5 @@ async function tellLease(a: ObjectWriter, b: ObjectWriter, namespace: string, to
   })
   await told('renew it at the version before', () => b.replace(LEASE, heldBy(before as StoredObject, 'b', 15_000, at + 4)))
   await told('delete the Lease', () => b.delete(LEASE, name, { uid: (before as StoredObject).metadata.uid }))
+  await told('renew a Lease that is gone', () => b.replace(LEASE, heldBy(before as StoredObject, 'b', 15_000, at + 5)))
 }

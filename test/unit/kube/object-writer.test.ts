@@ -69,7 +69,7 @@ describe('kube: writing objects', () => {
     assert.equal((await failed(writer.delete(LEASE, made.metadata, { uid: made.metadata.uid, resourceVersion: made.metadata.resourceVersion })))[0], 'Conflict')
     assert.equal(await writer.delete(LEASE, made.metadata, { uid: made.metadata.uid, resourceVersion: second.metadata.resourceVersion }), true)
     assert.equal(await writer.delete(LEASE, made.metadata, { uid: made.metadata.uid }), false)
-    assert.equal((await failed(writer.replace(LEASE, second)))[0], 'NotFound')
+    assert.equal((await failed(writer.replace(LEASE, second)))[0], 'Conflict')
     assert.deepEqual(server.list(LEASES), [])
   })
   it('what is sent names the kind, the manager and the path, in the form of each verb', async () => {
@@ -114,7 +114,7 @@ describe('kube: writing objects', () => {
     const status = (metadata: Partial<StoredObject['metadata']>, pods: number) => writer.apply(NODE, { metadata: { name: 'n1', ...metadata }, status: { pods } }, { force: true, status: true })
     const second = await status({ resourceVersion: made.metadata.resourceVersion, uid: made.metadata.uid }, 1)
     assert.equal((await failed(status({ resourceVersion: made.metadata.resourceVersion }, 2)))[0], 'Conflict')
-    assert.equal((await failed(status({ uid: 'other' }, 2)))[0], 'Conflict')
+    assert.equal((await failed(status({ uid: 'other' }, 2)))[0], 'RequestRefused')
     assert.deepEqual(server.list(NODES), [second])
     server.remove(NODES, '/n1')
     const gone = await failed(status({ resourceVersion: second.metadata.resourceVersion }, 3))
