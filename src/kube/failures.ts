@@ -20,6 +20,12 @@ export type FailureCode =
   | 'PermissionMissing'
   /** 404, or an answer that is no Kubernetes API's. */
   | 'UnknownServer'
+  /** 404 of one object: it is not there, or its namespace is not or is going. */
+  | 'NotFound'
+  /** 409: the object is no longer as it was when the change was computed. */
+  | 'Conflict'
+  /** 409: there is one already. */
+  | 'AlreadyExists'
   /** 410, or a history that went back: list again. */
   | 'Gone'
   /** 400, 422: the server does not take the request. */

@@ -25,6 +25,8 @@ export interface StatusObject {
   readonly message?: unknown
   readonly reason?: unknown
   readonly code?: unknown
+  /** In JSON only. */
+  readonly details?: unknown
 }
 
 /** Of an object that is being read. */

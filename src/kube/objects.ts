@@ -43,12 +43,13 @@ async function absent<T>(ask: () => Promise<T>): Promise<T | null> {
     return await ask()
   } catch (error) {
     // Of an API server, which the caller has asked for its version, 404 says that the object is not there.
-    if (error instanceof ApiFailure && error.code === 'UnknownServer') return null
+    if (error instanceof ApiFailure && (error.code === 'UnknownServer' || error.code === 'NotFound')) return null
     throw error
   }
 }
 
-async function textOf({ body, server }: Answer): Promise<Buffer> {
+/** The bytes of one object. ApiFailure where it is longer than 4 MB. */
+export async function textOf({ body, server }: Answer): Promise<Buffer> {
   const parts: Buffer[] = []
   let length = 0
   for await (const part of body) {

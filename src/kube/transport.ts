@@ -19,8 +19,10 @@ export interface Target extends Purpose {
 
 /** What is sent with a request that changes something; the body as JSON. */
 export interface Change {
-  readonly method: 'POST' | 'DELETE'
+  readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly body: unknown
+  /** JSON where it is not said. */
+  readonly contentType?: string
 }
 
 export interface Answer {
@@ -48,6 +50,8 @@ export interface TransportLimits {
 }
 
 export const USUAL_LIMITS: TransportLimits = { connect: 10_000, answer: 60_000, quiet: 150_000 }
+/** Of who writes: a server that hangs is left for the next one while there is still time for that. */
+export const WRITE_LIMITS: TransportLimits = { connect: 2_000, answer: 4_000, quiet: 4_000 }
 /** What is parsed between two turns of the event loop: about 2 ms of work. */
 export const TURN_BYTES = 64 * 1024
 /** What is read of an answer that is an error. */
@@ -125,7 +129,7 @@ export class Transport {
     const response = await request(`${server}${target.path}${query === '' ? '' : `?${query}`}`, {
       dispatcher: this.#dispatcherFor(access),
       ...(change === null ? {} : { method: change.method, body: JSON.stringify(change.body) }),
-      headers: { ...access.headers, ...(change === null ? {} : { 'content-type': 'application/json' }), accept: target.accept ?? 'application/json', 'user-agent': 'picket' },
+      headers: { ...access.headers, ...(change === null ? {} : { 'content-type': change.contentType ?? 'application/json' }), accept: target.accept ?? 'application/json', 'user-agent': 'picket' },
       headersTimeout: limits.answer,
       bodyTimeout: limits.quiet,
       signal,

@@ -10,6 +10,7 @@ import type { WatchEvent } from './messages.ts'
 import type { Resource } from './resources.ts'
 import { keyOf, rowOf, versionOf, type Rows } from './rows.ts'
 import { eventFailure } from './statuses.ts'
+import { isOlder } from '../lib/versions.ts'
 import { show } from '../lib/show.ts'
 
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
@@ -102,10 +103,4 @@ export class WatchReader {
 function isEnd(object: unknown): boolean {
   const { metadata } = (object ?? {}) as { readonly metadata?: { readonly annotations?: Readonly<Record<string, unknown>> | null } | null }
   return metadata?.annotations?.[INITIAL_EVENTS_END] === 'true'
-}
-
-/** Versions are whole numbers of any length; where they are not, nothing is known. */
-function isOlder(one: string, other: string): boolean {
-  if (!/^\d+$/.test(one) || !/^\d+$/.test(other)) return false
-  return one.length === other.length ? one < other : one.length < other.length
 }

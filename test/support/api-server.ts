@@ -1,4 +1,4 @@
-// An API server for tests: a real server on loopback that speaks list, watch, WatchList, pages and errors in the API's bytes, of pods in protobuf, too.
+// An API server for tests: a real server on loopback that speaks list, watch, WatchList, pages, single objects (api-objects.ts) and errors in the API's bytes, of pods in protobuf, too.
 //
 // It holds objects with a history, as etcd does, and misbehaves in every way that a test asks for.
 // **Invariant:** a watch from a version is told each later change once and in order, until the test cuts, stalls or garbles it.
@@ -6,6 +6,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { answerObject } from './api-objects.ts'
 import { encodeMessage, eventFrame, frame, listMessage, PROTOBUF, wrapped } from './protobuf.ts'
 
 export interface ApiObject {
@@ -21,6 +22,7 @@ export interface Asked {
   /** The name in the client's certificate. */
   readonly client: string | undefined
   readonly accept: string
+  readonly contentType: string
   /** What was sent; empty with GET. */
   readonly body: string
 }
@@ -192,8 +194,8 @@ export class ApiServer {
     const url = new URL(request.url ?? '/', 'http://server')
     const query = Object.fromEntries(url.searchParams)
     const client = (request.socket as Partial<TLSSocket>).getPeerCertificate?.().subject?.CN
-    const { method = 'GET', headers: { authorization, accept = '' } } = request
-    const asked = { method, path: url.pathname, query, authorization, client: typeof client === 'string' ? client : undefined, accept, body: '' }
+    const { method = 'GET', headers: { authorization, accept = '', 'content-type': contentType = '' } } = request
+    const asked = { method, path: url.pathname, query, authorization, client: typeof client === 'string' ? client : undefined, accept, contentType, body: '' }
     if (method === 'GET') return this.#answerTo(asked, request, response)
     request.setEncoding('utf8').on('data', (text: string) => (asked.body += text)).on('end', () => this.#answerTo(asked, request, response))
   }
@@ -207,7 +209,9 @@ export class ApiServer {
     if (instead !== null) return void response.writeHead(instead.status, instead.headers).end(instead.body)
     if (asked.path === '/version') return this.#answer(response, { gitVersion: this.behaviour.version })
     if (query['watch'] === 'true') return this.#watch(asked, response)
-    this.#list(asked, response)
+    const said = answerObject(this, asked)
+    if (said === null) return this.#list(asked, response)
+    response.writeHead(said.status, { 'content-type': 'application/json' }).end(JSON.stringify(said.body))
   }
 
   #list(asked: Asked, response: http.ServerResponse): void {

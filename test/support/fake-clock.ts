@@ -5,6 +5,8 @@ import type { Clock } from '../../src/lib/clock.ts'
 
 export class FakeClock implements Clock {
   #now = 0
+  /** What the wall clock is ahead by. */
+  #ahead = 0
   #timers: { at: number; action: () => void }[] = []
 
   now(): number {
@@ -12,7 +14,17 @@ export class FakeClock implements Clock {
   }
 
   wallTime(): number {
-    return this.#now
+    return this.#now + this.#ahead
+  }
+
+  /** Somebody sets the wall clock. */
+  setAhead(ms: number): void {
+    this.#ahead += ms
+  }
+
+  /** The process stands still: time passes, and nothing runs until advance() is called. */
+  stall(ms: number): void {
+    this.#now += ms
   }
 
   after(ms: number, action: () => void): () => void {
