@@ -11,6 +11,7 @@ import type { Revision } from '../model/changes.ts'
 import type { MarkLayout } from '../ruleset/marks.ts'
 import type { AgentConfig } from '../settings.ts'
 import type { Log } from '../telemetry/log.ts'
+import { startCanary, type Canary } from './canary.ts'
 import { Cutter } from './cutter.ts'
 import type { Measures } from './measures.ts'
 import type { ProblemParts } from './problem-parts.ts'
@@ -35,11 +36,15 @@ export interface FollowersOptions {
   readonly measures: Measures
   readonly problems: ProblemParts
   readonly planSettled: () => Promise<void>
+  /** The table is to be read back now. */
+  readonly recheck: () => void
 }
 
 export interface Followers {
   /** Null with establishedConnections: keep. */
   readonly cutter: Cutter | null
+  /** Null with canary: false. */
+  readonly canary: Canary | null
   readonly followers: readonly PlanFollower[]
   readonly closables: readonly { close(): Promise<void> }[]
 }
@@ -50,10 +55,17 @@ export function startFollowers(options: FollowersOptions, open: () => Conntrack 
   const cutter = conntrack === null ? null : startCutter(options, conntrack)
   const services = startServices(options, cutter, open)
   const clients = startClients(options, services.clientsForgotten)
+  const canary = startCanary({
+    ...options,
+    onProblems: (found) => options.problems.set('canary', found),
+    onRound: (family, result) => options.measures.canaryRound(family, result),
+  })
+  const proof: PlanFollower[] = canary === null ? [] : [{ planned: () => undefined, held: () => canary.held() }]
   return {
     cutter,
-    followers: [...(cutter === null ? [] : [cutter]), ...clients, ...services.followers],
-    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...clients, ...services.closables],
+    canary,
+    followers: [...(cutter === null ? [] : [cutter]), ...clients, ...services.followers, ...proof],
+    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...clients, ...services.closables, ...(canary === null ? [] : [canary])],
   }
 }
 
