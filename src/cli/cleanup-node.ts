@@ -39,9 +39,10 @@ export async function removeTables(kernel: Kernel, tables: readonly Table[]): Pr
 }
 
 /** The canary's interfaces. Throws a PicketError where the kernel refuses. */
-export function removeCanary(): readonly string[] {
+export function removeCanary(step: Step): void {
   try {
-    return removeStage()
+    const names = removeStage()
+    if (names.length > 0) step(`interfaces ${names.join(', ')}: removed`)
   } catch (error) {
     throw new PicketError('CleanupFailed', `interfaces of the canary: ${messageOf(error)}; run it again`)
   }

@@ -65,7 +65,7 @@ async function cleanOnce(kernel: Kernel, tables: readonly Table[], cni: CniFolde
   if (cni !== null) await removeGate(cni, step)
   const removed = await removeTables(kernel, tables)
   if (output !== 'json') print(removed.length === 0 ? 'nothing to remove: no table of Picket is here' : `removed: table ${removed.join(', table ')}`)
-  for (const name of removeCanary()) step(`interface ${name}: removed`)
+  removeCanary(step)
   await removeFiles(socket, step)
   if (output === 'json') printJson(steps.length === 0 ? { removed } : { removed, steps })
 }
@@ -107,7 +107,7 @@ async function clean(kernel: Kernel, tables: readonly Table[], cni: CniFolders |
   if (cni !== null) await removeGate(cni, step)
   if (await agentRuns(socket)) return `waiting: an agent runs on this node; ${AGENT_RUNS}`
   for (const table of await removeTables(kernel, tables)) step(`table ${table}: removed`)
-  for (const name of removeCanary()) step(`interface ${name}: removed`)
+  removeCanary(step)
   await removeFiles(socket, step)
   if (found.length === 0 && before !== CLEAN) print('nothing of Picket is here')
   return CLEAN
