@@ -23,7 +23,7 @@ const COUNTERS: readonly Counter[] = [
 export function putCanary(state: TableState): void {
   for (const counter of COUNTERS) state.counters.set(counter.name, counter)
   putProfile(state, 'egress', [CANARY_PORTS.allowed, CANARY_PORTS.ingressDenied], { 4: [CANARY_SERVER.addresses[4]], 6: [CANARY_SERVER.addresses[6]] })
-  const sources = state.chains.get(NAMES.notAsItself)
+  const sources = state.chains.get('not-as-itself')
   // Counted apart: what pods spoof is told to people.
   if (sources !== undefined) state.chains.set(sources.name, { ...sources, rules: [`iifname "${CANARY_CLIENT.link}" counter name "${NAMES.canarySpoofed}" drop`, ...sources.rules] })
   // The impostor too, so that nothing but the spoof chain drops what it sends.

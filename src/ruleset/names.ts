@@ -33,7 +33,6 @@ export const NAMES = {
   serviceDropped: 'service-dropped',
   canarySpoofed: 'canary-spoofed',
   canaryAllowed: 'canary-allowed',
-  notAsItself: 'not-as-itself',
 } as const
 
 /** The canary's; no direction is called so. */

@@ -146,7 +146,7 @@ function chains(options: SkeletonOptions): Chain[] {
       `iifname != ${pods} accept`,
       ...FAMILIES.map((f) => `iifname . ${addressWord(f)} saddr @${podAddresses(f)} accept`),
       ...FAMILIES.map((f) => `iifname . ${addressWord(f)} saddr @${podPrefixes(f)} accept`),
-      `goto ${NAMES.notAsItself}`,
+      'goto not-as-itself',
     ]),
     base('filter-forward-egress', 'forward', 'filter - 10', [
       ...(options.newPods === 'deny' ? unknownPods(options.podInterfaces) : []),
@@ -229,7 +229,7 @@ const KEPT: readonly string[] = [
 const FIXED_CHAINS: readonly Chain[] = [
   {
     kind: 'chain',
-    name: NAMES.notAsItself,
+    name: 'not-as-itself',
     comment: 'what a pod sends before it has, or without using, its own address',
     rules: [
       'ip6 saddr fe80::/10 goto link-local',

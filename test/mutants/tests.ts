@@ -32,6 +32,9 @@ export const TESTS = {
   serviceHealth: { file: 'test/unit/agent/service-health.test.ts' },
   followers: { file: 'test/unit/agent/followers.test.ts' },
   lists: { file: 'test/unit/nat/lists.test.ts' },
+  canary: { file: 'test/unit/agent/canary.test.ts' },
+  canaryVerdict: { file: 'test/unit/canary/verdict.test.ts' },
+  canaryTable: { file: 'test/unit/ruleset/canary.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
   bridge: { file: 'test/kernel/bridge.test.ts', grep: 'rule 87' },
