@@ -36,6 +36,9 @@ export interface AgentConfig {
   readonly kernelAccess: 'auto' | 'libnftables' | 'nft'
   /** Milliseconds. */
   readonly resyncInterval: number
+  readonly canary: boolean
+  /** Milliseconds. */
+  readonly canaryInterval: number
   readonly serviceProxy: 'none' | 'picket'
   readonly masquerade: 'none' | 'picket'
   /** HOST:PORT, or `none`. */
@@ -152,6 +155,14 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'resyncInterval', type: 'duration', default: '30s',
     help: 'how often the table is read back and compared, beside what the kernel tells, and the node searched for foreign flowtables',
+  },
+  {
+    name: 'canary', type: 'boolean', default: true,
+    help: 'prove the table with packets: two pairs of veths of its own (picket-canary0 to 3), over which what is denied has to be dropped, and what is allowed to pass',
+  },
+  {
+    name: 'canaryInterval', type: 'duration', default: '60s',
+    help: 'how often the canary sends its packets, 24 of 1 KB',
   },
   {
     name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none', 'picket'],

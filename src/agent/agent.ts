@@ -17,6 +17,7 @@ import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
 import { BridgeTable } from './bridge-table.ts'
+import type { Canary } from './canary.ts'
 import { compileOptions } from './compile-options.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
 import type { Cutter } from './cutter.ts'
@@ -66,6 +67,7 @@ class Agent implements Closable {
   #committer: Committer | null = null
   /** Null with establishedConnections: keep. */
   #cutter: Cutter | null = null
+  #canary: Canary | null = null
   /** Null with podAttachment: interface. */
   #bridge: BridgeTable | null = null
   #interfaces: InterfaceWatch | null = null
@@ -204,15 +206,14 @@ class Agent implements Closable {
 
   async #startBridge(kernel: Kernel): Promise<BridgeTable> {
     const onProblems = (problems: readonly Problem[]): void => this.#problems.set('pins', problems)
-    const readPorts = (): void => this.#interfaces?.readPorts()
-    const bridge = new BridgeTable({ kernel, clock: this.#clock, readPorts, onHeld: () => this.#gate?.held(), onRepaired: (repair) => this.#repaired(repair), onProblems })
+    const bridge = new BridgeTable({ kernel, clock: this.#clock, readPorts: () => this.#interfaces?.readPorts(), onHeld: () => this.#gate?.held(), onRepaired: (repair) => this.#repaired(repair), onProblems })
     this.#closables.push(bridge)
     await bridge.start()
     return bridge
   }
 
   #follow(kernel: Kernel): void {
-    const { cutter, followers, closables } = startFollowers({
+    const { cutter, canary, followers, closables } = startFollowers({
       kernel,
       config: this.#config,
       clock: this.#clock,
@@ -222,8 +223,10 @@ class Agent implements Closable {
       measures: this.#measures,
       problems: this.#problems,
       planSettled: () => this.#planner.settled(),
+      recheck: () => this.#committer?.check(null),
     })
     this.#cutter = cutter
+    this.#canary = canary
     this.#followers.push(...followers)
     this.#closables.push(...closables)
   }
@@ -250,7 +253,7 @@ class Agent implements Closable {
     this.#measures.held(report)
     for (const follower of this.#followers) follower.held(report.revision)
     const line = this.#applied.held(report, this.#clock.wallTime())
-    if (line !== null) this.#log.info({ ...line, counts: this.#counts(), problems: this.#allProblems().length }, 'applied')
+    if (line !== null) this.#log.info({ ...line, counts: this.#applied.counts(this.#turns, this.#cutter?.size ?? 0), problems: this.#allProblems().length }, 'applied')
     this.#socket?.changed()
     this.#gate?.held()
   }
@@ -268,10 +271,6 @@ class Agent implements Closable {
     return this.#problems.of('kernel')[0]?.message ?? 'the first complete ruleset is being written'
   }
 
-  #counts(): ReturnType<Applied['counts']> {
-    return { ...this.#applied.counts(this.#turns), cutConnections: this.#cutter?.size ?? 0 }
-  }
-
   #status(): unknown {
     return statusOf({
       nodeName: this.#config.nodeName,
@@ -279,11 +278,12 @@ class Agent implements Closable {
       applied: this.#applied,
       wanted: this.#turns.revision,
       drained: !this.#turns.inbox.hasWork,
-      counts: this.#counts(),
+      counts: this.#applied.counts(this.#turns, this.#cutter?.size ?? 0),
       problems: this.#allProblems(),
       repairs: this.#repairs,
       missing: this.#notReady(),
       cluster: this.#source?.cluster() ?? null,
+      canary: this.#canary?.state ?? null,
     })
   }
 

@@ -50,7 +50,7 @@ export class Applied {
     }
   }
 
-  counts(turns: Turns): Readonly<Record<string, number>> {
+  counts(turns: Turns, cutConnections: number): Readonly<Record<string, number>> {
     const attachments = [...turns.plan.locals.values()].map((local) => local.attachment)
     const { state } = turns.translator.wanted
     return {
@@ -61,6 +61,7 @@ export class Applied {
       services: turns.nat.services?.services.size ?? 0,
       chains: state.chains.size,
       sets: state.sets.size,
+      cutConnections,
     }
   }
 }

@@ -10,6 +10,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { MarkLayout } from '../ruleset/marks.ts'
 import type { AgentConfig } from '../settings.ts'
 import type { Log } from '../telemetry/log.ts'
+import { startCanary, type Canary } from './canary.ts'
 import { Cutter } from './cutter.ts'
 import type { Closable, PlanFollower } from './follower.ts'
 import type { Measures } from './measures.ts'
@@ -28,11 +29,15 @@ export interface FollowersOptions {
   readonly measures: Measures
   readonly problems: ProblemParts
   readonly planSettled: () => Promise<void>
+  /** The table is to be read back now. */
+  readonly recheck: () => void
 }
 
 export interface Followers {
   /** Null with establishedConnections: keep. */
   readonly cutter: Cutter | null
+  /** Null with canary: false. */
+  readonly canary: Canary | null
   readonly followers: readonly PlanFollower[]
   readonly closables: readonly Closable[]
 }
@@ -42,10 +47,17 @@ export function startFollowers(options: FollowersOptions, open: () => Conntrack 
   const conntrack = options.config.establishedConnections === 'cut' ? open() : null
   const cutter = conntrack === null ? null : startCutter(options, conntrack)
   const services = startServices(options, cutter, open)
+  const canary = startCanary({
+    ...options,
+    onProblems: (found) => options.problems.set('canary', found),
+    onRound: (family, result) => options.measures.canaryRound(family, result),
+  })
+  const proof: PlanFollower[] = canary === null ? [] : [{ planned: () => undefined, held: () => canary.held() }]
   return {
     cutter,
-    followers: [...(cutter === null ? [] : [cutter]), ...services.followers],
-    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...services.closables],
+    canary,
+    followers: [...(cutter === null ? [] : [cutter]), ...services.followers, ...proof],
+    closables: [...(conntrack === null || cutter === null ? [] : [conntrack, cutter]), ...services.closables, ...(canary === null ? [] : [canary])],
   }
 }
 

@@ -6,10 +6,12 @@ import type { CommitOutcomeName, Metrics } from '../telemetry/metrics.ts'
 import type { Counts, Reading, Sizes, WatchReading } from '../telemetry/readings.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { ClusterState } from '../kube/source.ts'
+import type { CanaryResult } from '../canary/verdict.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import { KINDS, type Decoded, type Kind, type Revision, type SourceEvent } from '../model/changes.ts'
+import type { Family } from '../model/ip.ts'
 import { DIRECTIONS } from '../model/policy.ts'
 import type { Table } from '../nft/objects.ts'
 import { BRIDGE_TABLE } from '../ruleset/bridge.ts'
@@ -133,6 +135,10 @@ export class Measures {
 
   staleDeleted(count: number): void {
     this.#metrics?.staleDeleted(count)
+  }
+
+  canaryRound(family: Family, result: CanaryResult): void {
+    this.#metrics?.canaryRound(family, result)
   }
 
   #look(kind: Kind, { problems }: Decoded<unknown>): void {

@@ -5,6 +5,7 @@ import manifest from '../../package.json' with { type: 'json' }
 import type { ClusterState } from '../kube/source.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Applied } from './applied.ts'
+import type { CanaryState } from './canary.ts'
 import type { Repairs } from './repairs.ts'
 
 export interface StatusInput {
@@ -20,6 +21,8 @@ export interface StatusInput {
   readonly missing: string | null
   /** Null where the objects come from a folder. */
   readonly cluster: ClusterState | null
+  /** Null where there is none. */
+  readonly canary: CanaryState | null
 }
 
 /** At most so many problems are listed; `problemsTotal` counts all. */
@@ -44,13 +47,21 @@ export function statusOf(input: StatusInput): unknown {
     counts: input.counts,
     repairs: input.repairs.count,
     lastRepair: input.repairs.last,
+    ...(input.canary === null ? {} : { canary: canaryOf(input.canary) }),
     problems: input.problems.slice(0, LISTED_PROBLEMS),
     problemsTotal: input.problems.length,
   }
 }
 
+function canaryOf({ since, lastRound, ...rest }: CanaryState): unknown {
+  return { ...rest, since: timeOf(since), lastRound: timeOf(lastRound) }
+}
+
+function timeOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString()
+}
+
 function clusterOf({ serverVersion, watchList, resources }: ClusterState): unknown {
-  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
-  const shown = resources.map(({ lastEventAt, lastHeardAt, ...rest }) => ({ ...rest, lastEventAt: time(lastEventAt), lastHeardAt: time(lastHeardAt) }))
+  const shown = resources.map(({ lastEventAt, lastHeardAt, ...rest }) => ({ ...rest, lastEventAt: timeOf(lastEventAt), lastHeardAt: timeOf(lastHeardAt) }))
   return { serverVersion, watchList, resources: shown }
 }

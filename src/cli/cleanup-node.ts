@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CniFolders, Step } from './cni-node.ts'
 import { takeEntries, takeProgram } from './cni-node.ts'
 import { gateFileOf } from '../agent/gate-file.ts'
+import { removeStage } from '../canary/stage.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { messageOf, PicketError } from '../lib/errors.ts'
 import type { Table } from '../nft/objects.ts'
@@ -35,6 +36,16 @@ export async function removeTables(kernel: Kernel, tables: readonly Table[]): Pr
     removed.push(`${table.family} ${table.name}`)
   }
   return removed
+}
+
+/** The canary's interfaces. Throws a PicketError where the kernel refuses. */
+export function removeCanary(step: Step): void {
+  try {
+    const names = removeStage()
+    if (names.length > 0) step(`interfaces ${names.join(', ')}: removed`)
+  } catch (error) {
+    throw new PicketError('CleanupFailed', `interfaces of the canary: ${messageOf(error)}; run it again`)
+  }
 }
 
 /** Its dead socket, and what it remembered of the gate. */

@@ -3,7 +3,7 @@
 // **Invariant:** only tables of our names are named to the kernel; running it twice is no error; no table goes while an agent runs.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { AGENT_RUNS, agentRuns, removeFiles, removeGate, removeTables } from './cleanup-node.ts'
+import { AGENT_RUNS, agentRuns, removeCanary, removeFiles, removeGate, removeTables } from './cleanup-node.ts'
 import type { CniFolders, Step } from './cni-node.ts'
 import { outputOption } from './options.ts'
 import { print, printJson } from './output.ts'
@@ -24,7 +24,7 @@ const AGAIN_MS = 2_000
 
 export function command(): Command {
   return new Command('cleanup')
-    .description("remove Picket's tables and files from this node, and nothing else")
+    .description("remove Picket's tables, interfaces and files from this node, and nothing else")
     .option('--socket <path>', "the agent's socket", '/run/picket/agent.sock')
     .option('--cni-bin-dir <dir>', "the runtime's folder of CNI plugins: takes the pod-start gate away too, before the tables")
     .option('--cni-conf-dir <dir>', "the runtime's folder of network configurations; both or neither")
@@ -65,6 +65,7 @@ async function cleanOnce(kernel: Kernel, tables: readonly Table[], cni: CniFolde
   if (cni !== null) await removeGate(cni, step)
   const removed = await removeTables(kernel, tables)
   if (output !== 'json') print(removed.length === 0 ? 'nothing to remove: no table of Picket is here' : `removed: table ${removed.join(', table ')}`)
+  removeCanary(step)
   await removeFiles(socket, step)
   if (output === 'json') printJson(steps.length === 0 ? { removed } : { removed, steps })
 }
@@ -106,6 +107,7 @@ async function clean(kernel: Kernel, tables: readonly Table[], cni: CniFolders |
   if (cni !== null) await removeGate(cni, step)
   if (await agentRuns(socket)) return `waiting: an agent runs on this node; ${AGENT_RUNS}`
   for (const table of await removeTables(kernel, tables)) step(`table ${table}: removed`)
+  removeCanary(step)
   await removeFiles(socket, step)
   if (found.length === 0 && before !== CLEAN) print('nothing of Picket is here')
   return CLEAN

@@ -10,6 +10,7 @@ export const WORKERS = {
   'conntrack-worker': 'kernel/conntrack-worker.ts',
   'elements-worker': 'kernel/elements-worker.ts',
   'notices-worker': 'kernel/notices-worker.ts',
+  'canary-worker': 'canary/canary-worker.ts',
   'rtnetlink-worker': 'node/rtnetlink-worker.ts',
   'lab-pod-worker': 'lab/pod-worker.ts',
 } as const

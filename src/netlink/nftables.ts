@@ -4,7 +4,7 @@
 // socket that asked for it. Only names are read here: what an object holds is read back, never taken from a notification.
 // **Invariant:** a message that is not of this protocol, or of a kind that is not known, is null; bad lengths throw.
 import { attributeText, need, readAttributes, type Attributes } from './attributes.ts'
-import { encodeMessage, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
+import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
 
 export const NETLINK_NETFILTER = 12
 /** Group 7, as the bit of a bind. */
@@ -58,9 +58,9 @@ export function isOfElements(type: number): boolean {
 }
 
 /** Asks how many commits there were: the answer is an NftCommitEnd with this sequence number. */
-export function generationRequest(sequence: number): Uint8Array {
+export function generationRequest(sequence: number, acknowledged = false): Uint8Array {
   const type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN
-  return encodeMessage({ type, flags: NLM_F_REQUEST, sequence, port: 0 }, [new Uint8Array(GENMSG_LENGTH)])
+  return encodeMessage({ type, flags: acknowledged ? NLM_F_REQUEST | NLM_F_ACK : NLM_F_REQUEST, sequence, port: 0 }, [new Uint8Array(GENMSG_LENGTH)])
 }
 
 export function decodeNftables(message: NetlinkMessage): NftChange | NftCommitEnd | null {

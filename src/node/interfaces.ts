@@ -3,6 +3,7 @@
 // watch.ts feeds it what rtnetlink told; the events that it gives go to the inbox.
 // **Invariant:** what changes() told so far, taken together, equals the rows of the present state, and a row is told
 // only if it differs from what was told of it before. An event costs what it concerns, not what there is.
+import { isCanaryLink } from '../model/canary.ts'
 import type { SourceEventOf } from '../model/changes.ts'
 import { parseCidr, type Address, type Cidr } from '../model/ip.ts'
 import type { HostInterface, PortEnd } from '../model/objects.ts'
@@ -205,6 +206,8 @@ export class InterfaceFold {
     const known = this.#known.get(index)
     if (known === undefined || known.link === null) return null
     const { name, kind, master } = known.link
+    // Of no concern to policy, and no pod's.
+    if (isCanaryLink(name)) return null
     const hasWiderRoutes = known.widerRoutes > 0
     const networks = kind === 'bridge' ? networksOf(known) : NO_NETWORKS
     return Object.freeze({ index, name, kind, master, addresses: known.addresses.list(), hostRoutes: known.shown.list(), hasWiderRoutes, networks, behind: this.#behind.get(index) ?? null })

@@ -31,6 +31,21 @@ export const NAMES = {
   outsideSourceRanges: 'outside-source-ranges',
   serviceRejected: 'service-rejected',
   serviceDropped: 'service-dropped',
+  canarySpoofed: 'canary-spoofed',
+  canaryAllowed: 'canary-allowed',
+} as const
+
+/** The canary's; no direction is called so. */
+export const CANARY_PROFILES: Readonly<Record<Direction, ProfileId>> = { egress: 'canary/egress', ingress: 'canary/ingress' }
+
+/** What happened to the canary's packets, by who decided. */
+export const CANARY_COUNTERS = {
+  spoofed: NAMES.canarySpoofed,
+  egress: `denied/${CANARY_PROFILES.egress}`,
+  ingress: `denied/${CANARY_PROFILES.ingress}`,
+  allowed: NAMES.canaryAllowed,
+  /** Of everybody. */
+  unknown: NAMES.unknownInterface,
 } as const
 
 export function podAddresses(family: Family): string {

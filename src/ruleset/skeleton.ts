@@ -14,6 +14,7 @@ import { emptyTable, type TableState } from '../nft/state.ts'
 import { DIRECTIONS, type Direction } from '../model/policy.ts'
 import type { PodAttachment } from '../policy/attach.ts'
 import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
+import { putCanary } from './canary.ts'
 import { connectionSets, cutRelated, cutRules, REPLIES } from './connections.ts'
 import { masqueradeSets, NO_NAT, postrouting, type MasqueradeOptions } from './masquerade.ts'
 import { serviceChains, serviceCounters, serviceSets } from './service-skeleton.ts'
@@ -34,6 +35,8 @@ export interface SkeletonOptions {
   readonly podAttachment: PodAttachment
   /** Services, and what leaves the cluster; absent: both are somebody else's. */
   readonly nat?: MasqueradeOptions
+  /** The packets that prove the table have their place in it. */
+  readonly canary?: boolean
 }
 
 export const TABLE: Table = {
@@ -50,6 +53,7 @@ export function skeleton(options: SkeletonOptions): TableState {
   for (const object of [...(mark === null ? [] : serviceSets()), ...(egress ? masqueradeSets() : [])]) state.sets.set(object.name, { object, elements: new Map() })
   for (const counter of [...COUNTERS, ...(mark === null ? [] : serviceCounters())]) state.counters.set(counter.name, counter)
   for (const chain of chains(options)) state.chains.set(chain.name, chain)
+  if (options.canary === true) putCanary(state)
   return state
 }
 

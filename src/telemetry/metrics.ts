@@ -34,6 +34,7 @@ export class Metrics {
   readonly #cut: Counter
   readonly #restored: Counter
   readonly #stale: Counter
+  readonly #canary: Counter<'family' | 'result'>
   readonly #causes = new Set<string>(['unknown'])
   #scrape: Promise<string> | null = null
 
@@ -86,6 +87,13 @@ export class Metrics {
     this.#cut = new Counter({ name: 'picket_connections_cut_total', help: 'Open connections that were stopped since policy no longer allows them.', registers })
     this.#restored = new Counter({ name: 'picket_connections_restored_total', help: 'Cut connections that may go on since policy allows them again.', registers })
     this.#stale = new Counter({ name: 'picket_stale_udp_entries_deleted_total', help: "Entries of conntrack deleted since they led a Service's UDP clients to nobody who serves it.", registers })
+    this.#canary = new Counter({
+      name: 'picket_canary_rounds_total',
+      help: "Rounds of the canary's packets by family and by what they showed: ok (the table drops and passes what it should), leaked, dropped, blocked (something in front of the table), failed (they could not be sent), skipped (the node does not forward the family). One round that is not ok may be beside a change that is put right at once; the problems CanaryLeaked, CanaryDropped, CanaryBlocked and CanaryFailed tell what stays.",
+      labelNames: ['family', 'result'],
+      registers,
+    })
+    for (const family of [4, 6]) for (const result of ['ok', 'leaked', 'dropped']) this.#canary.inc({ family, result }, 0)
     const info = new Gauge({ name: 'picket_build_info', help: 'Always 1; which agent this is.', labelNames: ['version', 'node_version', 'kernel_access'], registers })
     info.set({ version: build.version, node_version: build.node, kernel_access: build.kernel }, 1)
     collectDefaultMetrics({ register: this.#registry })
@@ -132,6 +140,10 @@ export class Metrics {
     const cause = this.#causes.has(name) || this.#causes.size < MOST_CAUSES ? name : 'other'
     this.#causes.add(cause)
     this.#repairs.inc({ cause })
+  }
+
+  canaryRound(family: number, result: string): void {
+    this.#canary.inc({ family, result })
   }
 
   connectionsCut(cut: number, restored: number): void {

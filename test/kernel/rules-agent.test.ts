@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { FAMILIES } from '../../src/model/ip.ts'
 import { ownCommand } from '../../src/lab/places.ts'
+import { CANARY_LINKS } from '../../src/model/canary.ts'
 import { RealCluster } from '../support/real-cluster.ts'
 import { denyAll, egress, ingress, namespaceObject, podObject, policyObject, realPod, type PlainObject } from '../support/real-objects.ts'
 import { pause } from '../support/real-wire.ts'
@@ -210,7 +211,7 @@ for (const attachment of attachments()) describe(`the agent as a process, on rea
       const others = (): string => lab.listing('n1', 'inet keep') + lab.listing('n1', 'ip picket')
       const before = others()
       const cleanup = (...flags: readonly string[]): string => lab.run('n1', [...ownCommand(), 'cleanup', ...flags])
-      assert.equal(cleanup(), `removed: ${TABLES.map((one) => `table ${one}`).join(', ')}\n`)
+      assert.equal(cleanup(), `removed: ${TABLES.map((one) => `table ${one}`).join(', ')}\ninterfaces ${CANARY_LINKS.join(', ')}: removed\n`)
       assert.equal(others(), before)
       assert.equal(lab.run('n1', ['nft', 'list', 'tables']).split('\n').filter((line) => line !== '').length, 2)
       assert.deepEqual(JSON.parse(cleanup('-o', 'json')), { removed: [] })

@@ -73,4 +73,15 @@ export const LOOP_MUTANTS: readonly Mutant[] = [
   { title: 'rule 81: what is restored is taken out while packets may meet it', file: 'agent/cut-set.ts', search: "(part) => [{ verb: 'add', set: restoredFlows, keys: part }]", replace: "(part) => [{ verb: 'remove', set: cutFlows, keys: part }]", caughtBy: 'cutSet' },
   { title: 'rule 79: a member that goes takes nothing away', file: 'policy/losses.ts', search: 'for (const id of plan.profiles.reading(sets)) profiles.add(id)', replace: '', caughtBy: 'cutter' },
   { title: 'rule 79: an edited profile takes nothing away', file: 'policy/losses.ts', search: 'for (const [id, { before, after }] of delta.profiles) if (before !== null && after !== null) profiles.add(id)', replace: '', caughtBy: 'cutter' },
+
+  // The canary.
+  { title: 'a hole that another firewall covers is no leak', file: 'canary/verdict.ts', search: 'return judged && arrived > 0 && counted[by] === 0 ?', replace: 'return judged && arrived > 9 ?', caughtBy: 'canaryVerdict' },
+  { title: "another firewall's drop is the table's", file: 'canary/verdict.ts', search: 'allowed.left < allowed.sent && allowed.counted.allowed < allowed.sent && ours > 0', replace: 'allowed.left < allowed.sent', caughtBy: 'canaryVerdict' },
+  { title: 'a table that no packet came to is proven', file: 'canary/verdict.ts', search: "if (blocked !== null) return { result: 'blocked', message: blocked }", replace: '', caughtBy: 'canaryVerdict' },
+  { title: 'of two families the better one counts', file: 'canary/verdict.ts', search: 'RESULTS[Math.max(', replace: 'RESULTS[Math.min(', caughtBy: 'canaryVerdict' },
+  { title: 'one round is an alarm', file: 'agent/canary.ts', search: 'this.#failed >= TELLING_ROUNDS', replace: 'this.#failed >= 1', caughtBy: 'canary' },
+  { title: 'rounds beside commits count', file: 'agent/canary.ts', search: "if (typeof round === 'string' || round.quiet) this.#failed++", replace: 'this.#failed++', caughtBy: 'canary' },
+  { title: 'rounds that failed in other ways count', file: 'agent/canary.ts', search: 'if (verdict.result !== this.#last) this.#failed = 0', replace: '', caughtBy: 'canary' },
+  { title: 'a leak is not looked into', file: 'agent/canary.ts', search: 'this.#options.recheck()', replace: 'undefined', caughtBy: 'canary' },
+  { title: "the server's other stage drops what egress is to drop", file: 'ruleset/canary.ts', search: '[CANARY_PORTS.allowed, CANARY_PORTS.egressDenied]', replace: '[CANARY_PORTS.allowed]', caughtBy: 'canaryTable' },
 ]

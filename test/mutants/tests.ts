@@ -39,6 +39,9 @@ export const TESTS = {
   summary: { file: 'test/property/summary.test.ts', runs: 1500 },
   summaryTimes: { file: 'test/unit/summary/times.test.ts' },
   summaryNodes: { file: 'test/unit/summary/nodes.test.ts' },
+  canary: { file: 'test/unit/agent/canary.test.ts' },
+  canaryVerdict: { file: 'test/unit/canary/verdict.test.ts' },
+  canaryTable: { file: 'test/unit/ruleset/canary.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
   bridge: { file: 'test/kernel/bridge.test.ts', grep: 'rule 87' },

@@ -35,12 +35,19 @@ export class RealAgents {
     return [...ownCommand(), 'agent', '--node-name', node, '--source', `manifests:${this.#places.manifests}`, '--socket', this.socket(node), ...flags]
   }
 
-  async start(node: string, flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<LabProcess> {
-    const process = await this.#testbed.start(node, this.command(node, flags), { logFile: this.#places.agentLog(node), env })
+  /** `within`: a command that runs the agent. */
+  async start(node: string, flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}, within: readonly string[] = []): Promise<LabProcess> {
+    const process = await this.#testbed.start(node, [...within, ...this.command(node, flags)], { logFile: this.#places.agentLog(node), env })
     const running: Running = { process, end: null }
     void process.ended.then(({ code, signal }) => (running.end = signal ?? `status ${code}`))
     this.#running.set(node, running)
     return process
+  }
+
+  pid(node: string): number {
+    const pid = this.#running.get(node)?.process.pid
+    if (pid === undefined) throw new Error(`no agent runs on ${node}`)
+    return pid
   }
 
   /** Resolves when it ended. SIGKILL leaves its socket file behind. */

@@ -52,7 +52,7 @@ class World {
     })
     const log = openLog('silent', {})
     const measures = { cut: ({ cut }: { cut: number }) => this.log.push(`cut ${cut}`), staleDeleted: (count: number) => this.log.push(`deleted ${count}`) } as unknown as Measures
-    const options = { kernel: this.kernel, config: whole, clock: HASTY, log, turns: this.#turns, mark: compile.skeleton.nat?.mark ?? null, measures, problems: new ProblemParts(log), planSettled: () => Promise.resolve() }
+    const options = { kernel: this.kernel, config: whole, clock: HASTY, log, turns: this.#turns, mark: compile.skeleton.nat?.mark ?? null, measures, problems: new ProblemParts(log), planSettled: () => Promise.resolve(), recheck: () => undefined }
     this.followers = startFollowers(options, () => this.#conntrack())
     const { inbox } = this.#turns
     upsert(inbox, 'namespace', namespace({ name: 'shop' }))

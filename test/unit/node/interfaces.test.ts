@@ -37,6 +37,16 @@ describe('interfaces from what a kernel sent', () => {
   })
 })
 
+describe("the canary's interfaces", () => {
+  it('are nobody\'s, under whatever name they came', () => {
+    const named = (name: string) => link(1, name)
+    assert.equal(rowsAfter(named('picket-canary0')).size, 0)
+    assert.equal(rowsAfter(named('veth1'), named('picket-canary3')).size, 0)
+    assert.equal(rowsAfter(named('picket-canary3'), named('veth1')).size, 1)
+    assert.equal(rowsAfter(named('picket-canary4')).size, 1)
+  })
+})
+
 describe('which routes of an interface count', () => {
   it('leaves out its own addresses, in either order, and takes them back when the address goes', () => {
     const host = route('new', 'append', { to: 'fd00::1', by: [1] })

@@ -14,7 +14,7 @@ const READING: Reading = {
   decodeErrors: { pod: 1 },
 }
 const BUILD = { version: '1', node: '24', kernel: 'k "1"\n\\' }
-const LABELS = ['kind', 'direction', 'code', 'severity', 'resource', 'reason', 'table', 'outcome', 'stage', 'cause', 'version', 'node_version', 'kernel_access']
+const LABELS = ['kind', 'direction', 'code', 'severity', 'resource', 'reason', 'table', 'outcome', 'stage', 'cause', 'version', 'node_version', 'kernel_access', 'family', 'result']
 
 function made(reading: () => Reading = () => READING): Metrics {
   return new Metrics(reading, BUILD, ['inet picket'])
@@ -77,6 +77,7 @@ describe('metrics', () => {
     metrics.committed('inet picket', 'refused', 0.004)
     metrics.staged('store', 0.0002)
     metrics.connectionsCut(5, 2)
+    metrics.canaryRound(6, 'leaked')
     const all = await scraped(metrics)
     assert.deepEqual(['0.01', '0.025', '+Inf'].map((le) => all.value('picket_event_commit_duration_seconds_bucket', { le })), [0, 3, 3])
     assert.ok(Math.abs((all.value('picket_event_commit_duration_seconds_sum') ?? 0) - 0.06) < 1e-9)
@@ -84,6 +85,7 @@ describe('metrics', () => {
     assert.equal(all.value('picket_commits_total', { table: 'inet picket', outcome: 'refused' }), 1)
     assert.equal(all.value('picket_commits_total', { table: 'inet picket', outcome: 'acknowledged' }), 0, 'there from the start, so that a rate sees the first one')
     assert.equal(all.value('picket_commit_duration_seconds_count', { table: 'inet picket', outcome: 'refused' }), 1)
+    assert.deepEqual([4, 6].map((family) => all.value('picket_canary_rounds_total', { family: String(family), result: 'leaked' })), [0, 1])
     assert.equal(all.value('picket_turn_stage_duration_seconds_count', { stage: 'store' }), 1)
     assert.deepEqual([all.value('picket_connections_cut_total'), all.value('picket_connections_restored_total')], [5, 2])
   })

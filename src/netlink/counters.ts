@@ -1,0 +1,32 @@
+// nf_tables' named counters by netlink: one asked for by name, and what it has counted.
+//
+// nft lists a whole table for that. **Invariant:** bytes that are no counter end in a NetlinkMessageError.
+import { attribute, need, NetlinkMessageError, readAttributes, textAttribute } from './attributes.ts'
+import { elementsHeader, type SetPlace } from './element-batch.ts'
+import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
+
+const NFNL_SUBSYS_NFTABLES = 10
+const NEWOBJ = (NFNL_SUBSYS_NFTABLES << 8) | 18
+const GETOBJ = (NFNL_SUBSYS_NFTABLES << 8) | 19
+const GENMSG_LENGTH = 4
+const OBJECT = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4 } as const
+const COUNTER_PACKETS = 2
+/** NFT_OBJECT_COUNTER, in network order. */
+const COUNTER = Uint8Array.of(0, 0, 0, 1)
+
+/** ENOENT where there is no such counter, or no table. */
+export function counterRequest(place: SetPlace, name: string, sequence: number): Uint8Array<ArrayBuffer> {
+  const parts = [elementsHeader(place), textAttribute(OBJECT.TABLE, place.table), textAttribute(OBJECT.NAME, name), attribute(OBJECT.TYPE, COUNTER)]
+  return encodeMessage({ type: GETOBJ, flags: NLM_F_REQUEST | NLM_F_ACK, sequence, port: 0 }, parts)
+}
+
+/** Packets. */
+export function countedIn(messages: readonly NetlinkMessage[]): number {
+  const message = messages.find(({ type }) => type === NEWOBJ)
+  if (message === undefined) throw new NetlinkMessageError('counter: the answer has none')
+  const data = readAttributes(message.payload, GENMSG_LENGTH, 'counter').get(OBJECT.DATA)
+  const packets = data === undefined ? undefined : readAttributes(data, 0, 'counter').get(COUNTER_PACKETS)
+  if (packets === undefined) throw new NetlinkMessageError('counter: it does not say how many packets')
+  need(packets, 8, 'packets of a counter')
+  return Number(new DataView(packets.buffer, packets.byteOffset).getBigUint64(0))
+}
