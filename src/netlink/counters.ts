@@ -2,7 +2,7 @@
 //
 // nft lists a whole table for that. **Invariant:** bytes that are no counter end in a NetlinkMessageError.
 import { attribute, need, NetlinkMessageError, readAttributes, textAttribute } from './attributes.ts'
-import { elementsHeader, type SetPlace } from './element-batch.ts'
+import { familyHeader, type SetPlace } from './element-batch.ts'
 import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST, type NetlinkMessage } from './messages.ts'
 
 const NFNL_SUBSYS_NFTABLES = 10
@@ -16,7 +16,7 @@ const COUNTER = Uint8Array.of(0, 0, 0, 1)
 
 /** ENOENT where there is no such counter, or no table. */
 export function counterRequest(place: SetPlace, name: string, sequence: number): Uint8Array<ArrayBuffer> {
-  const parts = [elementsHeader(place), textAttribute(OBJECT.TABLE, place.table), textAttribute(OBJECT.NAME, name), attribute(OBJECT.TYPE, COUNTER)]
+  const parts = [familyHeader(place), textAttribute(OBJECT.TABLE, place.table), textAttribute(OBJECT.NAME, name), attribute(OBJECT.TYPE, COUNTER)]
   return encodeMessage({ type: GETOBJ, flags: NLM_F_REQUEST | NLM_F_ACK, sequence, port: 0 }, parts)
 }
 

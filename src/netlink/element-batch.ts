@@ -151,8 +151,13 @@ export function coverRequest(place: SetPlace, set: string, key: Uint8Array): Uin
 }
 
 /** Whose elements a message is about: struct nfgenmsg (family, version, resource id), table and set. */
-export function setHeader({ family, table }: SetPlace, set: string): Uint8Array {
-  return Buffer.concat([Uint8Array.of(FAMILY_NUMBERS[family], 0, 0, 0), textAttribute(LIST_TABLE, table), textAttribute(LIST_SET, set)])
+export function setHeader(place: SetPlace, set: string): Uint8Array {
+  return Buffer.concat([familyHeader(place), textAttribute(LIST_TABLE, place.table), textAttribute(LIST_SET, set)])
+}
+
+/** struct nfgenmsg of whatever is in a table. */
+export function familyHeader({ family }: SetPlace): Uint8Array {
+  return Uint8Array.of(FAMILY_NUMBERS[family], 0, 0, 0)
 }
 
 /** The batch itself, renumbered. */

@@ -5,7 +5,7 @@
 // **Invariant:** of one UID and generation it never becomes newer.
 import type { PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
 import type { PolicyUid } from '../model/objects.ts'
-import { compareVersions } from './versions.ts'
+import { compareVersions } from '../lib/versions.ts'
 
 /** What the API last said of a policy, whether it can be read or not. */
 export interface PolicyVersion {

@@ -4,9 +4,9 @@
 // pending, and silence makes it stale.
 import type { NodeEnforcementStatus, NodeFailure, PolicyCommit } from '../crd/node-enforcement.ts'
 import type { Condition } from '../crd/shared.ts'
+import { compareVersions } from '../lib/versions.ts'
 import type { PolicyUid, Uid } from '../model/objects.ts'
 import type { PolicyVersion } from './first-seen.ts'
-import { compareVersions } from './versions.ts'
 
 export type NodeState = 'programmed' | 'pending' | 'failed' | 'stale'
 export const NODE_STATES: readonly NodeState[] = ['programmed', 'pending', 'failed', 'stale']

@@ -6,7 +6,7 @@ import type { Mutant } from './mutants.ts'
 export const SUMMARY_MUTANTS: readonly Mutant[] = [
   { title: 'summary: unlisted failures do not matter', file: 'summary/node-report.ts', search: 'if (!report.isWhole) return PENDING', replace: '', caughtBy: 'summary' },
   { title: 'summary: a Service that fails is a policy that fails', file: 'summary/node-report.ts', search: "kind === 'NetworkPolicy' && ", replace: '', caughtBy: 'summary' },
-  { title: 'summary: versions are compared as text', file: 'summary/versions.ts', search: 'if (a.length !== b.length) return a.length - b.length', replace: '', caughtBy: 'summaryNodes' },
+  { title: 'summary: versions are compared as text', file: 'lib/versions.ts', search: 'if (a.length !== b.length) return a.length - b.length', replace: '', caughtBy: 'summaryNodes' },
   { title: 'summary: a node has to be ahead of the policy', file: 'summary/node-report.ts', search: 'order <= 0', replace: 'order < 0', caughtBy: 'summaryNodes' },
   { title: 'summary: silence is believed to be consent', file: 'summary/node-report.ts', search: 'report === null || !isAlive', replace: 'report === null', caughtBy: 'summary' },
   { title: 'summary: a Node made again inherits the report', file: 'summary/summary.ts', search: 'if (uid === report.owner) return report', replace: 'return report', caughtBy: 'summary' },

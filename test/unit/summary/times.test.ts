@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { PolicyCommit } from '../../../src/crd/node-enforcement.ts'
 import type { PolicyEnforcementStatus } from '../../../src/crd/policy-enforcement.ts'
-import { compareVersions } from '../../../src/summary/versions.ts'
+import { compareVersions } from '../../../src/lib/versions.ts'
 import { namespace, node, pod, policy } from '../../support/builders.ts'
 import { policyStatus } from '../../support/enforcements.ts'
 import { badField, conditionOf, said, SILENT, SummaryWorld } from '../../support/summary-world.ts'
