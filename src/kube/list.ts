@@ -23,6 +23,7 @@ export interface List {
 /** What can be listed, whether it is decoded or not. */
 export interface Listed extends RoleResource, Encoded {
   readonly path: string
+  readonly query?: Readonly<Record<string, string>>
 }
 
 interface Page {
@@ -38,7 +39,7 @@ export async function readList(transport: Transport, resource: Resource, signal:
     rows = new Map()
     return (item) => {
       const { key, decoded } = rowOf(item, resource)
-      rows.set(key, decoded as never)
+      rows.set(key, decoded)
     }
   })
   return { rows, version }
@@ -60,7 +61,7 @@ export async function eachItem(transport: Transport, listed: Listed, signal: Abo
 async function readPages(transport: Transport, resource: Listed, limit: string | null, signal: AbortSignal, take: (item: unknown) => void): Promise<string> {
   let next = ''
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    const query = { ...(limit === null ? {} : { limit }), ...(next === '' ? {} : { continue: next }) }
+    const query = { ...resource.query, ...(limit === null ? {} : { limit }), ...(next === '' ? {} : { continue: next }) }
     const read = await readPage(transport, resource, query, take, signal)
     if (read.version === null) throw new ApiFailure('Garbage', `a list of ${resource.plural} without a resourceVersion was sent`)
     if (read.next === '') return read.version

@@ -8,13 +8,13 @@
 import type { Clock } from '../lib/clock.ts'
 import { messageOf } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
-import type { SourceEvent } from '../model/changes.ts'
 import { Attempts, type Pauses } from './attempts.ts'
 import { Calm } from './calm.ts'
 import { acceptOf } from './encodings.ts'
 import { ApiFailure, problemOf, type FailureCode } from './failures.ts'
 import { readList } from './list.ts'
 import type { Resource } from './resources.ts'
+import type { RowEvent } from './rows.ts'
 import type { Server } from './server.ts'
 import type { Answer, Transport } from './transport.ts'
 import { WatchReader } from './watch-reader.ts'
@@ -28,7 +28,7 @@ export interface ReflectorOptions {
   readonly random: () => number
   readonly pauses: Pauses
   /** In order; never again after close() was called. */
-  readonly onEvents: (events: readonly SourceEvent[]) => void
+  readonly onEvents: (events: readonly RowEvent[]) => void
   /** `problem` is another than before. */
   readonly onProblem: () => void
   /** The server answered after it could not be reached. */
@@ -151,7 +151,7 @@ export class Reflector {
     const cancel = clock.after(LONGEST_LIST_MS, () => overdue.abort(new ApiFailure('Hung', `the list of ${resource.plural} does not come to its end`)))
     try {
       const { rows, version } = await readList(transport, resource, AbortSignal.any([this.#stop.signal, overdue.signal]))
-      this.#tell([{ verb: 'replace', kind: resource.rows, rows } as SourceEvent])
+      this.#tell([{ verb: 'replace', kind: resource.rows, rows }])
       this.#version = version
       this.#pagesNext = false
       return version
@@ -186,7 +186,7 @@ export class Reflector {
     const { transport, resource } = this.#options
     const from: Record<string, string> = version === null ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' } : { resourceVersion: version }
     try {
-      const query = { watch: 'true', allowWatchBookmarks: 'true', timeoutSeconds: String(seconds), ...from }
+      const query = { watch: 'true', allowWatchBookmarks: 'true', timeoutSeconds: String(seconds), ...resource.query, ...from }
       const answer = await transport.get({ verb: 'watch', resource, path: resource.path, query, accept: acceptOf(resource, 'watch') }, signal)
       this.#watches += 1
       this.#reached()
@@ -222,7 +222,7 @@ export class Reflector {
 
   /** What was read before a failure is told all the same. */
   #read(reader: WatchReader, portion: Buffer): void {
-    const events: SourceEvent[] = []
+    const events: RowEvent[] = []
     const before = { heard: reader.heard, version: reader.version }
     try {
       reader.read(portion, events)
@@ -235,7 +235,7 @@ export class Reflector {
     }
   }
 
-  #tell(events: readonly SourceEvent[]): void {
+  #tell(events: readonly RowEvent[]): void {
     if (events.length === 0 || this.#closed) return
     const { resource, clock, onEvents } = this.#options
     this.#lastEventAt = clock.wallTime()

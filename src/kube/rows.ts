@@ -2,7 +2,7 @@
 //
 // **Invariant:** an object that cannot be decoded, or lacks a UID, is a bad or marked row and never a reason to drop it:
 // what is not said would count as deleted, and a policy that is not there opens.
-import { type DecodedObject, decodeObject } from '../decode/decode.ts'
+import { decodeObject } from '../decode/decode.ts'
 import type { Problem } from '../lib/problem.ts'
 import { printable, show } from '../lib/show.ts'
 import type { Decoded } from '../model/changes.ts'
@@ -18,11 +18,18 @@ const LONGEST_UID = 128
 
 export interface KeyedRow {
   readonly key: Uid
-  readonly decoded: DecodedObject['decoded']
+  readonly decoded: Decoded<unknown>
 }
 
 /** Of all rows of a resource; the kind of the resource says which type they are of. */
-export type Rows = Map<Uid, Decoded<never>>
+export type Rows = Map<Uid, Decoded<unknown>>
+
+/** As SourceEvent, of any resource's rows; `kind` is that of its line. */
+export type RowEvent =
+  | { readonly verb: 'upsert'; readonly kind: string; readonly key: Uid; readonly decoded: Decoded<unknown> }
+  | { readonly verb: 'delete'; readonly kind: string; readonly key: Uid }
+  | { readonly verb: 'replace'; readonly kind: string; readonly rows: ReadonlyMap<Uid, Decoded<unknown>> }
+  | { readonly verb: 'synced'; readonly kind: string }
 
 /** Without managed fields. ApiFailure (Garbage) where the bytes are no JSON; `what` names them. */
 export function parseJson(bytes: Buffer, what: string): unknown {
@@ -38,7 +45,7 @@ export function parseJson(bytes: Buffer, what: string): unknown {
 export function rowOf(object: unknown, resource: Resource): KeyedRow {
   const uid = uidOf(object, resource)
   const key = uid ?? madeKey(object, resource)
-  const decoded = decodeObject(resource.kind, object, key)?.decoded
+  const decoded = resource.read === undefined ? decodeObject(resource.kind, object, key)?.decoded : resource.read(object, key)
   if (decoded === undefined) throw new ApiFailure('Internal', `${resource.kind} is not decoded`)
   return { key, decoded: uid === null ? marked(decoded, key) : decoded }
 }
@@ -72,10 +79,10 @@ function madeKey(object: unknown, resource: Resource): Uid {
   return `api:${resource.kind}/${text(namespace)}/${text(name)}`
 }
 
-function marked(decoded: DecodedObject['decoded'], key: Uid): DecodedObject['decoded'] {
+function marked(decoded: Decoded<unknown>, key: Uid): Decoded<unknown> {
   const message = `found no UID of 1 to ${LONGEST_UID} characters, which every object of the API has; it is known by its name`
   const problem: Problem = { code: 'InvalidField', severity: 'error', object: key.slice('api:'.length), field: 'metadata.uid', message }
-  return Object.freeze({ ...decoded, problems: Object.freeze([...decoded.problems, problem]) }) as DecodedObject['decoded']
+  return Object.freeze({ ...decoded, problems: Object.freeze([...decoded.problems, problem]) })
 }
 
 /** `metadata.resourceVersion` of an object, a bookmark or a list; null where there is none. */

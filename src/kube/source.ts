@@ -9,6 +9,7 @@ import { USUAL_PAUSES, type Pauses } from './attempts.ts'
 import { Credentials } from './credentials.ts'
 import { Reflector, type ResourceState } from './reflector.ts'
 import { RESOURCES, type Resource } from './resources.ts'
+import type { RowEvent } from './rows.ts'
 import { Server } from './server.ts'
 import { Transport, USUAL_LIMITS, type TransportLimits } from './transport.ts'
 
@@ -21,11 +22,12 @@ export interface ClusterAccess {
   readonly apiServers: readonly string[]
 }
 
-export interface ClusterOptions {
+/** `Event`: as the resources' own rows make it; the agent's where no resources are given. */
+export interface ClusterOptions<Event = SourceEvent> {
   readonly access: ClusterAccess
   readonly clock: Clock
   /** In order for each resource; nothing is told after close() was called. */
-  readonly onEvents: (events: readonly SourceEvent[]) => void
+  readonly onEvents: (events: readonly Event[]) => void
   /** All problems of now, whenever they change. Those of objects come with their rows. */
   readonly onProblems: (problems: readonly Problem[]) => void
   readonly random?: () => number
@@ -48,10 +50,11 @@ export interface ClusterSource {
 }
 
 /** PicketError where the credentials are wrong or cannot be read; a server that does not answer is a problem, and waited for. */
-export async function watchCluster(options: ClusterOptions): Promise<ClusterSource> {
+export async function watchCluster<Event = SourceEvent>(options: ClusterOptions<Event>): Promise<ClusterSource> {
   const transport = transportFor(options.access, options.clock, options.limits)
   await transport.check()
-  return new Cluster(options, transport)
+  // Rows and their kind come from one line of the resources, which is whose events the caller asks for.
+  return new Cluster(options as ClusterOptions<never>, transport)
 }
 
 /** As watchCluster would fail, before anything else is started. */
@@ -73,7 +76,7 @@ class Cluster implements ClusterSource {
   readonly #reflectors: readonly Reflector[]
   #closed = false
 
-  constructor(options: ClusterOptions, transport: Transport) {
+  constructor(options: ClusterOptions<never>, transport: Transport) {
     this.#transport = transport
     const onProblem = (): void => {
       if (!this.#closed) options.onProblems(this.#problems())
@@ -85,7 +88,7 @@ class Cluster implements ClusterSource {
       clock: options.clock,
       random: options.random ?? Math.random,
       pauses: options.pauses ?? USUAL_PAUSES,
-      onEvents: options.onEvents,
+      onEvents: options.onEvents as (events: readonly RowEvent[]) => void,
       onProblem,
       // They ask the same server: none of them waits out a pause for a server that another one has reached.
       onReached: () => {

@@ -3,12 +3,11 @@
 // With WatchList the stream begins with the whole state, which ends with a marked bookmark: until then rows are collected, and
 // become one `replace`. **Invariant:** `version` never runs ahead of the events that were given out, so that a watch
 // which begins there misses nothing.
-import type { SourceEvent } from '../model/changes.ts'
 import { eventsOf, type EventStream } from './encodings.ts'
 import { ApiFailure } from './failures.ts'
 import type { WatchEvent } from './messages.ts'
 import type { Resource } from './resources.ts'
-import { keyOf, rowOf, versionOf, type Rows } from './rows.ts'
+import { keyOf, rowOf, versionOf, type RowEvent, type Rows } from './rows.ts'
 import { eventFailure } from './statuses.ts'
 import { isOlder } from '../lib/versions.ts'
 import { show } from '../lib/show.ts'
@@ -42,14 +41,14 @@ export class WatchReader {
   }
 
   /** Appends to `events` what the portion says. ApiFailure where it cannot be read further; what was appended stands. */
-  read(portion: Buffer, events: SourceEvent[]): void {
+  read(portion: Buffer, events: RowEvent[]): void {
     for (const event of this.#events.push(portion)) {
       this.#heard += 1
       this.#take(event, events)
     }
   }
 
-  #take({ type, object }: WatchEvent, events: SourceEvent[]): void {
+  #take({ type, object }: WatchEvent, events: RowEvent[]): void {
     switch (type) {
       case 'ADDED':
       case 'MODIFIED':
@@ -69,22 +68,22 @@ export class WatchReader {
     }
   }
 
-  #upsert(object: unknown, events: SourceEvent[]): void {
+  #upsert(object: unknown, events: RowEvent[]): void {
     const { key, decoded } = rowOf(object, this.#resource)
-    if (this.#collected !== null) this.#collected.set(key, decoded as never)
-    else events.push({ verb: 'upsert', kind: this.#resource.rows, key, decoded } as SourceEvent)
+    if (this.#collected !== null) this.#collected.set(key, decoded)
+    else events.push({ verb: 'upsert', kind: this.#resource.rows, key, decoded })
   }
 
-  #delete(object: unknown, events: SourceEvent[]): void {
+  #delete(object: unknown, events: RowEvent[]): void {
     const key = keyOf(object, this.#resource)
     if (this.#collected !== null) this.#collected.delete(key)
     else events.push({ verb: 'delete', kind: this.#resource.rows, key })
   }
 
-  #complete(object: unknown, events: SourceEvent[]): void {
+  #complete(object: unknown, events: RowEvent[]): void {
     if (this.#collected === null) return
     if (versionOf(object) === null) throw new ApiFailure('Garbage', `the initial events of ${this.#resource.plural} ended without a resourceVersion`)
-    events.push({ verb: 'replace', kind: this.#resource.rows, rows: this.#collected } as SourceEvent)
+    events.push({ verb: 'replace', kind: this.#resource.rows, rows: this.#collected })
     this.#collected = null
   }
 
