@@ -1,13 +1,13 @@
-// Settings: flags, a YAML file and the environment -> one frozen AgentConfig, before anything else runs.
+// Settings: flags, a YAML file and the environment -> one frozen AgentConfig or OperatorConfig, before anything else runs.
 //
-// The settings are one table (settings.ts), from which the flags, the checks and the documentation come. A flag wins over the
+// The settings are tables (settings.ts), from which the flags, the checks and the documentation come. A flag wins over the
 // file, the file over the environment, and that over the default. **Invariant:** no other file reads process.env or
 // process.argv, and a config that leaves this file is complete and valid.
 import { readFileSync } from 'node:fs'
 import { Option, type Command } from 'commander'
 import { parseDocument } from 'yaml'
 import { messageOf, PicketError } from './lib/errors.ts'
-import { flagOf, optionOf, serverFault, SETTINGS, WHY_NO_SERVICE, type AgentConfig, type Setting, type SettingName, type Source } from './settings.ts'
+import { flagOf, OPERATOR_SETTINGS, optionOf, serverFault, SETTINGS, WHY_NO_SERVICE, type AgentConfig, type OperatorConfig, type Setting, type Source } from './settings.ts'
 
 /** The arguments after the program's own name. */
 export function commandLine(): readonly string[] {
@@ -40,9 +40,9 @@ export function parseDuration(text: string): number | null {
 }
 
 /** Adds `--config` and one flag for each setting. No flag has a default: absent means that the file decides. */
-export function addSettingFlags(command: Command): Command {
+export function addSettingFlags(command: Command, settings: readonly Setting[] = SETTINGS): Command {
   command.option('--config <file>', 'settings as YAML, under their camelCase names; flags win')
-  for (const setting of SETTINGS) {
+  for (const setting of settings) {
     const flag = flagOf(setting.name)
     const origin = setting.default === null ? 'required' : `default ${[setting.default].flat().join(',') || 'none'}`
     const help = `${setting.help} (${setting.env === undefined ? origin : `default $${setting.env}, ${origin}`})`
@@ -71,7 +71,7 @@ function refuse(where: string, expected: string, value: unknown): PicketError {
   return new PicketError('InvalidConfig', `${where}: expected ${expected}, got ${shown}; nothing was started`)
 }
 
-function readFile(file: string): ReadonlyMap<string, unknown> {
+function readFile(file: string, settings: readonly Setting[]): ReadonlyMap<string, unknown> {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -86,7 +86,7 @@ function readFile(file: string): ReadonlyMap<string, unknown> {
   const content: unknown = document.toJS()
   if (content === null) return new Map()
   if (typeof content !== 'object' || Array.isArray(content)) throw refuse(file, 'settings as "name: value" lines', content)
-  const known = SETTINGS.map((setting) => setting.name)
+  const known = settings.map((setting) => setting.name)
   for (const name of Object.keys(content)) {
     if (!known.some((one) => one === name)) {
       throw new PicketError('InvalidConfig', `${file}: ${name}: unknown setting; expected one of ${known.join(', ')}; nothing was started`)
@@ -136,7 +136,7 @@ function check(setting: Setting, { value, where }: Found): unknown {
 }
 
 /** The source with what belongs to it. Throws where a setting is of the other one. */
-function sourceOf(values: ReadonlyMap<SettingName, unknown>): Source {
+function sourceOf(values: ReadonlyMap<string, unknown>): Source {
   const source = values.get('source') as string
   const [kubeconfig, context] = [values.get('kubeconfig') as string, values.get('context') as string]
   const apiServers = values.get('apiServer') as readonly string[]
@@ -167,12 +167,22 @@ function checkServers(servers: readonly string[], serviceCidrs: readonly string[
  * among them. Throws a PicketError (InvalidConfig) that names file or flag, field and what was expected.
  */
 export function loadAgentConfig(flags: Record<string, unknown>): AgentConfig {
-  const file = typeof flags['config'] === 'string' ? flags['config'] : null
-  const content = file === null ? new Map<string, unknown>() : readFile(file)
-  const values = new Map<SettingName, unknown>()
-  for (const setting of SETTINGS) values.set(setting.name, check(setting, find(setting, flags, file, content)))
+  const values = valuesOf(flags, SETTINGS)
   const source = sourceOf(values)
   values.set('source', source)
   if (values.get('serviceProxy') === 'picket' && source.kind === 'kube' && source.kubeconfig === null) checkServers(source.apiServers, values.get('serviceCIDRs') as readonly string[])
   return Object.freeze(Object.fromEntries(values)) as unknown as AgentConfig
+}
+
+/** The operator's, in the same way. */
+export function loadOperatorConfig(flags: Record<string, unknown>): OperatorConfig {
+  const values = valuesOf(flags, OPERATOR_SETTINGS)
+  values.set('source', sourceOf(new Map([...values, ['source', 'kube']])))
+  return Object.freeze(Object.fromEntries(values)) as unknown as OperatorConfig
+}
+
+function valuesOf(flags: Record<string, unknown>, settings: readonly Setting[]): Map<string, unknown> {
+  const file = typeof flags['config'] === 'string' ? flags['config'] : null
+  const content = file === null ? new Map<string, unknown>() : readFile(file, settings)
+  return new Map(settings.map((setting) => [setting.name, check(setting, find(setting, flags, file, content))]))
 }

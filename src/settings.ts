@@ -1,4 +1,5 @@
-// The settings of the agent as one table: names, defaults, checks and help, from which config.ts makes flags and the page its rows.
+// The settings of the agent and of the operator as tables: names, defaults, checks and help, from which config.ts makes flags and the
+// page its rows.
 //
 // **Invariant:** everything that can be said of a setting without reading anything is said here, once.
 import { contains, familyOf, parseAddress, parseCidr, toBits } from './model/ip.ts'
@@ -56,10 +57,21 @@ export interface AgentConfig {
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
+export interface OperatorConfig {
+  readonly source: Extract<Source, { readonly kind: 'kube' }>
+  /** Of the agents, and of the Lease. */
+  readonly namespace: string
+  /** Of this pod; empty where it is not given. */
+  readonly podName: string
+  /** HOST:PORT, or `none`. */
+  readonly address: string
+  readonly logLevel: AgentConfig['logLevel']
+}
+
 export type SettingName = keyof AgentConfig
 
 export interface Setting {
-  readonly name: SettingName
+  readonly name: string
   readonly type: 'text' | 'choice' | 'boolean' | 'list' | 'duration'
   /** As in the file; null: there is none, and the setting is required. */
   readonly default: string | boolean | readonly string[] | null
@@ -203,6 +215,26 @@ export const SETTINGS: readonly Setting[] = [
     help: 'choose the source ports of masqueraded connections at random, so that two of one moment seldom collide',
   },
   { name: 'logLevel', type: 'choice', default: 'info', choices: LOG_LEVELS, help: 'least level that is logged' },
+]
+
+/** Where the API server is, as the agent has it. */
+const ACCESS = ['kubeconfig', 'context', 'apiServer']
+
+export const OPERATOR_SETTINGS: readonly Setting[] = [
+  ...SETTINGS.filter(({ name }) => ACCESS.includes(name)),
+  {
+    name: 'namespace', type: 'text', default: 'picket-system', env: 'POD_NAMESPACE', pattern: DNS_LABEL, expected: 'the name of a namespace',
+    help: "the namespace of the agents' pods, and of the Lease by which operators agree who leads",
+  },
+  {
+    name: 'podName', type: 'text', default: '', env: 'POD_NAME', pattern: /^$|^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/, expected: "a pod's name",
+    help: 'the pod in which the operator runs, by which the Lease and events tell it from others',
+  },
+  {
+    name: 'address', type: 'text', default: '[::]:9658', pattern: ANY_ADDRESS, expected: 'HOST:PORT, such as [::]:9658, or none',
+    help: 'where GET /livez, /readyz, /metrics and /status are answered over HTTP; none for nobody',
+  },
+  ...SETTINGS.filter(({ name }) => name === 'logLevel'),
 ]
 
 /** `nonMasqueradeCIDRs` is `--non-masquerade-cidrs`. */

@@ -14,6 +14,7 @@ export interface CommandEntry {
 
 export const COMMANDS: readonly CommandEntry[] = [
   { name: 'agent', summary: 'enforce NetworkPolicy on this node, until stopped', load: () => import('./agent.ts') },
+  { name: 'operator', summary: 'publish which policies are enforced where, as custom resources, until stopped', load: () => import('./operator.ts') },
   { name: 'status', summary: "show what this node's agent enforces, and what is wrong", load: () => import('./status.ts') },
   { name: 'cleanup', summary: "remove Picket's tables, interfaces and files from this node, and nothing else", load: () => import('./cleanup.ts') },
   {

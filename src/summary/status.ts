@@ -66,19 +66,20 @@ function countUnless(members: ReadonlyMap<PodUid, Pod>, counted: readonly Readon
  * texts (counts), or nothing. `written` null: there is no object yet.
  */
 export function newsOf(written: PolicyEnforcementStatus | null, wanted: PolicyEnforcementStatus): 'transition' | 'counts' | 'nothing' {
-  if (written === null || essence(written) !== essence(wanted)) return 'transition'
-  return isSame(written, wanted) ? 'nothing' : 'counts'
+  if (written === null || transitionOf(written) !== transitionOf(wanted)) return 'transition'
+  return countsOf(written) === countsOf(wanted) ? 'nothing' : 'counts'
 }
 
-function essence(status: PolicyEnforcementStatus): string {
+/** A fingerprint of all that somebody may wait for. */
+export function transitionOf(status: PolicyEnforcementStatus): string {
   const conditions = status.conditions.map(({ type, status: value, reason, lastTransitionTime }) => [type, value, reason, lastTransitionTime])
   const failed = status.failedNodes.map(({ name, reason }: FailedNode) => [name, reason])
   return JSON.stringify([status.policyRef.uid, status.policyGeneration, conditions.sort(by(String)), failed, status.isolates, status.warnings.map(({ type }) => type).sort(byText)])
 }
 
-/** Fields, and items that are told apart by their type, in any order: what comes back from the API server has its own. */
-function isSame(one: unknown, other: unknown): boolean {
-  return JSON.stringify(ordered(one)) === JSON.stringify(ordered(other))
+/** A fingerprint of everything. Fields, and items that are told apart by their type, in any order: what comes back from the API server has its own. */
+export function countsOf(status: PolicyEnforcementStatus): string {
+  return JSON.stringify(ordered(status))
 }
 
 function ordered(value: unknown): unknown {

@@ -1,0 +1,157 @@
+// The operator: waits for the Lease, and publishes what the cluster enforces for as long as it holds it.
+//
+//   nobody leads --Lease--> term (reads everything, writes) --Lease lost, or stopped--> waits again
+//
+// Who waits reads nothing but the Lease. **Invariant:** two operators never write both: a term ends before its Lease is given back,
+// and each write is asked for at that moment.
+import { hostname } from 'node:os'
+import { randomBytes } from 'node:crypto'
+import manifest from '../../package.json' with { type: 'json' }
+import { Leader } from '../kube/leader.ts'
+import { ObjectWriter } from '../kube/object-writer.ts'
+import { transportFor, type ClusterAccess } from '../kube/source.ts'
+import { WRITE_LIMITS } from '../kube/transport.ts'
+import type { Clock } from '../lib/clock.ts'
+import { Quiet } from '../report/quiet.ts'
+import { json, listen, type Listener } from '../serve/http.ts'
+import type { OperatorConfig } from '../settings.ts'
+import type { Log } from '../telemetry/log.ts'
+import { Term } from './term.ts'
+
+const LEASE_NAME = 'picket-operator'
+const FIELD_MANAGER = 'picket-operator'
+
+export interface Operator {
+  close(): Promise<void>
+}
+
+/** PicketError where it cannot start; `onFailure` is called once, later, where it cannot go on. */
+export async function startOperator(config: OperatorConfig, clock: Clock, log: Log, onFailure: (error: unknown) => void): Promise<Operator> {
+  const operator = new LeadingOperator(config, clock, log, onFailure)
+  await operator.start()
+  return operator
+}
+
+class LeadingOperator implements Operator {
+  readonly #config: OperatorConfig
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #onFailure: (error: unknown) => void
+  readonly #access: ClusterAccess
+  readonly #transport: ReturnType<typeof transportFor>
+  readonly #writer: ObjectWriter
+  readonly #leader: Leader
+  readonly #identity: string
+  readonly #quiet = new Quiet()
+  #term: Term | null = null
+  #leaseTrouble: string | null = null
+  #writeTrouble: string | null = null
+  #terms = 0
+  #listener: Listener | null = null
+
+  constructor(config: OperatorConfig, clock: Clock, log: Log, onFailure: (error: unknown) => void) {
+    this.#config = config
+    this.#clock = clock
+    this.#log = log
+    this.#onFailure = onFailure
+    this.#access = { kubeconfig: config.source.kubeconfig, context: config.source.context, apiServers: config.source.apiServers }
+    this.#transport = transportFor(this.#access, clock, WRITE_LIMITS)
+    this.#writer = new ObjectWriter({ transport: this.#transport, clock, fieldManager: FIELD_MANAGER })
+    this.#identity = `${config.podName === '' ? hostname() : config.podName}_${randomBytes(4).toString('hex')}`
+    this.#leader = new Leader({
+      writer: this.#writer,
+      clock,
+      random: Math.random,
+      namespace: config.namespace,
+      name: LEASE_NAME,
+      identity: this.#identity,
+      onStarted: () => this.#begin(),
+      onStopped: () => this.#end(),
+      onTrouble: (message) => this.#leaseTroubled(message),
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.#transport.check()
+    const { address } = this.#config
+    if (address !== 'none') {
+      const routes = { '/livez': () => json(200, { live: true }), '/readyz': () => this.#ready(), '/status': () => json(200, this.#status()) }
+      this.#listener = await listen('address', address, routes)
+    }
+    this.#log.info({ identity: this.#identity, namespace: this.#config.namespace, version: manifest.version }, 'operator started')
+    this.#leader.start()
+  }
+
+  async close(): Promise<void> {
+    await this.#listener?.close()
+    await this.#leader.close()
+    await this.#transport.close()
+  }
+
+  #begin(): void {
+    this.#terms += 1
+    this.#log.info({ term: this.#terms }, 'leads')
+    const term = new Term({
+      clock: this.#clock,
+      log: this.#log,
+      random: Math.random,
+      access: this.#access,
+      namespace: this.#config.namespace,
+      writer: this.#writer,
+      leads: () => this.#leader.leads(),
+      quiet: this.#quiet,
+      onStep: () => undefined,
+      onTrouble: (message) => this.#writeTroubled(message),
+    })
+    this.#term = term
+    term.start().catch((error: unknown) => this.#onFailure(error))
+  }
+
+  async #end(): Promise<void> {
+    const term = this.#term
+    this.#term = null
+    if (term === null) return
+    await term.close()
+    // Whoever lost the Lease was cut off: what it reads next may be of a cluster whose nodes were, too.
+    this.#quiet.lost(this.#clock.now())
+    this.#log.info('leads no more')
+  }
+
+  #leaseTroubled(message: string | null): void {
+    if (message !== null && message !== this.#leaseTrouble) this.#log.warn({ message }, 'the Lease cannot be had')
+    this.#leaseTrouble = message
+  }
+
+  #writeTroubled(message: string | null): void {
+    if (message !== null && message !== this.#writeTrouble) this.#log.warn({ message }, 'a status cannot be written')
+    this.#writeTrouble = message
+  }
+
+  #ready(): ReturnType<typeof json> {
+    const reason = this.#notReady()
+    return json(reason === null ? 200 : 503, reason === null ? { ready: true, leads: this.#term !== null } : { ready: false, reason })
+  }
+
+  #notReady(): string | null {
+    const state = this.#term?.state() ?? null
+    if (state !== null && !state.isSynced) return state.problems[0]?.message ?? `waiting for the API server: ${(state.cluster?.resources ?? []).filter(({ synced }) => !synced).map(({ resource }) => resource).join(', ')} not read yet`
+    return this.#leaseTrouble ?? (this.#leader.holder === null ? 'the Lease was not read yet' : null)
+  }
+
+  #status(): unknown {
+    const { until } = this.#quiet
+    const quietMs = until === Infinity ? null : Math.max(0, Math.round(until - this.#clock.now()))
+    return {
+      version: manifest.version,
+      identity: this.#identity,
+      leads: this.#leader.leads(),
+      holder: this.#leader.holder,
+      terms: this.#terms,
+      quietMs,
+      notReady: this.#notReady(),
+      leaseTrouble: this.#leaseTrouble,
+      writeTrouble: this.#writeTrouble,
+      term: this.#term?.state() ?? null,
+    }
+  }
+}

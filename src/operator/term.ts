@@ -1,0 +1,228 @@
+// One time of leadership: reads the cluster anew, summarises, and publishes until it ends.
+//
+//   sources -> view -> step (summary) -> policies' statuses -> publisher -> API
+//                                     -> nodes' Reporting ---> publisher -> API
+//
+// Everything in here is made with the term and thrown away with it: nothing that a former term believed is written by this one.
+// **Invariant:** nothing is written before everything was read, in a time of quiet, or after the Lease was lost.
+import type { StatusBody } from '../report/status-writes.ts'
+import type { Log } from '../telemetry/log.ts'
+import { watchCluster, type ClusterAccess, type ClusterSource, type ClusterState } from '../kube/source.ts'
+import type { ObjectWriter } from '../kube/object-writer.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Problem } from '../lib/problem.ts'
+import type { PolicyUid } from '../model/objects.ts'
+import type { PublishCounts } from '../report/publish-counts.ts'
+import { Publisher, USUAL_TIMES } from '../report/publisher.ts'
+import type { Quiet } from '../report/quiet.ts'
+import { keyOf, nodeDesired, nodeWrites, policyDesired, policyWrites, type PolicyName } from './enforcements.ts'
+import { operatorResources, type OperatorEvent } from './resources.ts'
+import { ClusterView, type ViewStep } from './view.ts'
+
+export interface TermOptions {
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: () => number
+  readonly access: ClusterAccess
+  /** Of the agents. */
+  readonly namespace: string
+  readonly writer: ObjectWriter
+  readonly leads: () => boolean
+  /** Of the process: it outlives terms. */
+  readonly quiet: Quiet
+  readonly onStep: (ms: number) => void
+  readonly onTrouble: (message: string | null) => void
+}
+
+export interface TermState {
+  readonly isSynced: boolean
+  readonly cluster: ClusterState | null
+  readonly problems: readonly Problem[]
+  readonly size: ClusterView['size']
+  readonly policies: PublishCounts
+  readonly nodes: PublishCounts
+}
+
+/** Events of one burst are one step. */
+const GATHER_MS = 20
+/** "operator 15 writes/s": of which nodes' conditions have a fifth. */
+const NODE_TIMES = { ...USUAL_TIMES, rate: 3, burst: 6, together: 4 }
+
+export class Term {
+  readonly #options: TermOptions
+  readonly #view: ClusterView
+  readonly #policies: Publisher<StatusBody>
+  readonly #nodes: Publisher<StatusBody>
+  readonly #names = new Map<PolicyUid, PolicyName>()
+  readonly #silent = new Set<string>()
+  #source: ClusterSource | null = null
+  #problems: readonly Problem[] = []
+  #isCutOff = false
+  #isDone = false
+  #gathering = false
+  #cancelGather: () => void = () => {}
+  #cancelLiveness: () => void = () => {}
+  #cancelQuiet: () => void = () => {}
+
+  constructor(options: TermOptions) {
+    this.#options = options
+    const { clock, random, leads, quiet, writer, onTrouble } = options
+    this.#view = new ClusterView({ clock, onReadiness: (node, isReady) => this.#heard(node, isReady) })
+    const usual = { clock, random, mayWrite: () => leads() && !this.#isDone, quietUntil: () => quiet.until, onTrouble }
+    this.#policies = new Publisher({ ...usual, write: policyWrites(writer) })
+    this.#nodes = new Publisher({ ...usual, write: nodeWrites(writer, (node) => this.#view.reports.get(node)?.report.owner ?? ''), times: NODE_TIMES })
+  }
+
+  /** PicketError where the credentials are wrong. */
+  async start(): Promise<void> {
+    const { access, clock, namespace, random } = this.#options
+    const source = await watchCluster<OperatorEvent>({
+      access,
+      clock,
+      random,
+      resources: operatorResources(namespace),
+      onEvents: (events) => this.#take(events),
+      onProblems: (problems) => this.#troubled(problems),
+    })
+    if (this.#isDone) await source.close()
+    else this.#source = source
+  }
+
+  state(): TermState {
+    return {
+      isSynced: this.#view.isSynced,
+      cluster: this.#source?.state() ?? null,
+      problems: this.#problems,
+      size: this.#view.size,
+      policies: this.#policies.counts(),
+      nodes: this.#nodes.counts(),
+    }
+  }
+
+  /** Resolves when nothing is on its way any more. */
+  async close(): Promise<void> {
+    this.#isDone = true
+    for (const cancel of [this.#cancelGather, this.#cancelLiveness, this.#cancelQuiet]) cancel()
+    await Promise.all([this.#policies.close(), this.#nodes.close(), this.#source?.close()])
+  }
+
+  #take(events: readonly OperatorEvent[]): void {
+    for (const event of events) this.#view.take(event)
+    this.#gather()
+  }
+
+  #gather(): void {
+    if (this.#gathering || this.#isDone) return
+    this.#gathering = true
+    this.#cancelGather = this.#options.clock.after(GATHER_MS, () => {
+      this.#gathering = false
+      this.#step()
+    })
+  }
+
+  #step(): void {
+    const { clock, quiet, onStep } = this.#options
+    this.#look()
+    const began = clock.now()
+    const step = this.#view.step()
+    if (step === null) return
+    quiet.nodes(this.#view.size.nodes)
+    this.#offerPolicies(step)
+    this.#offerNodes(step)
+    onStep(clock.now() - began)
+    this.#planLiveness()
+  }
+
+  /** Whether we see the cluster: synced, and no watch that fails. */
+  #look(): void {
+    const { clock, quiet } = this.#options
+    const now = clock.now()
+    if (!this.#view.isSynced) return
+    if (this.#problems.length > 0) {
+      this.#isCutOff = true
+      quiet.lost(now)
+    } else {
+      if (this.#isCutOff) this.#view.liveness.resynced(clock.wallTime())
+      this.#isCutOff = false
+      quiet.synced(now)
+      this.#planWake()
+    }
+  }
+
+  #troubled(problems: readonly Problem[]): void {
+    const before = new Set(this.#problems.map(({ message }) => message))
+    for (const problem of problems) if (!before.has(problem.message)) this.#options.log.warn({ problem }, 'problem')
+    this.#problems = problems
+    this.#look()
+    this.#gather()
+  }
+
+  #offerPolicies({ snapshot, summary: { changed, gone }, statuses }: ViewStep): void {
+    const names = new Map<string, PolicyName>()
+    for (const uid of changed) {
+      const policy = snapshot.policies.get(uid)
+      if (policy === undefined) continue
+      const name = { namespace: policy.namespace, name: policy.name }
+      this.#names.set(uid, name)
+      names.set(keyOf(name), name)
+    }
+    for (const uid of gone) {
+      const name = this.#names.get(uid)
+      this.#names.delete(uid)
+      if (name !== undefined) names.set(keyOf(name), name)
+    }
+    for (const key of statuses) {
+      const at = key.indexOf('/')
+      names.set(key, { namespace: key.slice(0, at), name: key.slice(at + 1) })
+    }
+    for (const name of names.values()) this.#offerPolicy(name)
+  }
+
+  #offerPolicy(name: PolicyName): void {
+    const { summary, statuses } = this.#view
+    // The last one: where one was made anew, the end of the one before may be seen later.
+    const uid = summary.uidsOf(name.namespace, name.name).at(-1)
+    const status = uid === undefined ? null : summary.statusOf(uid)
+    this.#policies.offer(policyDesired(name, uid === undefined || status === null ? null : { uid, status }, statuses.get(keyOf(name))))
+  }
+
+  #offerNodes({ summary: { reporting, orphans }, nodes }: ViewStep): void {
+    for (const node of nodes) {
+      const seen = this.#view.reports.get(node)
+      const condition = orphans.has(node) ? null : (reporting.get(node) ?? seen?.report.reporting ?? null)
+      this.#nodes.offer(nodeDesired(node, condition, seen))
+    }
+  }
+
+  #heard(node: string, isReady: boolean): void {
+    const { clock, quiet } = this.#options
+    if (isReady === !this.#silent.has(node)) return
+    if (isReady) {
+      this.#silent.delete(node)
+      quiet.heard(node)
+    } else {
+      this.#silent.add(node)
+      // Those that were silent when we came are no news.
+      if (this.#view.isSynced) quiet.silent(node, clock.now())
+    }
+  }
+
+  /** A node counts as silent some time after it was last ready, without another event. */
+  #planLiveness(): void {
+    this.#cancelLiveness()
+    const { clock } = this.#options
+    const at = this.#view.liveness.nextAt()
+    if (at !== null) this.#cancelLiveness = clock.after(Math.max(1, at - clock.wallTime() + 1), () => this.#step())
+  }
+
+  /** What waits for the end of the quiet looks again then. */
+  #planWake(): void {
+    this.#cancelQuiet()
+    const { clock, quiet } = this.#options
+    const wake = (): void => {
+      this.#policies.wake()
+      this.#nodes.wake()
+    }
+    this.#cancelQuiet = clock.after(Math.max(1, Math.min(quiet.until - clock.now(), 60_000)), wake)
+  }
+}
