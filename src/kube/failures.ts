@@ -65,7 +65,7 @@ const EVERYDAY_FAILURES = 2
 /** The Problem of a resource that failed `failures` times in a row; null while that is everyday life. */
 export function problemOf(failure: ApiFailure, resource: string, failures: number, synced: boolean): Problem | null {
   if (EVERYDAY.includes(failure.code) && failures <= EVERYDAY_FAILURES) return null
-  const now = synced ? 'what was read before stays in force' : 'nothing is written to the kernel until they are read'
+  const now = synced ? 'what was read before stays in force' : 'nothing is written until they are read'
   return {
     code: `Api${failure.code}`,
     severity: 'error',

@@ -133,26 +133,27 @@ export class Term {
     this.#planLiveness()
   }
 
-  /** Whether we see the cluster: synced, and no watch that fails. */
+  /** Whether we see the cluster again: synced, and no watch fails that did not from the beginning. */
   #look(): void {
     const { clock, quiet } = this.#options
     const now = clock.now()
-    if (!this.#view.isSynced) return
-    if (this.#problems.length > 0) {
-      this.#isCutOff = true
-      quiet.lost(now)
-    } else {
-      if (this.#isCutOff) this.#view.liveness.resynced(clock.wallTime())
-      this.#isCutOff = false
-      quiet.synced(now)
-      this.#planWake()
-    }
+    if (!this.#view.isSynced || (this.#isCutOff && this.#problems.length > 0)) return
+    if (this.#isCutOff) this.#view.liveness.resynced(clock.wallTime())
+    this.#isCutOff = false
+    quiet.synced(now)
+    this.#planWake()
   }
 
   #troubled(problems: readonly Problem[]): void {
+    const { clock, log, quiet } = this.#options
     const before = new Set(this.#problems.map(({ message }) => message))
-    for (const problem of problems) if (!before.has(problem.message)) this.#options.log.warn({ problem }, 'problem')
+    const begun = problems.filter(({ message }) => !before.has(message))
+    for (const problem of begun) log.warn({ problem }, 'problem')
     this.#problems = problems
+    if (begun.length > 0 && this.#view.isSynced) {
+      this.#isCutOff = true
+      quiet.lost(clock.now())
+    }
     this.#look()
     this.#gather()
   }

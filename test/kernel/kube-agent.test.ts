@@ -17,7 +17,7 @@ describe('the agent on an API server', function () {
     world.start()
     const waiting = await world.until('the trouble is told', ({ problems }) => problems.length === 4)
     assert.deepEqual([waiting.ready, waiting.waitingFor], [false, 'waiting for the API server: namespaces, nodes, pods, networkpolicies not read yet'])
-    assert.ok(waiting.problems.every(({ code, message }) => code === 'ApiUnreachable' && message.includes('nothing is written to the kernel until they are read')))
+    assert.ok(waiting.problems.every(({ code, message }) => code === 'ApiUnreachable' && message.includes('nothing is written until they are read')))
     assert.equal(world.table(), '')
     await world.order({ do: 'open' })
     const ready = await world.until('everything is enforced', (one) => one.ready)

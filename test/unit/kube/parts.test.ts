@@ -135,7 +135,7 @@ describe('kube: answers that are errors', () => {
 describe('kube: problems', () => {
   it('are told at once, but for what happens every day, and say what holds now', () => {
     const unreachable = new ApiFailure('Unreachable', 'nobody is there')
-    assert.equal(problemOf(unreachable, 'pods', 1, false)?.message, 'nobody is there; nothing is written to the kernel until they are read, and it is tried again')
+    assert.equal(problemOf(unreachable, 'pods', 1, false)?.message, 'nobody is there; nothing is written until they are read, and it is tried again')
     assert.equal(problemOf(unreachable, 'pods', 1, true)?.message, 'nobody is there; what was read before stays in force, and it is tried again')
     for (const code of ['Gone', 'Cut', 'Hung', 'Ended'] as const) {
       const problems = [1, 2, 3].map((failures) => problemOf(new ApiFailure(code, 'x'), 'pods', failures, true)?.code ?? null)

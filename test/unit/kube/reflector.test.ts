@@ -151,7 +151,7 @@ for (const encoding of ['JSON', 'protobuf'] as const) describe(`kube: reflector,
       server.behaviour.garble = (bytes) => Buffer.from(bytes.toString('latin1').replace(/"uid-a"|.uid-a/, '\xffuid-a'), 'latin1')
       await follow()
       await follower.until('a problem', () => follower.problems.length > 0)
-      assert.match(follower.problems[0]?.message ?? '', new RegExp(`an item of the list of pods cannot be read as ${encoding} .*; nothing is written to the kernel until they are read`))
+      assert.match(follower.problems[0]?.message ?? '', new RegExp(`an item of the list of pods cannot be read as ${encoding} .*; nothing is written until they are read`))
       assert.deepEqual(follower.told, [])
       server.behaviour.garble = (bytes) => bytes
       await follower.untilPodsOf(server)
