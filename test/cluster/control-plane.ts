@@ -17,6 +17,14 @@ const CERTIFICATES = file('certificates')
 const CERTIFICATE = path.join(CERTIFICATES, 'apiserver.crt')
 const AUTHORITY = file('authority.crt')
 const ETCD = 'http://127.0.0.1:2379'
+/** Who wrote what, and what came of it: for tests that count the writes of Picket. */
+const AUDIT_POLICY = {
+  apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived', 'ResponseStarted'],
+  rules: [
+    { level: 'Metadata', verbs: ['create', 'update', 'patch', 'delete'], users: ['agent', 'operator'].map((name) => `system:serviceaccount:picket-system:picket-${name}`) },
+    { level: 'None' },
+  ],
+}
 
 interface User {
   readonly name: string
@@ -47,6 +55,7 @@ export async function startControlPlane(programs: Programs, nodes: readonly Node
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   writeFileSync(file('accounts.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
   writeFileSync(file('accounts.pub'), publicKey.export({ type: 'spki', format: 'pem' }))
+  writeFileSync(file('audit-policy.json'), JSON.stringify(AUDIT_POLICY))
   startEtcd(programs)
   startApiServer(programs)
   await until('the API server made its certificate', 60_000, async () => (existsSync(CERTIFICATE) ? true : null), () => logOf('kube-apiserver'))
@@ -91,6 +100,7 @@ export function startApiServer(programs: Programs): number {
     '--token-auth-file', file('tokens.csv'), '--authorization-mode=Node,RBAC', '--allow-privileged',
     '--service-account-issuer=https://kubernetes.default.svc', '--service-account-key-file', file('accounts.pub'), '--service-account-signing-key-file', file('accounts.key'),
     '--service-cluster-ip-range', ranges(SERVICE_RANGES), '--kubelet-preferred-address-types=InternalIP',
+    '--audit-policy-file', file('audit-policy.json'), '--audit-log-path', FILES.audit,
   ])
 }
 

@@ -66,6 +66,8 @@ export const FILES = {
   /** The API as HTTP without credentials, for whoever may open the file. */
   apiSocket: path.join(STATE, 'api.sock'),
   logs: path.join(STATE, 'logs'),
+  /** What the API server was asked to write by Picket's service accounts: a line of JSON each. */
+  audit: path.join(STATE, 'logs', 'audit.jsonl'),
 } as const
 
 export const ATTACHMENTS = ['veth', 'bridge'] as const

@@ -29,6 +29,7 @@ export const CLUSTER_TESTS: readonly ClusterTest[] = [
   { name: 'image', what: 'the image starts read-only, without a shell, with NET_ADMIN only', needed: false },
   { name: 'install', what: 'the manifests install it, and it enforces', needed: true },
   { name: 'crds', what: 'the custom resources: explained, shown in columns, guarded by CEL', needed: false },
+  { name: 'enforcements', what: 'what the operator tells of policies: programmed, stale, invalid, made anew, taken over', needed: false },
   { name: 'check', what: 'picket check from outside, with pods on every node', needed: false },
   { name: 'protobuf', what: 'pods in protobuf and in JSON are the same rows', needed: false },
   { name: 'writes', what: 'a real API server treats our writes as the tests\' own does, and one of two leads', needed: false },

@@ -1,0 +1,209 @@
+// What people read of a real cluster's policies: PolicyEnforcements that the operator writes, from what real agents say.
+//
+// On the installation of install.test.ts: agents on every node, two operators. **Invariant:** what the cluster had before is there
+// afterwards: agents and operators run, nodes have their pods.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import type { PolicyEnforcementStatus } from '../../src/crd/policy-enforcement.ts'
+import { API_VERSION } from '../../src/crd/schema.ts'
+import type { Condition } from '../../src/crd/shared.ts'
+import { agentPod, settled } from './agents.ts'
+import { api, ask, pathOf, type KubeObject } from './api.ts'
+import { openCluster, type TestCluster } from './cluster.ts'
+import { CONTROL, FILES } from './layout.ts'
+import { pidOf, podObject, runningPod } from './pods.ts'
+import { mustRun, sleep, until } from './processes.ts'
+
+const NS = 'enforcements'
+const NETWORKING = 'networking.k8s.io/v1'
+const ROOT = path.resolve(import.meta.dirname, '../..')
+
+type Stored = KubeObject & { readonly status?: PolicyEnforcementStatus }
+
+function policy(name: string, spec: unknown = { podSelector: {}, policyTypes: ['Ingress'] }, labels: Readonly<Record<string, string>> = {}): KubeObject {
+  return { apiVersion: NETWORKING, kind: 'NetworkPolicy', metadata: { namespace: NS, name, labels }, spec }
+}
+
+function condition(status: { readonly conditions?: readonly Condition[] } | undefined, type: string): Condition | undefined {
+  return status?.conditions?.find((one) => one.type === type)
+}
+
+function said(status: { readonly conditions?: readonly Condition[] } | undefined, type: string): string {
+  const found = condition(status, type)
+  return found === undefined ? '' : `${found.status}/${found.reason}`
+}
+
+async function enforcement(name: string): Promise<Stored | null> {
+  return (await api.find(API_VERSION, 'PolicyEnforcement', NS, name)) as Stored | null
+}
+
+/** Waits until the status of a policy is as wanted. */
+async function told(name: string, what: string, wanted: (status: PolicyEnforcementStatus, object: Stored) => boolean, timeout = 20_000): Promise<Stored & { readonly status: PolicyEnforcementStatus }> {
+  let last: Stored | null = null
+  return until(`${name}: ${what}`, timeout, async () => {
+    last = await enforcement(name)
+    return last?.status !== undefined && wanted(last.status, last) ? (last as Stored & { readonly status: PolicyEnforcementStatus }) : null
+  }, () => JSON.stringify(last?.status ?? last).slice(0, 1500))
+}
+
+interface AuditLine {
+  readonly verb: string
+  readonly user: { readonly username: string }
+  readonly objectRef: { readonly resource: string; readonly subresource?: string; readonly name?: string; readonly namespace?: string }
+  readonly responseStatus: { readonly code: number }
+}
+
+/** What Picket wrote since, by whom: `operator patch policyenforcements/status`. */
+function writesSince(offset: number): readonly string[] {
+  const lines = readFileSync(FILES.audit, 'utf8').slice(offset).split('\n').filter((line) => line !== '')
+  return lines.map((line) => JSON.parse(line) as AuditLine).map(({ verb, user, objectRef: { resource, subresource } }) => `${user.username.split('picket-').at(-1) ?? ''} ${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`)
+}
+
+function auditEnd(): number {
+  return readFileSync(FILES.audit, 'utf8').length
+}
+
+describe('enforcements', function () {
+  this.timeout(240_000)
+  let cluster: TestCluster
+
+  before(async () => {
+    cluster = await openCluster(() => undefined)
+    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
+    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NS } })
+    for (const node of cluster.nodes) await api.create(podObject({ namespace: NS, name: `web-${node.name}`, node: node.name, labels: { app: 'web' }, container: { args: ['serve', '8080/tcp'] } }))
+    for (const node of cluster.nodes) await runningPod(NS, `web-${node.name}`)
+    await settled(cluster.nodes)
+  })
+
+  after(async () => {
+    await api.remove('v1', 'Namespace', null, NS)
+  })
+
+  it('a new policy is programmed on every node with a selected pod, and how long that took is told', async () => {
+    const made = await api.create(policy('new'))
+    const { status, metadata } = await told('new', 'programmed', (now) => said(now, 'Programmed') === 'True/Programmed' && now.timeToEnforce?.nodes === cluster.nodes.length)
+    const nodes = { desired: cluster.nodes.length, programmed: cluster.nodes.length, pending: 0, failed: 0, stale: 0 }
+    assert.deepEqual([status.nodes, status.policyGeneration, status.policyRef.uid, status.selectedPods], [nodes, 1, made.metadata.uid, cluster.nodes.length])
+    assert.ok((status.timeToEnforce?.maxMs ?? Infinity) < 5000, JSON.stringify(status.timeToEnforce))
+    const owners = metadata['ownerReferences'] as readonly Readonly<Record<string, unknown>>[]
+    assert.deepEqual(owners.map(({ kind, name, uid, blockOwnerDeletion }) => [kind, name, uid, blockOwnerDeletion ?? false]), [['NetworkPolicy', 'new', made.metadata.uid, false]])
+    console.log((await cluster.mustKubectl(['get', 'polenf,nodeenf', '-A'])).split('\n').map((line) => `      ${line}`).join('\n'))
+  })
+
+  it('an edit costs under five writes besides the nodes\' own, by the audit log of the API server', async () => {
+    await sleep(12_000)
+    const from = auditEnd()
+    await api.patch(NETWORKING, 'NetworkPolicy', NS, 'new', { spec: { policyTypes: ['Ingress', 'Egress'] } })
+    await told('new', 'programmed at generation 2', (now) => now.policyGeneration === 2 && said(now, 'Programmed') === 'True/Programmed')
+    await sleep(8000)
+    const writes = writesSince(from).filter((one) => !one.endsWith(' leases'))
+    const others = writes.filter((one) => !one.startsWith('agent '))
+    console.log(`      ${JSON.stringify(writes)}`)
+    assert.ok(others.length >= 1 && others.length < 5, JSON.stringify(others))
+    assert.ok(writes.length - others.length <= 2 * cluster.nodes.length, JSON.stringify(writes))
+  })
+
+  it('labels and annotations alone write nothing, and edits keep times right in a storm', async () => {
+    const before = await told('new', 'settled', (now) => now.policyGeneration === 2)
+    await api.patch(NETWORKING, 'NetworkPolicy', NS, 'new', { metadata: { labels: { a: 'b' } } })
+    await sleep(3000)
+    assert.equal((await enforcement('new'))?.metadata.resourceVersion, before.metadata.resourceVersion)
+    const began = Math.floor(Date.now() / 1000) * 1000
+    for (let index = 0; index < 40; index++) {
+      await api.patch(NETWORKING, 'NetworkPolicy', NS, 'new', { metadata: { annotations: { storm: `${index}` } } })
+      await api.patch(NETWORKING, 'NetworkPolicy', NS, 'new', { spec: { ingress: [{ ports: [{ protocol: 'TCP', port: 1000 + index }] }] } })
+    }
+    const ended = Date.now()
+    const { status } = await told('new', 'programmed at generation 42', (now) => now.policyGeneration === 42 && said(now, 'Programmed') === 'True/Programmed', 60_000)
+    const since = Date.parse(condition(status, 'Programmed')?.lastTransitionTime ?? '')
+    assert.ok(since >= began && since >= Math.floor(ended / 1000) * 1000 - 1000, `programmed since ${new Date(since).toISOString()}, the last edit was at ${new Date(ended).toISOString()}`)
+    const accepted = Date.parse(condition(status, 'Accepted')?.lastTransitionTime ?? '')
+    assert.ok(accepted < began, 'it was accepted all the time')
+    await api.patch(NETWORKING, 'NetworkPolicy', NS, 'new', { metadata: { annotations: { storm: 'after' } } })
+    await sleep(3000)
+    assert.equal(Date.parse(condition((await enforcement('new'))?.status, 'Programmed')?.lastTransitionTime ?? ''), since)
+  })
+
+  it('a policy that was deleted and made anew within a second has a status object of its own', async () => {
+    const before = await told('new', 'there', () => true)
+    await api.remove(NETWORKING, 'NetworkPolicy', NS, 'new')
+    const made = await api.create(policy('new'))
+    const after = await told('new', 'of the new policy', (now) => now.policyRef.uid === made.metadata.uid && said(now, 'Programmed') === 'True/Programmed', 30_000)
+    assert.notEqual(after.metadata.uid, before.metadata.uid)
+    assert.equal(after.status.policyGeneration, 1)
+  })
+
+  it('an object that no API server would take, written to etcd, is Invalid, with the field', async () => {
+    const uid = '00000000-0000-4000-8000-00000000bad1'
+    const bad = { ...policy('bad', { podSelector: {}, policyTypes: ['Ingress'], ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.0/33' } }] }] }) }
+    const object = { ...bad, metadata: { ...bad.metadata, uid, generation: 1, creationTimestamp: new Date().toISOString().replace(/\.\d+/, '') } }
+    await mustRun({ netns: CONTROL }, [process.execPath, path.join(ROOT, 'test/bench/etcd-put.ts')], { input: `${JSON.stringify({ key: `/registry/networkpolicies/${NS}/bad`, object })}\n` })
+    const { status } = await told('bad', 'Invalid', (now) => said(now, 'Accepted') === 'False/Invalid')
+    assert.match(condition(status, 'Accepted')?.message ?? '', /spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr.*10\.0\.0\.0\/33/)
+    assert.equal(said(status, 'Stalled'), 'True/Invalid')
+    await api.remove(NETWORKING, 'NetworkPolicy', NS, 'bad')
+    await until('the status of the bad policy is collected', 20_000, async () => ((await enforcement('bad')) === null ? true : null))
+  })
+
+  it('a stopped agent turns stale, and recovers', async () => {
+    const [node] = cluster.nodes
+    assert.ok(node !== undefined)
+    const pid = pidOf(await agentPod(node))
+    process.kill(pid, 'SIGSTOP')
+    try {
+      const { status } = await told('new', 'stale on a node', (now) => said(now, 'Programmed') === 'Unknown/NoReport', 90_000)
+      assert.deepEqual([status.nodes.stale, status.nodes.programmed], [1, cluster.nodes.length - 1])
+      assert.match(condition(status, 'Programmed')?.message ?? '', new RegExp(node.name))
+      assert.equal(said(status, 'Reconciling'), 'True/NoReport')
+      const reporting = (await api.get(API_VERSION, 'NodeEnforcement', null, node.name))['status'] as { readonly conditions: readonly Condition[] }
+      assert.equal(said(reporting, 'Reporting'), 'False/AgentNotReady')
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    await told('new', 'programmed again', (now) => said(now, 'Programmed') === 'True/Programmed', 90_000)
+  })
+
+  it('a Node that was deleted and made anew within a second has a NodeEnforcement of its own', async () => {
+    const { name } = cluster.nodes.at(-1) as { readonly name: string }
+    const before = await api.get(API_VERSION, 'NodeEnforcement', null, name)
+    const node = await api.get('v1', 'Node', null, name)
+    await api.remove('v1', 'Node', null, name)
+    const { uid, resourceVersion, creationTimestamp, managedFields, ...metadata } = node.metadata
+    const made = await api.create({ ...node, metadata })
+    assert.notEqual(made.metadata.uid, uid)
+    void [resourceVersion, creationTimestamp, managedFields]
+    await ask('PUT', `${pathOf('v1', 'Node', null, name)}/status`, { ...made, status: node['status'] })
+    const after = await until('the NodeEnforcement is another one', 60_000, async () => {
+      const found = await api.find(API_VERSION, 'NodeEnforcement', null, name)
+      const owners = (found?.metadata['ownerReferences'] ?? []) as readonly { readonly uid: string }[]
+      return found !== null && owners[0]?.uid === made.metadata.uid && (found['status'] as { readonly conditions?: unknown } | undefined)?.conditions !== undefined ? found : null
+    })
+    assert.notEqual(after.metadata.uid, before.metadata.uid)
+    await told('new', 'programmed everywhere', (now) => said(now, 'Programmed') === 'True/Programmed' && now.nodes.desired === cluster.nodes.length, 90_000)
+  })
+
+  it('another operator takes over at once, and writes nothing that is there already', async () => {
+    const lease = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
+    const holder = await lease()
+    const before = (await api.list(API_VERSION, 'PolicyEnforcement', NS)).map(({ metadata }) => metadata.resourceVersion)
+    await api.remove('v1', 'Pod', 'picket-system', holder.slice(0, holder.lastIndexOf('_')))
+    const next = await until('another one leads', 20_000, async () => {
+      const now = await lease()
+      return now !== '' && now !== holder ? now : null
+    })
+    assert.notEqual(next, holder)
+    await sleep(6000)
+    assert.deepEqual((await api.list(API_VERSION, 'PolicyEnforcement', NS)).map(({ metadata }) => metadata.resourceVersion), before)
+    await api.create(policy('second', { podSelector: { matchLabels: { app: 'nobody' } } }))
+    const { status } = await told('second', 'told by the new leader', (now) => said(now, 'Programmed') === 'True/Programmed')
+    assert.deepEqual([status.nodes.desired, status.warnings.map(({ type }) => type)], [0, ['SelectsNoPods']])
+    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
+  })
+
+  it('deletion collects the status objects', async () => {
+    for (const name of ['new', 'second']) await api.remove(NETWORKING, 'NetworkPolicy', NS, name)
+    await until('they are gone', 20_000, async () => ((await api.list(API_VERSION, 'PolicyEnforcement', NS)).length === 0 ? true : null))
+  })
+})
