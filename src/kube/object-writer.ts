@@ -104,8 +104,8 @@ export class ObjectWriter {
   }
 
   /**
-   * Server-side apply: the fields of the body become ours, those that were ours and are not in it go. With a version (or a UID) in
-   * the body it is a Conflict where the object is no longer at it (or another one); without, it is made where there is none.
+   * Server-side apply: the fields of the body become ours, those that were ours and are not in it go. With a version in the body
+   * it is a Conflict where the object is no longer at it; a UID alone guards no status. Without, the object is made where there is none.
    */
   apply(kind: ObjectKind, body: ObjectBody, { force, ...options }: ApplyOptions, signal?: AbortSignal): Promise<StoredObject> {
     const query = { ...this.#manager, force: String(force) }

@@ -122,6 +122,9 @@ describe('the custom resources', function () {
   })
 
   it('the largest status of a node is taken', async () => {
+    // What the test before has written would be merged with it.
+    await api.remove(API_VERSION, 'NodeEnforcement', null, NODE)
+    await api.create(object('NodeEnforcement', NODE))
     const failure: NodeFailure = { ref: { kind: 'NetworkPolicy', namespace: 'n'.repeat(63), name: 'x'.repeat(253), uid: 'u'.repeat(128) }, reason: 'R'.repeat(128), message: '🐧'.repeat(1024), since: AT }
     const status = nodeStatus({
       failures: Array.from({ length: LISTED_FAILURES }, () => failure), failuresTotal: 100,

@@ -1,7 +1,7 @@
 // Single objects of the test's API server, as a real one treats them: made, replaced, applied and deleted by name, with versions and owners of fields.
 //
 // It stands on whatever holds objects by the path of their list: ApiServer, or a Map where no server is needed.
-// **Invariant:** a write that changes nothing leaves the version; one whose version or UID is not the object's is refused with 409.
+// **Invariant:** a write that changes nothing leaves the version; one whose version is not the object's is refused with 409.
 import { isDeepStrictEqual } from 'node:util'
 import type { ApiObject } from './api-server.ts'
 import { applied, withFields, type Json } from './field-owners.ts'
@@ -92,7 +92,8 @@ function apply(shelf: Shelf, place: Place, before: Written | undefined, sent: Wr
   if (before === undefined && place.status) return notFound(place, name)
   if (before === undefined && (uid || resourceVersion)) return conflict(place, name)
   if (before !== undefined && isOther(before, undefined, resourceVersion)) return conflict(place, name)
-  if (before !== undefined && isOther(before, uid, undefined)) return failure(422, 'Invalid', place, name, `metadata.uid: Invalid value: "${uid}": field is immutable`)
+  // A status is written with the stored object's own metadata: the UID that was sent is not looked at.
+  if (before !== undefined && !place.status && isOther(before, uid, undefined)) return failure(422, 'Invalid', place, name, `metadata.uid: Invalid value: "${uid}": field is immutable`)
   const { metadata: { uid: _uid, resourceVersion: _version, ...metadata }, ...rest } = withoutStatus(place, sent)
   const fields = { ...(place.status ? { status: rest['status'] } : rest), ...(place.status ? {} : { metadata }) }
   const { object, conflicts } = applied((before ?? none) as Json, fields as Json, `${manager}${place.status ? '/status' : ''}`, query['force'] === 'true')

@@ -34,7 +34,8 @@ export const STORY: readonly string[] = [
   'apply its status at its version: taken',
   'apply the same again: taken, and the version stays',
   'apply it at the version before: Conflict',
-  'apply it with another UID: RequestRefused',
+  'apply the same with another UID: taken, and the version stays',
+  'apply the object with another UID: RequestRefused',
   'apply it with another UID, at the version before: Conflict',
   'apply what another manager owns: Conflict',
   'the same by force: taken',
@@ -83,7 +84,12 @@ export async function tellStory(a: ObjectWriter, b: ObjectWriter, namespace: str
     return `taken, and the version ${resourceVersion === other().metadata.resourceVersion ? 'stays' : 'moves'}`
   })
   await told('apply it at the version before', () => taken(apply(a, { text: 'z' }, { resourceVersion: one().metadata.resourceVersion }, true)))
-  await told('apply it with another UID', () => taken(apply(a, { text: 'z' }, { uid: 'other' }, true)))
+  await told('apply the same with another UID', async () => {
+    // The status of a custom resource is written without a look at the UID: only the version guards it.
+    const { metadata: { resourceVersion } } = await apply(a, ours, { uid: 'other' })
+    return `taken, and the version ${resourceVersion === other().metadata.resourceVersion ? 'stays' : 'moves'}`
+  })
+  await told('apply the object with another UID', () => taken(a.apply(TRIAL, { metadata: { ...metadata, uid: 'other' } }, { force: true })))
   await told('apply it with another UID, at the version before', () => taken(apply(a, { text: 'z' }, { uid: 'other', resourceVersion: one().metadata.resourceVersion }, true)))
   await told('apply what another manager owns', () => taken(apply(b, { text: 'z' })))
   await told('the same by force', () => taken(apply(b, { text: 'z' }, {}, true)))
