@@ -21,6 +21,9 @@ export interface AgentStatus {
   readonly problems: readonly { readonly code: string; readonly message: string }[]
 }
 
+/** Query for the agents' pods in picket-system. */
+export const AGENT_PODS = 'labelSelector=app.kubernetes.io/name%3Dpicket,app.kubernetes.io/component%3Dagent'
+
 /** Path, from outside of the node's mounts, of what is below its own /run. */
 export function runPath(node: NodePlace, file: string): string {
   const holder = readFileSync(path.join(node.folder, 'holder'), 'utf8')
@@ -54,7 +57,7 @@ export async function settled(nodes: readonly NodePlace[], versions: Readonly<Re
 
 /** The pod of the node's agent, which runs; AssertionError where none does. */
 export async function agentPod(node: NodePlace): Promise<KubeObject> {
-  const found = await api.list('v1', 'Pod', 'picket-system', `?labelSelector=app.kubernetes.io/name%3Dpicket&fieldSelector=spec.nodeName%3D${node.name}`)
+  const found = await api.list('v1', 'Pod', 'picket-system', `?${AGENT_PODS}&fieldSelector=spec.nodeName%3D${node.name}`)
   const living = found.filter((pod) => pod.metadata['deletionTimestamp'] === undefined && statusOf(pod).containerStatuses?.[0]?.state?.running !== undefined)
   assert.ok(living[0] !== undefined, `${node.name} has no running agent`)
   return living[0]

@@ -35,10 +35,14 @@ export function pathOf(apiVersion: string, kind: string, namespace: string | nul
   return parts.join('/')
 }
 
-export function ask(method: string, path: string, body: unknown = null, contentType = 'application/json'): Promise<ApiAnswer> {
+/** As the cluster's admin, unless `token` is somebody else's: kubectl's proxy passes it on. */
+export function ask(method: string, path: string, body: unknown = null, contentType = 'application/json', token: string | null = null): Promise<ApiAnswer> {
   return new Promise((resolve, reject) => {
     const text = body === null ? null : JSON.stringify(body)
-    const headers = text === null ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }
+    const headers = {
+      ...(text === null ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }),
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+    }
     const request = http.request({ socketPath: FILES.apiSocket, agent, method, path, headers, timeout: 30_000 }, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))

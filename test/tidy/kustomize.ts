@@ -30,7 +30,10 @@ interface Operation {
 
 const KNOWN = ['apiVersion', 'kind', 'resources', 'components', 'patches', 'images']
 /** As kustomize sorts them: what others need comes first. */
-const ORDER = ['Namespace', 'CustomResourceDefinition', 'ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'ConfigMap', 'DaemonSet']
+const ORDER = [
+  'Namespace', 'CustomResourceDefinition', 'ServiceAccount', 'Role', 'ClusterRole', 'RoleBinding', 'ClusterRoleBinding', 'ConfigMap', 'Deployment',
+  'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding', 'DaemonSet',
+]
 
 /** The objects of a folder with a kustomization.yaml, in the order in which they are applied. Throws an Error that names the file. */
 export function renderKustomization(folder: string): readonly KubeObject[] {
