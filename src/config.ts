@@ -71,7 +71,8 @@ function refuse(where: string, expected: string, value: unknown): PicketError {
   return new PicketError('InvalidConfig', `${where}: expected ${expected}, got ${shown}; nothing was started`)
 }
 
-function readFile(file: string, settings: readonly Setting[]): ReadonlyMap<string, unknown> {
+/** Refuses settings that are neither of `settings` nor of `others`. */
+function readFile(file: string, settings: readonly Setting[], others: readonly Setting[]): ReadonlyMap<string, unknown> {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -86,10 +87,10 @@ function readFile(file: string, settings: readonly Setting[]): ReadonlyMap<strin
   const content: unknown = document.toJS()
   if (content === null) return new Map()
   if (typeof content !== 'object' || Array.isArray(content)) throw refuse(file, 'settings as "name: value" lines', content)
-  const known = settings.map((setting) => setting.name)
   for (const name of Object.keys(content)) {
-    if (!known.some((one) => one === name)) {
-      throw new PicketError('InvalidConfig', `${file}: ${name}: unknown setting; expected one of ${known.join(', ')}; nothing was started`)
+    if (![...settings, ...others].some((one) => one.name === name)) {
+      const known = settings.map((setting) => setting.name).join(', ')
+      throw new PicketError('InvalidConfig', `${file}: ${name}: unknown setting; expected one of ${known}; nothing was started`)
     }
   }
   return new Map(Object.entries(content))
@@ -174,15 +175,15 @@ export function loadAgentConfig(flags: Record<string, unknown>): AgentConfig {
   return Object.freeze(Object.fromEntries(values)) as unknown as AgentConfig
 }
 
-/** The operator's, in the same way. */
+/** The operator's, in the same way. On a cluster it reads the agents' file, so that where the API servers are is said once; their other settings are not looked at. */
 export function loadOperatorConfig(flags: Record<string, unknown>): OperatorConfig {
-  const values = valuesOf(flags, OPERATOR_SETTINGS)
+  const values = valuesOf(flags, OPERATOR_SETTINGS, SETTINGS)
   values.set('source', sourceOf(new Map([...values, ['source', 'kube']])))
   return Object.freeze(Object.fromEntries(values)) as unknown as OperatorConfig
 }
 
-function valuesOf(flags: Record<string, unknown>, settings: readonly Setting[]): Map<string, unknown> {
+function valuesOf(flags: Record<string, unknown>, settings: readonly Setting[], others: readonly Setting[] = []): Map<string, unknown> {
   const file = typeof flags['config'] === 'string' ? flags['config'] : null
-  const content = file === null ? new Map<string, unknown>() : readFile(file, settings)
+  const content = file === null ? new Map<string, unknown>() : readFile(file, settings, others)
   return new Map(settings.map((setting) => [setting.name, check(setting, find(setting, flags, file, content))]))
 }

@@ -3,11 +3,12 @@
 // Everything that runs after this file finds the DaemonSet there. **Invariant:** what is installed comes from the manifests
 // alone; nothing is patched for the test.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { api, ask, type KubeObject } from './api.ts'
 import { AGENT_PODS, agentStatus, settled } from './agents.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
-import { RealPods } from './pods.ts'
+import { pidOf, RealPods } from './pods.ts'
 import { askRound } from '../../src/lab/round.ts'
 import { runIn } from './processes.ts'
 
@@ -52,6 +53,19 @@ describe('install', function () {
         assert.deepEqual(securityContext['capabilities'], { add: ['NET_ADMIN'], drop: ['ALL'] })
       }
     }
+  })
+
+  it('two operators are ready on two nodes, without root and without a capability, and one leads', async () => {
+    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=60s'], { timeout: 90_000 })
+    const pods = await api.list('v1', 'Pod', 'picket-system', '?labelSelector=app.kubernetes.io/component%3Doperator')
+    assert.deepEqual(pods.map((pod) => (pod['spec'] as { readonly nodeName: string }).nodeName).sort(), cluster.nodes.slice(0, 2).map(({ name }) => name).sort())
+    for (const pod of pods) {
+      const status = readFileSync(`/proc/${pidOf(pod)}/status`, 'utf8')
+      for (const line of [/^Uid:\t65532\t65532\t65532\t65532$/m, /^CapPrm:\t0+$/m, /^CapBnd:\t0+$/m, /^NoNewPrivs:\t1$/m, /^Seccomp:\t2$/m]) assert.match(status, line)
+    }
+    const lease = await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator')
+    const { holderIdentity } = lease['spec'] as { readonly holderIdentity: string }
+    assert.ok(pods.some(({ metadata }) => holderIdentity.startsWith(`${metadata.name}_`)), holderIdentity)
   })
 
   it('health on loopback, metrics on the node', async () => {

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { Command } from 'commander'
-import { addSettingFlags, loadAgentConfig, parseDuration } from '../../../src/config.ts'
+import { addSettingFlags, loadAgentConfig, loadOperatorConfig, parseDuration } from '../../../src/config.ts'
 import { flagOf, SETTINGS } from '../../../src/settings.ts'
 import { PicketError } from '../../../src/lib/errors.ts'
 
@@ -171,6 +171,15 @@ describe('the agent config', () => {
   it('refuses settings that it does not know, and says which there are', () => {
     refused({ ...REQUIRED, config: fileWith('newPod: deny\n') }, /agent\.yaml: newPod: unknown setting/, /newPods/)
     refused({ ...REQUIRED, config: fileWith('constructor: deny\n') }, /constructor: unknown setting/)
+  })
+
+  it('gives the operator of the agents\' file what both have, and refuses what neither knows', () => {
+    const config = fileWith('apiServer: ["https://10.0.0.1:6443"]\nlogLevel: warn\nmetricsAddress: "[::]:9655"\nserviceProxy: none\n')
+    const { source, logLevel, address, namespace } = loadOperatorConfig({ config })
+    assert.deepEqual([source.apiServers, logLevel, address, namespace], [['https://10.0.0.1:6443'], 'warn', '[::]:9658', 'picket-system'])
+    assert.equal(loadOperatorConfig({ config, logLevel: 'debug' }).logLevel, 'debug')
+    assert.throws(() => loadOperatorConfig({ config: fileWith('logLevels: warn\n') }), /agent\.yaml: logLevels: unknown setting; expected one of .*address, logLevel; nothing was started$/)
+    refused({ ...REQUIRED, config: fileWith('address: none\n') }, /agent\.yaml: address: unknown setting/)
   })
 
   it('refuses a file that it cannot read or that is no YAML map', () => {
