@@ -75,7 +75,7 @@ describe('the admission policy', () => {
   }
   it('matches every write of the agents\' account, and nobody else\'s', () => {
     assert.equal(spec.failurePolicy, 'Fail')
-    assert.deepEqual(spec.matchConstraints.resourceRules, [{ apiGroups: [GROUP], apiVersions: ['*'], operations: ['CREATE', 'UPDATE', 'DELETE'], resources: [NODE_ENFORCEMENT.plural, `${NODE_ENFORCEMENT.plural}/status`] }])
+    assert.deepEqual(spec.matchConstraints.resourceRules, [{ apiGroups: [GROUP], apiVersions: ['*'], operations: ['CREATE', 'UPDATE', 'DELETE'], resources: [NODE_ENFORCEMENT.plural, `${NODE_ENFORCEMENT.plural}/status`], scope: '*' }])
     const { metadata, ...agent } = only('DaemonSet')
     const { serviceAccountName } = (agent['spec'] as { readonly template: { readonly spec: { readonly serviceAccountName: string } } }).template.spec
     assert.deepEqual(spec.matchConditions.map(({ expression }) => expression), [`request.userInfo.username == 'system:serviceaccount:${metadata.namespace}:${serviceAccountName}'`])

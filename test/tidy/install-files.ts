@@ -49,6 +49,7 @@ function settingsFile(settings: readonly Setting[]): readonly string[] {
   const head = [
     "# Settings of Picket's agent. What stands behind a # without a blank is a default: remove the # to change it. After an edit:",
     '# kubectl -n picket-system rollout restart daemonset/picket-agent',
+    '# The operator takes apiServer and logLevel from here; after an edit of these: ... rollout restart deployment/picket-operator',
   ]
   return [...head, ...settings.flatMap((setting) => ['', ...settingLines(setting)])]
 }
