@@ -185,11 +185,20 @@ describe('privileges', function () {
   })
 
   it('the garbage collector deletes the object of a Node that is deleted', async () => {
-    const { metadata } = await api.get('v1', 'Node', null, OTHER)
-    const owner = { apiVersion: 'v1', kind: 'Node', name: OTHER, uid: metadata.uid }
-    await api.create({ ...nodeObject(OTHER), metadata: { name: OTHER, ownerReferences: [owner] } })
-    await api.remove('v1', 'Node', null, OTHER)
-    await until('it is gone', 90_000, async () => ((await api.find(API_VERSION, 'NodeEnforcement', null, OTHER)) === null ? true : null))
+    // The operator would delete it, too.
+    const operators = ['apps/v1', 'Deployment', PICKET, 'picket-operator'] as const
+    await api.patch(...operators, { spec: { replicas: 0 } })
+    try {
+      await until('no operator runs', 60_000, async () => ((await api.list('v1', 'Pod', PICKET, '?labelSelector=app.kubernetes.io/component%3Doperator')).length === 0 ? true : null))
+      const { metadata } = await api.get('v1', 'Node', null, OTHER)
+      const owner = { apiVersion: 'v1', kind: 'Node', name: OTHER, uid: metadata.uid }
+      await api.create({ ...nodeObject(OTHER), metadata: { name: OTHER, ownerReferences: [owner] } })
+      await api.remove('v1', 'Node', null, OTHER)
+      await until('it is gone', 90_000, async () => ((await api.find(API_VERSION, 'NodeEnforcement', null, OTHER)) === null ? true : null))
+    } finally {
+      await api.patch(...operators, { spec: { replicas: 2 } })
+    }
+    await cluster.mustKubectl(['-n', PICKET, 'rollout', 'status', 'deployment/picket-operator', '--timeout=60s'], { timeout: 90_000 })
   })
 
   it('`view` reads both; of one namespace, what is in it', async () => {
