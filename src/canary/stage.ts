@@ -79,6 +79,7 @@ export class Stage {
     this.#ask((sequence) => links.vethRequest({ name: one, mac: macOf(one) }, { name: other, mac: macOf(other) }, sequence))
     for (const name of [one, other]) {
       const { index } = this.#known(name)
+      this.#ask((sequence) => links.fullSizeRequest(index, sequence))
       this.#unlessWithout(NO_IPV6, (sequence) => links.noAddressesRequest(index, sequence))
       this.#ask((sequence) => links.upRequest(index, ALIAS, sequence))
     }

@@ -104,12 +104,12 @@ for (const attachment of attachments()) describe(`the canary of a real agent, po
 
   it('tells a way past the table, which no reading of it shows, and that it is over', async () => {
     const { repairs } = await newRound('ok')
-    lab.nft('n1', `table netdev past { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; } }`)
+    lab.nft('n1', `table netdev past { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; }; }`)
     const told = await until('an alarm', (now) => codes(now).length > 0)
     assert.deepEqual([codes(told), told.canary?.result, told.repairs], [['CanaryLeaked'], 'leaked', repairs])
     const [problem] = told.problems
     assert.equal(problem?.severity, 'error')
-    assert.match(problem?.message ?? '', /IPv4: 3 of 3 packets that egress policy denies came through.*IPv6: 3 of 3/)
+    assert.match(problem?.message ?? '', /IPv4: 3 of 3 packets with a source that the client does not own came through; 3 of 3 packets that egress policy denies came through.*IPv6: 3 of 3/)
     assert.ok(((await rounds())['4 leaked'] ?? 0) >= 3)
     lab.nft('n1', 'delete table netdev past')
     const over = await until('the end of it', (now) => now.canary?.result === 'ok', 15_000)
@@ -117,7 +117,7 @@ for (const attachment of attachments()) describe(`the canary of a real agent, po
   })
 
   it('is no alarm where another firewall drops what is forwarded, as Docker does', async () => {
-    lab.nft('n1', 'table ip other { chain c { type filter hook forward priority filter; policy drop; iifname "picket-canary*" counter; ct state established,related accept; } }')
+    lab.nft('n1', 'table ip other { chain c { type filter hook forward priority filter; policy drop; iifname "picket-canary*" counter; ct state established,related accept; }; }')
     const now = await until('a word about it', ({ canary }) => canary?.message !== '')
     assert.deepEqual([now.canary?.result, codes(now)], ['ok', []])
     assert.match(now.canary?.message ?? '', /IPv4: .*another firewall of the node/)

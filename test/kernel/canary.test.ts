@@ -74,7 +74,7 @@ describe("the canary's packets", function () {
     })
   }
 
-  const drop = (family: string, hook: string, priority: string): string => `table ${family} other { chain c { type filter hook ${hook} priority ${priority}; policy drop; } }`
+  const drop = (family: string, hook: string, priority: string): string => `table ${family} other { chain c { type filter hook ${hook} priority ${priority}; policy drop; }; }`
 
   it('tell a firewall of the node behind the table apart: the table is proven all the same', async () => {
     node.nft(drop('inet', 'forward', 'filter'))
@@ -103,7 +103,7 @@ describe("the canary's packets", function () {
 
   it('show a way past the table that no reading of it would', async () => {
     assert.equal(await result(), 'ok')
-    node.nft(`table netdev other { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; } }`)
+    node.nft(`table netdev other { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; }; }`)
     assert.equal(await result(), 'leaked')
   })
 
