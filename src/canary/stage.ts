@@ -43,6 +43,8 @@ export class Stage {
 
   /** Makes what is missing. Throws an Error that says what stands in the way of all of it. */
   ensure(): Readonly<Record<Family, FamilyStage>> {
+    // Without a table of local addresses, which comes with lo, the kernel puts 0.0.0.0 in place of the source that a socket has.
+    if (this.link('lo')?.up === false) throw new Error('interface lo is down, so that the node sends nothing with the source that it should')
     for (const [one, other] of PAIRS) this.#pair(one, other)
     const index = (name: string): number => this.#known(name).index
     const indexes = { clientLink: index(CANARY_CLIENT.link), clientEnd: index(CANARY_CLIENT.end), serverLink: index(CANARY_SERVER.link) }

@@ -207,6 +207,14 @@ describe("the canary's stage", function () {
     assert.match(node.run('ip route'), /192\.0\.2\.242 dev other/)
   })
 
+  it('is none where lo is down: nothing would be sent as the client', async () => {
+    node.run('ip link set lo down')
+    assert.deepEqual(await node.verdict(), { result: 'failed', message: 'interface lo is down, so that the node sends nothing with the source that it should' })
+    assert.doesNotMatch(node.run('ip link'), /picket/)
+    node.run('ip link set lo up')
+    await ok()
+  })
+
   it('takes no interface of another kind away', async () => {
     node.run(`ip link add ${CANARY_CLIENT.link} type bridge`)
     const { result, message } = await node.verdict()
