@@ -128,20 +128,21 @@ export interface CanaryParts {
 /** Of the agent, with its thread; null where the settings want none. */
 export function startCanary({ config, ...parts }: CanaryParts): Canary | null {
   if (!config.canary) return null
-  const worker = new AskedWorker<object, CanaryAnswer>('canary-worker')
-  const canary = new Canary({
+  // Not while the agent starts: that is when processors are needed elsewhere.
+  let worker: AskedWorker<object, CanaryAnswer> | null = null
+  return new Canary({
     ...parts,
     interval: config.canaryInterval,
     round: async () => {
+      worker ??= new AskedWorker<object, CanaryAnswer>('canary-worker')
       const answers: CanaryAnswer[] = []
       const lost = await worker.ask({}, { deadline: DEADLINE_MS, onAnswer: (answer) => answers.push(answer) > 0 })
       const [answer] = answers
       if (answer === undefined) return lost ?? 'no answer'
       return answer.kind === 'done' ? answer.round : answer.message
     },
-    onClosed: () => worker.close(),
+    onClosed: async () => worker?.close(),
   })
-  return canary
 }
 
 function isGood(result: CanaryResult): boolean {

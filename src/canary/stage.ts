@@ -43,6 +43,8 @@ export class Stage {
 
   /** Makes what is missing. Throws an Error that says what stands in the way of all of it. */
   ensure(): Readonly<Record<Family, FamilyStage>> {
+    // Without a table of local addresses, which comes with lo, the kernel puts 0.0.0.0 in place of the source that a socket has.
+    if (this.link('lo')?.up === false) throw new Error('interface lo is down, so that the node sends nothing with the source that it should')
     for (const [one, other] of PAIRS) this.#pair(one, other)
     const index = (name: string): number => this.#known(name).index
     const indexes = { clientLink: index(CANARY_CLIENT.link), clientEnd: index(CANARY_CLIENT.end), serverLink: index(CANARY_SERVER.link) }
@@ -79,6 +81,7 @@ export class Stage {
     this.#ask((sequence) => links.vethRequest({ name: one, mac: macOf(one) }, { name: other, mac: macOf(other) }, sequence))
     for (const name of [one, other]) {
       const { index } = this.#known(name)
+      this.#ask((sequence) => links.fullSizeRequest(index, sequence))
       this.#unlessWithout(NO_IPV6, (sequence) => links.noAddressesRequest(index, sequence))
       this.#ask((sequence) => links.upRequest(index, ALIAS, sequence))
     }

@@ -48,6 +48,14 @@ const DENIED = {
   ingressDenied: { by: 'ingress', what: 'that ingress policy denies' },
 } as const
 
+/** Rules that may drop what is allowed. */
+const TAKERS = [
+  { by: 'spoofed', as: 'as not of their source' },
+  { by: 'egress', as: 'by egress policy' },
+  { by: 'ingress', as: 'by ingress policy' },
+  { by: 'unknown', as: 'as of an unknown interface' },
+] as const
+
 export function judgeFamily(family: Family, round: FamilyRound): Verdict {
   if (round.kind !== 'sent') return { result: round.kind, message: `IPv${family}: ${round.reason}` }
   const { result, message } = judge(round.evidence)
@@ -67,8 +75,10 @@ function judge(evidence: Evidence): Verdict {
   const judged = egressDenied.counted.egress + ingressDenied.counted.ingress + allowed.counted.allowed > 0
   const leaks = (['spoofed', 'egressDenied', 'ingressDenied'] as const).flatMap((name) => leak(evidence[name], DENIED[name], judged))
   if (leaks.length > 0) return { result: 'leaked', message: leaks.join('; ') }
-  const ours = allowed.counted.spoofed + allowed.counted.egress + allowed.counted.ingress + allowed.counted.unknown
-  if (allowed.left < allowed.sent && allowed.counted.allowed < allowed.sent && ours > 0) return { result: 'dropped', message: `the table dropped ${Math.min(ours, allowed.sent)} of ${allowed.sent} packets that it is to pass` }
+  const ours = TAKERS.filter(({ by }) => allowed.counted[by] > 0)
+  if (allowed.left < allowed.sent && allowed.counted.allowed < allowed.sent && ours.length > 0) {
+    return { result: 'dropped', message: `the table dropped packets that it is to pass, ${ours.map(({ by, as }) => `${Math.min(allowed.counted[by], allowed.sent)} of ${allowed.sent} ${as}`).join(', ')}` }
+  }
   for (const name of PROBES) {
     const blocked = blockedBefore(evidence[name], name === 'allowed' ? 'allowed' : DENIED[name].by)
     if (blocked !== null) return { result: 'blocked', message: blocked }

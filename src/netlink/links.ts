@@ -18,11 +18,14 @@ const FAMILY = { 4: 2, 6: 10 } as const
 const IFF_UP = 0x1
 const IFF_NOARP = 0x80
 const IFF_MULTICAST = 0x1000
-const IFLA = { ADDRESS: 1, IFNAME: 3, LINK: 5, MASTER: 10, LINKINFO: 18, IFALIAS: 20, STATS64: 23, AF_SPEC: 26, LINK_NETNSID: 37 } as const
+const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, MASTER: 10, LINKINFO: 18, IFALIAS: 20, STATS64: 23, AF_SPEC: 26, LINK_NETNSID: 37 } as const
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
 const VETH_INFO_PEER = 1
 const IFLA_INET6_ADDR_GEN_MODE = 8
+/** Too small for IPv6, which then leaves an interface out (RFC 8200 asks for 1280); and what veths have by default. */
+const WITHOUT_IPV6 = 1_000
+const DEFAULT_MTU = 1_500
 /** IN6_ADDR_GEN_MODE_NONE */
 const NO_ADDRESSES = 1
 const RTA = { DST: 1, SRC: 2, IIF: 3, OIF: 4, PRIORITY: 6 } as const
@@ -103,13 +106,21 @@ export function decodeLinkState({ type, payload }: NetlinkMessage): LinkState | 
   }
 }
 
-/** Down, and quiet. EEXIST where a name is taken. */
+/**
+ * Down, quiet, and without IPv6: a new interface is of groups (IFF_MULTICAST) for a moment, in which IPv6 on a router would join
+ * one, and tell so when the interface comes up. EEXIST where a name is taken.
+ */
 export function vethRequest(one: VethEnd, other: VethEnd, sequence: number): Request {
   const head = linkHead(0, IFF_NOARP, IFF_NOARP | IFF_MULTICAST)
-  const named = ({ name, mac }: VethEnd): readonly Uint8Array[] => [textAttribute(IFLA.IFNAME, name), attribute(IFLA.ADDRESS, mac)]
+  const named = ({ name, mac }: VethEnd): readonly Uint8Array[] => [textAttribute(IFLA.IFNAME, name), attribute(IFLA.ADDRESS, mac), u32Attribute(IFLA.MTU, WITHOUT_IPV6)]
   const peer = nestedAttribute(VETH_INFO_PEER, [head, ...named(other)])
   const info = nestedAttribute(IFLA.LINKINFO, [textAttribute(IFLA_INFO_KIND, 'veth'), nestedAttribute(IFLA_INFO_DATA, [peer])])
   return request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sequence, [head, ...named(one), info])
+}
+
+/** IPv6 begins on it, too. */
+export function fullSizeRequest(index: number, sequence: number): Request {
+  return request(RTM_SETLINK, 0, sequence, [linkHead(index), u32Attribute(IFLA.MTU, DEFAULT_MTU)])
 }
 
 /** No address of IPv6 is made for it when it comes up. */

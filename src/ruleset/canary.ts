@@ -19,6 +19,17 @@ const COUNTERS: readonly Counter[] = [
   { kind: 'counter', name: NAMES.canaryAllowed, comment: 'packets of the canary that passed both stages' },
 ]
 
+/**
+ * The node sends what a pod would: so others' rules for what leaves the cluster (ip-masq-agent, Amazon's VPC CNI) would put its address
+ * in place of the client's. Untracked, nobody translates them; where they come in conntrack meets them as it meets a pod's.
+ */
+const UNTRANSLATED: Chain = {
+  kind: 'chain',
+  name: 'filter-output-canary',
+  base: { type: 'filter', hook: 'output', priority: 'raw', policy: 'accept' },
+  rules: [`oifname "${CANARY_CLIENT.end}" notrack`],
+}
+
 /** Puts all of it into a table of the static part. */
 export function putCanary(state: TableState): void {
   for (const counter of COUNTERS) state.counters.set(counter.name, counter)
@@ -33,6 +44,7 @@ export function putCanary(state: TableState): void {
     for (const set of [NAMES.podInterfaces, NAMES.knownInterfaces]) put(state, set, { key })
     for (const family of FAMILIES) put(state, podAddresses(family), { key: `${key} . ${addresses[family]}` })
   }
+  state.chains.set(UNTRANSLATED.name, UNTRANSLATED)
   verdicts(state, CANARY_CLIENT.link, `goto ${profileChain(CANARY_PROFILES.egress)}`, 'drop')
   verdicts(state, CANARY_SERVER.link, 'drop', `goto ${profileChain(CANARY_PROFILES.ingress)}`)
 }

@@ -28,6 +28,7 @@ export const AFTERWARDS: ClusterTest = { name: 'down', what: 'nothing is left wh
 export const CLUSTER_TESTS: readonly ClusterTest[] = [
   { name: 'image', what: 'the image starts read-only, without a shell, with NET_ADMIN only', needed: false },
   { name: 'install', what: 'the manifests install it, and it enforces', needed: true },
+  { name: 'canary', what: 'the packets that prove the table, on every node', needed: false },
   { name: 'crds', what: 'the custom resources: explained, shown in columns, guarded by CEL', needed: false },
   { name: 'enforcements', what: 'what the operator tells of policies: programmed, stale, invalid, made anew, taken over', needed: false },
   { name: 'check', what: 'picket check from outside, with pods on every node', needed: false },

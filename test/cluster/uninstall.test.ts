@@ -46,7 +46,7 @@ describe('uninstall', function () {
     await kubectl('-n', 'picket-system', 'delete', 'deployment/picket-operator', 'daemonset/picket-agent', '--ignore-not-found')
     await rollout('picket-uninstall')
     const said = await kubectl('-n', 'picket-system', 'logs', '-l', 'app.kubernetes.io/component=uninstall', '--prefix', '--tail=-1', '--max-log-requests=1000')
-    for (const line of ['entry removed', 'picket-cni: removed', 'table inet picket: removed', 'this node is clean']) {
+    for (const line of ['entry removed', 'picket-cni: removed', 'table inet picket: removed', 'picket-canary3: removed', 'this node is clean']) {
       assert.equal(said.split('\n').filter((one) => one.endsWith(line)).length, cluster.nodes.length, `${line}: ${said}`)
     }
     await kubectl('delete', '-k', at('uninstall'))
@@ -66,6 +66,7 @@ describe('uninstall', function () {
   async function nothingLeft(): Promise<void> {
     for (const { name } of cluster.nodes) {
       assert.doesNotMatch(await on(name, ['nft', 'list', 'tables']), /picket/)
+      assert.doesNotMatch(await on(name, ['ip', '-o', 'link']), /picket/)
       assert.equal(await on(name, ['sh', '-c', 'grep -l picket /etc/cni/net.d/*; ls /opt/cni/bin | grep picket; ls -A /run/picket']), '')
     }
     for (const kind of ['ClusterRole', 'ClusterRoleBinding', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding', 'CustomResourceDefinition']) assert.doesNotMatch(await kubectl('get', kind, '-o', 'name'), /picket/)

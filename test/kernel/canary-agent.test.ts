@@ -37,8 +37,8 @@ for (const attachment of attachments()) describe(`the canary of a real agent, po
   })
   after(() => lab.close())
 
-  async function startAgent(): Promise<void> {
-    await lab.agents.start('n1', ['--canary-interval', `${INTERVAL}ms`, '--metrics-address', METRICS], {}, WITH_NET_ADMIN)
+  async function startAgent(...flags: readonly string[]): Promise<void> {
+    await lab.agents.start('n1', ['--canary-interval', `${INTERVAL}ms`, '--metrics-address', METRICS, ...flags], {}, WITH_NET_ADMIN)
     await lab.settle()
     await lab.pinned()
   }
@@ -69,6 +69,9 @@ for (const attachment of attachments()) describe(`the canary of a real agent, po
 
   it('proves the table in both families, with NET_ADMIN alone, and is counted as no pod', async () => {
     const { canary, counts, problems } = await newRound('ok')
+    const [since, last] = [canary?.since ?? '', canary?.lastRound ?? ''].map((time) => Date.parse(time)) as [number, number]
+    assert.ok(since <= last && last <= Date.now(), JSON.stringify(canary))
+    assert.equal((await newRound('ok')).canary?.since, canary?.since, 'it was so all the time')
     assert.deepEqual([canary?.message, counts['localPods'], counts['pendingPods'], problems], ['', 3, 0, []])
     const counted = await rounds()
     assert.ok((counted['4 ok'] ?? 0) > 0 && (counted['6 ok'] ?? 0) > 0, JSON.stringify(counted))
@@ -104,12 +107,12 @@ for (const attachment of attachments()) describe(`the canary of a real agent, po
 
   it('tells a way past the table, which no reading of it shows, and that it is over', async () => {
     const { repairs } = await newRound('ok')
-    lab.nft('n1', `table netdev past { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; } }`)
+    lab.nft('n1', `table netdev past { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; }; }`)
     const told = await until('an alarm', (now) => codes(now).length > 0)
     assert.deepEqual([codes(told), told.canary?.result, told.repairs], [['CanaryLeaked'], 'leaked', repairs])
     const [problem] = told.problems
     assert.equal(problem?.severity, 'error')
-    assert.match(problem?.message ?? '', /IPv4: 3 of 3 packets that egress policy denies came through.*IPv6: 3 of 3/)
+    assert.match(problem?.message ?? '', /IPv4: 3 of 3 packets with a source that the client does not own came through; 3 of 3 packets that egress policy denies came through.*IPv6: 3 of 3/)
     assert.ok(((await rounds())['4 leaked'] ?? 0) >= 3)
     lab.nft('n1', 'delete table netdev past')
     const over = await until('the end of it', (now) => now.canary?.result === 'ok', 15_000)
@@ -117,7 +120,7 @@ for (const attachment of attachments()) describe(`the canary of a real agent, po
   })
 
   it('is no alarm where another firewall drops what is forwarded, as Docker does', async () => {
-    lab.nft('n1', 'table ip other { chain c { type filter hook forward priority filter; policy drop; iifname "picket-canary*" counter; ct state established,related accept; } }')
+    lab.nft('n1', 'table ip other { chain c { type filter hook forward priority filter; policy drop; iifname "picket-canary*" counter; ct state established,related accept; }; }')
     const now = await until('a word about it', ({ canary }) => canary?.message !== '')
     assert.deepEqual([now.canary?.result, codes(now)], ['ok', []])
     assert.match(now.canary?.message ?? '', /IPv4: .*another firewall of the node/)
@@ -145,6 +148,18 @@ for (const attachment of attachments()) describe(`the canary of a real agent, po
       assert.deepEqual(links(), before)
     })
   }
+
+  it('is gone once an agent starts that is to have none, from the table and from the status, too', async () => {
+    await lab.agents.stop('n1')
+    await startAgent('--canary', 'false')
+    assert.equal(links().size, 0)
+    assert.doesNotMatch(lab.run('n1', ['nft', 'list', 'table', 'inet', 'picket']), /canary/)
+    assert.equal((await status()).canary, undefined)
+    await lab.check(ANSWERS)
+    await lab.agents.stop('n1')
+    await startAgent()
+    await newRound('ok')
+  })
 
   it('is gone after `picket cleanup`, and nothing else of the node is', async () => {
     await lab.agents.stop('n1')

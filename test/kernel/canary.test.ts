@@ -59,6 +59,7 @@ describe("the canary's packets", function () {
     ['the ingress stage flushed', 'flush chain inet picket filter-forward-ingress', 'leaked'],
     ['the ingress stage deleted', 'flush chain inet picket filter-forward-ingress\ndelete chain inet picket filter-forward-ingress', 'leaked'],
     ['a profile flushed', 'flush chain inet picket canary/ingress', 'leaked'],
+    ['the rule that drops, of a profile, deleted', 'delete rule inet picket canary/egress handle HANDLE', 'leaked'],
     ['a rule in front that accepts', 'insert rule inet picket filter-forward-egress accept', 'leaked'],
     ['everything flushed', 'flush table inet picket', 'leaked'],
     ['the table deleted', 'delete table inet picket', 'leaked'],
@@ -68,13 +69,14 @@ describe("the canary's packets", function () {
   ]
   for (const [what, how, expected] of damage) {
     it(`show ${what}: ${expected}`, async () => {
-      node.nft(how)
+      const [, handle = ''] = /counter name "denied.canary.egress" drop # handle (\d+)/.exec(node.run('nft -a list chain inet picket canary/egress')) ?? []
+      node.nft(how.replace('HANDLE', handle))
       const { result: shown, message } = await node.verdict()
       assert.equal(shown, expected, message)
     })
   }
 
-  const drop = (family: string, hook: string, priority: string): string => `table ${family} other { chain c { type filter hook ${hook} priority ${priority}; policy drop; } }`
+  const drop = (family: string, hook: string, priority: string): string => `table ${family} other { chain c { type filter hook ${hook} priority ${priority}; policy drop; }; }`
 
   it('tell a firewall of the node behind the table apart: the table is proven all the same', async () => {
     node.nft(drop('inet', 'forward', 'filter'))
@@ -103,30 +105,69 @@ describe("the canary's packets", function () {
 
   it('show a way past the table that no reading of it would', async () => {
     assert.equal(await result(), 'ok')
-    node.nft(`table netdev other { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; } }`)
+    node.nft(`table netdev other { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; }; }`)
     assert.equal(await result(), 'leaked')
   })
 
-  it('do not mind reverse path filters', async () => {
-    node.sysctl('net.ipv4.conf.all.rp_filter', 1)
-    try {
+  for (const [where, level] of [['all', 1], ['all', 2], ['default', 1], [CANARY_CLIENT.link, 1], [CANARY_SERVER.link, 2]] as const) {
+    it(`do not mind a reverse path filter: rp_filter ${level} of ${where}`, async () => {
       assert.equal(await result(), 'ok')
-      node.nft('flush chain inet picket filter-prerouting-spoof')
-      assert.equal(await result(), 'leaked')
-    } finally {
-      node.sysctl('net.ipv4.conf.all.rp_filter', 0)
-    }
-  })
+      node.run(`echo ${level} > /proc/sys/net/ipv4/conf/${where}/rp_filter`)
+      try {
+        assert.deepEqual(await node.verdict(), { result: 'ok', message: '' })
+        node.nft('flush chain inet picket filter-prerouting-spoof')
+        assert.equal(await result(), 'leaked')
+      } finally {
+        node.run(`echo 0 > /proc/sys/net/ipv4/conf/${where}/rp_filter`)
+      }
+    })
+  }
 
-  it('leave out a family that the node does not forward', async () => {
+  const others: readonly (readonly [who: string, chains: string])[] = [
+    ['who drop what the node is sent', 'chain c { type filter hook input priority -500; policy drop; };'],
+    ['who look where a source is, as firewalld does', 'chain c { type filter hook prerouting priority filter + 10; fib saddr . mark . iif oif missing drop; };'],
+    ['who drop what conntrack calls invalid or does not follow', 'chain c { type filter hook forward priority -200; ct state { invalid, untracked } drop; }; chain d { type filter hook output priority 0; ct state invalid drop; };'],
+    ['who follow no connection', 'chain c { type filter hook prerouting priority raw; notrack; };'],
+    ['who give what leaves the address of the node, as ip-masq-agent does', 'chain c { type nat hook postrouting priority srcnat; masquerade; };'],
+    ["who name that address, as Amazon's VPC CNI does", 'chain c { type nat hook postrouting priority srcnat; snat ip to 10.9.9.9; };'],
+  ]
+  for (const [who, chains] of others) {
+    it(`are no matter of others ${who}`, async () => {
+      node.run('ip link show away || { ip link add away type veth peer name behind && ip addr add 10.9.9.9/24 dev away && ip addr add fd09::9/64 nodad dev away && ip link set away up && ip link set behind up; }')
+      try {
+        node.nft(`table inet other { ${chains} }`)
+        assert.deepEqual(await node.verdict(), { result: 'ok', message: '' })
+      } finally {
+        node.run('ip link del away')
+      }
+    })
+  }
+
+  it('leave out a family that the node does not forward, and prove nothing where it forwards neither', async () => {
     node.sysctl('net.ipv6.conf.all.forwarding', 0)
     try {
       const round = await node.round()
       assert.deepEqual(typeof round === 'string' ? round : round.families[6], { kind: 'skipped', reason: 'the node does not forward IPv6' })
-      assert.equal(await result(), 'ok')
+      assert.deepEqual(await node.verdict(), { result: 'ok', message: 'IPv6: the node does not forward IPv6' })
+      node.sysctl('net.ipv4.ip_forward', 0)
+      assert.deepEqual(await node.verdict(), { result: 'skipped', message: 'IPv4: the node does not forward IPv4; IPv6: the node does not forward IPv6' })
     } finally {
+      node.sysctl('net.ipv4.ip_forward', 1)
       node.sysctl('net.ipv6.conf.all.forwarding', 1)
     }
+    assert.deepEqual(await node.verdict(), { result: 'ok', message: '' })
+  })
+
+  it('do without IPv6 while the node has it turned off', async () => {
+    assert.equal(await result(), 'ok')
+    node.sysctl('net.ipv6.conf.all.disable_ipv6', 1)
+    try {
+      assert.deepEqual(await node.verdict(), { result: 'ok', message: 'IPv6: the node has no IPv6 (EACCES)' })
+    } finally {
+      node.sysctl('net.ipv6.conf.all.disable_ipv6', 0)
+    }
+    assert.deepEqual(await node.verdict(), { result: 'ok', message: '' })
+    assert.doesNotMatch(node.run('ip -6 address show scope link'), /picket/)
   })
 })
 
@@ -164,6 +205,14 @@ describe("the canary's stage", function () {
     assert.match(message, /IPv4: a route or rule of the node leads 192\.0\.2\.242 out of interface \d+.*IPv6: a route/)
     assert.equal(packets(), before)
     assert.match(node.run('ip route'), /192\.0\.2\.242 dev other/)
+  })
+
+  it('is none where lo is down: nothing would be sent as the client', async () => {
+    node.run('ip link set lo down')
+    assert.deepEqual(await node.verdict(), { result: 'failed', message: 'interface lo is down, so that the node sends nothing with the source that it should' })
+    assert.doesNotMatch(node.run('ip link'), /picket/)
+    node.run('ip link set lo up')
+    await ok()
   })
 
   it('takes no interface of another kind away', async () => {

@@ -7,10 +7,9 @@ import { once } from 'node:events'
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Finding } from '../../src/check/finding.ts'
-import { getOver } from '../../src/lab/agent-status.ts'
 import { ownCommand } from '../../src/lab/places.ts'
 import { TemporaryFolder } from '../support/cluster-follower.ts'
-import { checkIn, enter, inside, told, type Ran } from './check-support.ts'
+import { agentReady, checkIn, enter, inside, told, type Ran } from './check-support.ts'
 import { ip, newNamespace, removeNamespaces } from './interfaces-support.ts'
 
 const hasIptables = spawnSync('iptables-nft', ['--version']).status === 0
@@ -73,10 +72,7 @@ describe('picket check where Picket translates Services', function () {
   async function agent(...flags: readonly string[]): Promise<void> {
     const [metrics, health] = ['none', '127.0.0.1:9654']
     start([...ownCommand(), 'agent', '--node-name', 'n1', '--source', `manifests:${manifests()}`, '--socket', socket(), '--metrics-address', metrics, '--health-address', health, '--log-level', 'fatal', '--service-proxy', 'picket', ...flags])
-    for (const until = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
-      assert.ok(Date.now() < until, 'the agent is not ready')
-      if ((await getOver(socket(), '/readyz', 1_000).catch(() => null))?.status === 200) return
-    }
+    await agentReady(socket())
   }
 
   it('says so, and that nothing is beside it; where it is gone its rules still translate', async () => {

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import type { Finding } from '../../src/check/finding.ts'
 import type { NodeReport } from '../../src/check/node-report.ts'
+import { getOver } from '../../src/lab/agent-status.ts'
 import { ownCommand } from '../../src/lab/places.ts'
 
 export interface Ran {
@@ -29,6 +30,19 @@ export function checkIn(netns: string, socket: string, args: readonly string[] =
   if (after !== before) assert.fail(`the check changed something: ${after.length} and not ${before.length} characters`)
   assert.equal(ran.stderr, '')
   return { status: ran.status, report: JSON.parse(ran.stdout) as NodeReport }
+}
+
+/** Ready, and the canary's interfaces are there: it makes them right after that. */
+export async function agentReady(socket: string): Promise<void> {
+  const told = async (what: string): Promise<string | null> => {
+    const answer = await getOver(socket, what, 1_000).catch(() => null)
+    return answer?.status === 200 ? answer.body : null
+  }
+  for (const until = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    assert.ok(Date.now() < until, 'the agent is not ready')
+    const status = (await told('/readyz')) === null ? null : await told('/status')
+    if (status !== null && (JSON.parse(status) as { readonly canary?: { readonly result: string } }).canary?.result !== 'pending') return
+  }
 }
 
 /** `level: found`, a line each. */

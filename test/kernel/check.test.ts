@@ -8,11 +8,10 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { ClusterReport } from '../../src/check/cluster.ts'
-import { getOver } from '../../src/lab/agent-status.ts'
 import { ownCommand } from '../../src/lab/places.ts'
 import { CheckStage } from '../support/check-stage.ts'
 import { kubeconfigText, PODS, TemporaryFolder } from '../support/cluster-follower.ts'
-import { checkIn, enter, inside as runInside, told, type Ran } from './check-support.ts'
+import { agentReady, checkIn, enter, inside as runInside, told, type Ran } from './check-support.ts'
 import { ip, newNamespace, removeNamespaces } from './interfaces-support.ts'
 
 describe('picket check on real nodes', function () {
@@ -26,6 +25,7 @@ describe('picket check on real nodes', function () {
     count += 1
     node = newNamespace(`check${count}`)
     inside(['sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'])
+    inside(['ip', 'link', 'set', 'lo', 'up'])
   })
   after(async () => {
     removeNamespaces()
@@ -37,13 +37,6 @@ describe('picket check on real nodes', function () {
   const socket = (): string => path.join(folder.dir, 'agent.sock')
   const check = (args: readonly string[] = [], env: Readonly<Record<string, string>> = {}, prefix: readonly string[] = []): Ran => checkIn(node, socket(), args, env, prefix)
   const of = told
-
-  async function ready(): Promise<void> {
-    for (const until = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
-      assert.ok(Date.now() < until, 'the agent is not ready')
-      if ((await getOver(socket(), '/readyz', 1_000).catch(() => null))?.status === 200) return
-    }
-  }
 
   it('a node without anything: the kernel takes the whole trial, and nothing is left of it', () => {
     const ran = check()
@@ -114,7 +107,7 @@ add table inet kube-network-policies
   it('an agent: ready, and what it left when it was killed', async () => {
     const agent = spawn('nsenter', [...enter(node), ...ownCommand(), 'agent', '--node-name', 'n1', '--source', `manifests:${folder.dir}`, '--socket', socket(), '--log-level', 'fatal'], { stdio: 'ignore' })
     try {
-      await ready()
+      await agentReady(socket())
       assert.match(of(check(), 'agent'), /^ok: version \S+: ready, no problems$/)
     } finally {
       agent.kill('SIGKILL')

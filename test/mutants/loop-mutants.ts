@@ -76,12 +76,13 @@ export const LOOP_MUTANTS: readonly Mutant[] = [
 
   // The canary.
   { title: 'a hole that another firewall covers is no leak', file: 'canary/verdict.ts', search: 'return judged && arrived > 0 && counted[by] === 0 ?', replace: 'return judged && arrived > 9 ?', caughtBy: 'canaryVerdict' },
-  { title: "another firewall's drop is the table's", file: 'canary/verdict.ts', search: 'allowed.left < allowed.sent && allowed.counted.allowed < allowed.sent && ours > 0', replace: 'allowed.left < allowed.sent', caughtBy: 'canaryVerdict' },
+  { title: "another firewall's drop is the table's", file: 'canary/verdict.ts', search: 'allowed.left < allowed.sent && allowed.counted.allowed < allowed.sent && ours.length > 0', replace: 'allowed.left < allowed.sent', caughtBy: 'canaryVerdict' },
   { title: 'a table that no packet came to is proven', file: 'canary/verdict.ts', search: "if (blocked !== null) return { result: 'blocked', message: blocked }", replace: '', caughtBy: 'canaryVerdict' },
   { title: 'of two families the better one counts', file: 'canary/verdict.ts', search: 'RESULTS[Math.max(', replace: 'RESULTS[Math.min(', caughtBy: 'canaryVerdict' },
   { title: 'one round is an alarm', file: 'agent/canary.ts', search: 'this.#failed >= TELLING_ROUNDS', replace: 'this.#failed >= 1', caughtBy: 'canary' },
   { title: 'rounds beside commits count', file: 'agent/canary.ts', search: "if (typeof round === 'string' || round.quiet) this.#failed++", replace: 'this.#failed++', caughtBy: 'canary' },
   { title: 'rounds that failed in other ways count', file: 'agent/canary.ts', search: 'if (verdict.result !== this.#last) this.#failed = 0', replace: '', caughtBy: 'canary' },
   { title: 'a leak is not looked into', file: 'agent/canary.ts', search: 'this.#options.recheck()', replace: 'undefined', caughtBy: 'canary' },
+  { title: "others may translate the canary's packets", file: 'ruleset/canary.ts', search: 'rules: [`oifname "${CANARY_CLIENT.end}" notrack`]', replace: 'rules: []', caughtBy: 'canaryTable' },
   { title: "the server's other stage drops what egress is to drop", file: 'ruleset/canary.ts', search: '[CANARY_PORTS.allowed, CANARY_PORTS.egressDenied]', replace: '[CANARY_PORTS.allowed]', caughtBy: 'canaryTable' },
 ]

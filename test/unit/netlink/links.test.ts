@@ -35,7 +35,7 @@ describe('single links', () => {
     assert.equal(decodeLinkState(answer(24, [])), null)
   })
 
-  it('are made in pairs, mute from the start', () => {
+  it('are made in pairs, mute from the start, and too small for IPv6 to begin on them', () => {
     const bytes = vethRequest({ name: 'a', mac: Uint8Array.of(2, 0, 0, 0, 0, 1) }, { name: 'b', mac: Uint8Array.of(2, 0, 0, 0, 0, 2) }, 1)
     const { payload } = only(bytes)
     const info = readAttributes(readAttributes(payload, 16, 'x').get(18) as Uint8Array, 0, 'x')
@@ -43,6 +43,8 @@ describe('single links', () => {
     for (const head of [payload, peer]) {
       const view = new DataView(head.buffer, head.byteOffset)
       assert.deepEqual([view.getUint32(8, true), view.getUint32(12, true)], [0x80, 0x1080])
+      const mtu = readAttributes(head, 16, 'x').get(4) as Uint8Array
+      assert.ok(new DataView(mtu.buffer, mtu.byteOffset).getUint32(0, true) < 1280)
     }
     assert.equal(Buffer.from(readAttributes(peer, 16, 'x').get(3) as Uint8Array).toString(), 'b\0')
   })

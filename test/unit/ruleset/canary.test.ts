@@ -23,6 +23,11 @@ describe("the canary's place in the table", () => {
     }
   })
 
+  it('keeps what the client sends from everybody who translates, and nothing else', () => {
+    const chain = TABLE.chains.get('filter-output-canary')
+    assert.deepEqual([chain?.base?.hook, chain?.base?.priority, chain?.rules], ['output', 'raw', [`oifname "${CANARY_CLIENT.end}" notrack`]])
+  })
+
   it('is compiled as profiles are: ports by one map, peers by a set, a drop at the end', () => {
     for (const [direction, ports] of [['egress', [6101, 6103]], ['ingress', [6101, 6102]]] as const) {
       assert.deepEqual(elements(TABLE, `ports/canary/${direction}`), ports.map((port) => `udp . ${port} : jump canary/${direction}/udp-6101`))
