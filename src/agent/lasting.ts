@@ -1,8 +1,9 @@
-// Problems of pods that come and go as pods start and end are held back until they last: nothing is written of a moment.
+// Problems that come and go by themselves are held back until they last: nothing is written of a moment.
 //
-// The interface of a pod that ends goes before the API says so, and on a bridge the port of one that starts comes after.
-// **Invariant:** what is not a pod's is let through at once; a pod that is ending is let through never.
-import { problemKey, type Problem } from '../lib/problem.ts'
+// The interface of a pod that ends goes before the API says so, and on a bridge the port of one that starts comes after; an answer of
+// the kernel that is lost is made up for by the next reading. **Invariant:** everything else is let through at once; of a pod that is
+// ending nothing is.
+import type { Problem } from '../lib/problem.ts'
 
 const LASTING_MS = 3_000
 
@@ -14,11 +15,13 @@ export class Lasting {
     const since = new Map<string, number>()
     let againMs: number | null = null
     const lasting = problems.filter((problem) => {
-      const pod = problem.code === 'NotEnforced' && problem.object.startsWith('Pod ') ? problem.object.slice('Pod '.length) : null
-      if (pod === null) return true
-      const began = this.#since.get(problemKey(problem)) ?? now
-      since.set(problemKey(problem), began)
-      if (isEnding(pod)) return false
+      const { code, object } = problem
+      const pod = code === 'NotEnforced' && object.startsWith('Pod ') ? object.slice('Pod '.length) : null
+      if (pod === null && code !== 'KernelUnknown') return true
+      const key = `${code} ${object}`
+      const began = this.#since.get(key) ?? now
+      since.set(key, began)
+      if (pod !== null && isEnding(pod)) return false
       const left = began + LASTING_MS - now
       if (left > 0) againMs = Math.min(againMs ?? Infinity, left)
       return left <= 0

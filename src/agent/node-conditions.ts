@@ -78,7 +78,8 @@ function byReading(kernel: readonly Problem[], isHeld: boolean): Said {
 
 function readyOf({ isHeld, missing, unenforced, unread }: ConditionFacts, programmed: Said, intact: Said): Said {
   if (!isHeld && programmed.reason === 'Starting') return said('False', 'Starting', missing ?? programmed.message)
-  if (!isHeld || programmed.reason === 'CommitRefused' || programmed.reason === 'KernelUnknown') return said('False', 'NotProgrammed', programmed.message)
+  if (programmed.reason === 'KernelUnknown') return programmed
+  if (!isHeld || programmed.reason === 'CommitRefused') return said('False', 'NotProgrammed', programmed.message)
   if (unenforced.length > 0) return said('False', 'NotEnforced', first(unenforced))
   if (intact.status === 'False') return said('False', 'TableNotIntact', intact.message)
   if (unread.length > 0) return said('False', 'NotRead', first(unread))

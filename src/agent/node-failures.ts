@@ -1,8 +1,8 @@
 // What is wrong, as the agent knows it -> the policies and Services that this node cannot enforce as they are written.
 //
 // A failure is a problem that is an error and names the object (it cannot be read, the kernel refuses it), one that a pod has which
-// the policy selects (it is in quarantine, nothing of its own leads to it), one of the whole node (packets bypass policy), or a refused
-// commit that the object waits for. Hints (severity warning) are none. A policy without a pod here is no failure of this node.
+// the policy selects (it is in quarantine, nothing of its own leads to it), one of the whole node (packets bypass policy, nobody knows
+// what the kernel holds), or a refused commit that the object waits for. Hints (severity warning) are none. A policy without a pod here is no failure of this node.
 // **Invariant:** each object is named once, for the first that is said of it; nothing here reads a clock.
 import type { NodeFailure } from '../crd/node-enforcement.ts'
 import type { Problem } from '../lib/problem.ts'
@@ -32,9 +32,9 @@ export function failuresOf(turns: Pick<Turns, 'plan' | 'snapshot'>, wrongs: Wron
   return new Failures(turns).of(wrongs)
 }
 
-/** Errors of the node itself, which hold for every policy on it. */
+/** Of the node itself, so that no policy on it is known to be enforced: packets go past the table, or nobody can say what it holds. */
 export function isOfNode({ code, object }: Problem): boolean {
-  return code === 'NotEnforced' && !object.startsWith('Pod ')
+  return code === 'KernelUnknown' || (code === 'NotEnforced' && !object.startsWith('Pod '))
 }
 
 class Failures {
