@@ -26,6 +26,8 @@ interface Waiting {
   readonly revision: Revision
   /** Null: it did not come as an event. */
   readonly at: number | null
+  /** The kernel refuses it and holds it closed. */
+  readonly isRefused: boolean
 }
 
 export class LocalPolicies {
@@ -105,17 +107,19 @@ export class LocalPolicies {
     if (this.#local.get(uid) === generation) return
     this.#local.set(uid, generation)
     const arrival = this.#arrived.get(uid)
-    this.#waiting.set(uid, { generation, revision, at: arrival?.generation === generation ? arrival.at : null })
+    this.#waiting.set(uid, { generation, revision, at: arrival?.generation === generation ? arrival.at : null, isRefused: false })
   }
 
-  /** The generations with a latency that the kernel holds now and did not before. */
-  held(revision: Revision, now: number): readonly Committed[] {
+  /** The generations with a latency that the kernel holds now and did not before; one that it `refuses` is committed when it takes it. */
+  held(revision: Revision, now: number, refuses: (uid: PolicyUid) => boolean): readonly Committed[] {
     const committed: Committed[] = []
-    for (const [uid, { generation, revision: since, at }] of this.#waiting) {
-      if (since > revision) continue
-      this.#waiting.delete(uid)
-      this.changes += 1
-      if (at !== null) committed.push({ uid, generation, latencyMs: Math.max(0, Math.round(now - at)) })
+    for (const [uid, one] of this.#waiting) {
+      if (one.revision > revision) continue
+      const isRefused = refuses(uid)
+      if (!one.isRefused) this.changes += 1
+      if (isRefused) this.#waiting.set(uid, { ...one, isRefused })
+      else this.#waiting.delete(uid)
+      if (!isRefused && one.at !== null) committed.push({ uid, generation: one.generation, latencyMs: Math.max(0, Math.round(now - one.at)) })
     }
     return committed
   }

@@ -102,10 +102,15 @@ export class NodeEnforcement implements PlanFollower, Closable {
   }
 
   held(revision: Revision): void {
-    const { clock } = this.#parts
+    const { clock, problems, turns } = this.#parts
     this.#held = revision
     this.#heldAt = clock.wallTime()
-    for (const { uid, generation, latencyMs } of this.#policies.held(revision, clock.now())) this.#ring.note(uid, generation, latencyMs)
+    const refused = new Set(problems.of('kernel').flatMap(({ code, object }) => (code === 'Quarantined' ? [object] : [])))
+    const refuses = (uid: string): boolean => {
+      const policy = refused.size === 0 ? undefined : turns.snapshot?.policies.get(uid)
+      return policy !== undefined && refused.has(`NetworkPolicy ${policy.namespace}/${policy.name}`)
+    }
+    for (const { uid, generation, latencyMs } of this.#policies.held(revision, clock.now(), refuses)) this.#ring.note(uid, generation, latencyMs)
     this.#pods.held(revision)
     this.#watermarks.held(revision)
     this.#lookIn(0)

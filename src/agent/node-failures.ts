@@ -107,7 +107,9 @@ export function refKey({ kind, namespace, name, uid }: NodeFailure['ref']): stri
   return `${kind} ${namespace}/${name} ${uid ?? ''}`
 }
 
-function messageOf({ kind, namespace, name }: NodeFailure['ref'], { object, field, message }: Problem): string {
+function messageOf({ kind, namespace, name }: NodeFailure['ref'], { code, object, field, message }: Problem): string {
+  // Of the whole ruleset: whom they name is of no use to one policy.
+  if (code === 'CommitRefused' || code === 'KernelUnknown') return message
   const where = object === `${kind} ${namespace}/${name}` ? field : [object, field].filter((part) => part !== undefined).join(', ')
   return where === undefined ? message : `${where}: ${message}`
 }
