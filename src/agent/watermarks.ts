@@ -9,6 +9,7 @@ import type { Revision } from '../model/changes.ts'
 /** By the plural of the resource. */
 export type Versions = Readonly<Record<string, string>>
 
+/** Even, so that halving keeps the newest. */
 const MOST_WAITING = 1024
 
 export class Watermarks {
@@ -32,7 +33,7 @@ export class Watermarks {
     if (before?.revision === revision) this.#waiting.pop()
     this.#waiting.push({ revision, versions })
     // While the kernel refuses: a mark that is dropped makes what is held meanwhile look older.
-    if (this.#waiting.length > MOST_WAITING) this.#waiting = this.#waiting.filter((_, i) => i % 2 === 1)
+    if (this.#waiting.length > MOST_WAITING) this.#waiting = this.#waiting.filter((_, i) => i % 2 === 0)
   }
 
   held(revision: Revision): void {

@@ -31,22 +31,32 @@ export function fingerprintOf({ chains, sets, counters }: TableState): Fingerpri
     add(sum, JSON.stringify(set.object))
     // Those of the kernel's own come and go with packets.
     if (isKernels(set)) continue
-    const seed = hash(name, 0)
-    for (const { key, value } of set.elements.values()) add(sum, value === undefined ? key : `${key} : ${value}`, seed)
+    const seed = hash(name, START)
+    for (const { key, value = '' } of set.elements.values()) count(sum, hash(value, hash(key, seed)))
   }
   return { rules, elements, hash: [sum.high, sum.low].map((half) => half.toString(16).padStart(8, '0')).join('') }
 }
 
-function add(sum: Sum, text: string, seed = 0): void {
-  sum.high = (sum.high + hash(text, seed ^ 0x9e3779b9)) >>> 0
-  sum.low = (sum.low + hash(text, seed)) >>> 0
+function add(sum: Sum, text: string): void {
+  count(sum, hash(text, START))
 }
 
-/** FNV-1a over UTF-16 units, with a last mixing, since plain sums of it would be too even. */
-function hash(text: string, seed: number): number {
-  let value = (0x811c9dc5 ^ seed) >>> 0
+/** Two sums of the same, mixed in two ways, since plain sums would be too even. */
+function count(sum: Sum, value: number): void {
+  sum.high = (sum.high + mixed(value, 0x85ebca6b)) >>> 0
+  sum.low = (sum.low + mixed(value, 0xc2b2ae35)) >>> 0
+}
+
+function mixed(value: number, by: number): number {
+  const once = Math.imul(value ^ (value >>> 16), by)
+  return (once ^ (once >>> 13)) >>> 0
+}
+
+const START = 0x811c9dc5
+
+/** FNV-1a over UTF-16 units, from where another text left it. */
+function hash(text: string, from: number): number {
+  let value = from
   for (let i = 0; i < text.length; i += 1) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193)
-  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
-  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
-  return (value ^ (value >>> 16)) >>> 0
+  return Math.imul(value ^ text.length, 0x01000193)
 }

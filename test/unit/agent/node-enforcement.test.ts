@@ -248,6 +248,20 @@ describe('the node status', () => {
     assert.deepEqual(world.written, ['written', 'written'], 'a conflict on the way is no failure')
   })
 
+  it('costs what this node has, whatever the cluster holds', async () => {
+    const far = Array.from({ length: 2_000 }, (_, i) => policy({ namespace: `ns${i % 50}`, name: `p${i}`, generation: 1 }))
+    world.edit('110', one('a'), ...far)
+    await world.rest()
+    const { store } = world.world.turns
+    world.edit('120', one('a', 2, 81))
+    world.world.turn()
+    const before = store.rowsTouched
+    await world.turn()
+    await world.clock.advance(10_000)
+    assert.deepEqual(committed(world).length, 2)
+    assert.ok(store.rowsTouched - before < 20, `${store.rowsTouched - before} rows`)
+  })
+
   it('an object that somebody deleted is made anew, if nothing changes within a quarter of an hour', async () => {
     world.api.remove(OBJECTS, '/n1')
     await world.clock.advance(900_000)
