@@ -58,6 +58,11 @@ export class LocalPolicies {
     return this.#local.keys()
   }
 
+  /** Of each that the kernel has, UID and generation. */
+  *heldGenerations(): Iterable<string> {
+    for (const [uid, generation] of this.#local) if (this.#waiting.get(uid)?.isRefused ?? true) yield `${uid} ${generation}`
+  }
+
   arrived(events: readonly SourceEvent[], now: number): void {
     for (const event of events) {
       if (event.kind !== 'policy') continue

@@ -199,19 +199,23 @@ export class NodeEnforcement implements PlanFollower, Closable {
   /** Null where what stands there is as it should be. */
   #compose(before: NodeEnforcementStatus | null): NodeEnforcementStatus | null {
     const { turns, committer } = this.#parts
-    if (before !== null && !this.#isRead) {
-      this.#ring.seed(before.committed ?? [])
-      this.#times.seed(before.failures ?? [])
-    }
+    const isFirst = !this.#isRead
     this.#isRead = true
+    if (isFirst) {
+      this.#ring.seed(before?.committed ?? [])
+      this.#times.seed(before?.failures ?? [])
+    }
     // What was said since and changed nothing is in the kernel, too: so what is told is as new as can be.
     if (!turns.inbox.hasWork && this.#held !== 0 && this.#held === turns.revision) {
       this.#watermarks.drained(this.#held)
       this.#watermarks.held(this.#held)
     }
-    if (before !== null && !this.#isDue(before)) return null
+    if (before !== null && !isFirst && !this.#isDue(before)) return null
     const applied = committer()?.applied ?? null
-    return this.#status(before, applied === null ? null : fingerprintOf(applied))
+    const table = applied === null ? null : fingerprintOf(applied, this.#policies.heldGenerations())
+    // Edits from before this agent are in its first list, of which no latency is told: the hash tells that there were some.
+    const isSame = before !== null && before.ruleset?.hash === table?.hash
+    return isSame && !this.#isDue(before) ? null : this.#status(before, table)
   }
 
   #status(before: NodeEnforcementStatus | null, table: Fingerprint | null): NodeEnforcementStatus {

@@ -64,6 +64,17 @@ describe('the node status', () => {
       assert.deepEqual([world.writes, observed(world)], [writes + 1, '122'])
     })
 
+    it('are not those of what arrives while it is searched for what the kernel refuses', async () => {
+      world.kernel.refuseText(REFUSED)
+      world.edit('120', one('a', 1, 6999))
+      world.world.turn()
+      world.edit('130', one('b', 1, 82))
+      await world.clock.advance(1)
+      assert.deepEqual([world.failures, observed(world)], [['NetworkPolicy default/a Quarantined'], '120'])
+      await world.rest()
+      assert.equal(observed(world), '130')
+    })
+
     it('of a resource that is being listed anew stay; after a restore they go down, and that is written', async () => {
       world.edit('900', one('a'))
       await world.rest()
@@ -235,6 +246,21 @@ describe('the node status', () => {
     await next.rest()
     assert.equal(next.writes, writes + 1)
     assert.deepEqual([next.status.failures, next.status.conditions, next.status.committed?.slice(0, -1)], [status.failures, status.conditions, status.committed])
+  })
+
+  it('an agent that was away while a policy was edited writes what it has observed, though it knows no latency', async () => {
+    world.edit('110', one('a'))
+    await world.rest()
+    const { writes } = world
+    await world.close()
+    world.versions['networkpolicies'] = '130'
+    // The kernel's rules are the same: only the generation tells.
+    const next = await started(world, one('a', 2))
+    assert.deepEqual([next.writes, observed(next)], [writes + 1, '130'])
+    await next.close()
+    next.versions['networkpolicies'] = '140'
+    const last = await started(next, one('a', 2))
+    assert.deepEqual([last.writes, observed(last)], [writes + 1, '130'])
   })
 
   it("keeps the operator's condition, and writes on what it wrote", async () => {
