@@ -5,6 +5,8 @@
 // Only what came as an event of a watch has an arrival: an initial list, or one after a gap, tells of edits of long ago, and how
 // long those took nobody knows. **Invariant:** a latency is of the first event of its generation, by one clock, and ends when the
 // kernel has acknowledged; `changes` grows with whatever a policy's status may depend on, told with a latency or not.
+import { shortHash } from '../lib/hash.ts'
+import { byText } from '../lib/sorting.ts'
 import type { Revision, SourceEvent } from '../model/changes.ts'
 import type { PolicyUid } from '../model/objects.ts'
 import type { PlanDelta } from '../policy/plan.ts'
@@ -58,9 +60,10 @@ export class LocalPolicies {
     return this.#local.keys()
   }
 
-  /** Of each that the kernel has, UID and generation. */
-  *heldGenerations(): Iterable<string> {
-    for (const [uid, generation] of this.#local) if (this.#waiting.get(uid)?.isRefused ?? true) yield `${uid} ${generation}`
+  /** A hash of the UIDs and generations of those that the kernel has. */
+  hash(): string {
+    const held = [...this.#local].filter(([uid]) => this.#waiting.get(uid)?.isRefused ?? true)
+    return shortHash(held.map(([uid, generation]) => `${uid} ${generation}`).sort(byText).join('\n'), 16)
   }
 
   arrived(events: readonly SourceEvent[], now: number): void {

@@ -210,12 +210,11 @@ export class NodeEnforcement implements PlanFollower, Closable {
       this.#watermarks.drained(this.#held)
       this.#watermarks.held(this.#held)
     }
-    if (before !== null && !isFirst && !this.#isDue(before)) return null
-    const applied = committer()?.applied ?? null
-    const table = applied === null ? null : fingerprintOf(applied, this.#policies.heldGenerations())
     // Edits from before this agent are in its first list, of which no latency is told: the hash tells that there were some.
-    const isSame = before !== null && before.ruleset?.hash === table?.hash
-    return isSame && !this.#isDue(before) ? null : this.#status(before, table)
+    const isSame = before !== null && (!isFirst || before.ruleset?.hash.split('-')[1] === this.#policies.hash())
+    if (isSame && !this.#isDue(before)) return null
+    const applied = committer()?.applied ?? null
+    return this.#status(before, applied === null ? null : fingerprintOf(applied))
   }
 
   #status(before: NodeEnforcementStatus | null, table: Fingerprint | null): NodeEnforcementStatus {
@@ -229,7 +228,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
       agentVersion: manifest.version,
       kernel: release(),
       nftables,
-      ruleset: { revision: this.#held, hash },
+      ruleset: { revision: this.#held, hash: table === null ? '' : `${hash}-${this.#policies.hash()}` },
       observed: this.#watermarks.observed,
       programmedAt: timeOf(this.#heldAt),
       counts: { pods: this.#pods.counts(this.#isStuck()), policies: this.#policies.size, rules, setElements: elements, services: turns.nat.services?.services.size ?? 0 },

@@ -17,8 +17,7 @@ interface Sum {
   low: number
 }
 
-/** `besides`: what else the hash is to tell apart. */
-export function fingerprintOf({ chains, sets, counters }: TableState, besides: Iterable<string> = []): Fingerprint {
+export function fingerprintOf({ chains, sets, counters }: TableState): Fingerprint {
   const sum: Sum = { high: 0, low: 0 }
   let rules = 0
   let elements = 0
@@ -26,7 +25,6 @@ export function fingerprintOf({ chains, sets, counters }: TableState, besides: I
     rules += chain.rules.length
     add(sum, JSON.stringify(chain))
   }
-  for (const text of besides) add(sum, text)
   for (const counter of counters.keys()) add(sum, `counter ${counter}`)
   for (const [name, set] of sets) {
     elements += set.elements.size

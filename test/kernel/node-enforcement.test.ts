@@ -63,7 +63,7 @@ describe('the NodeEnforcement of an agent', function () {
     assert.deepEqual(status.counts?.pods, { isolated: 0, open: 0, pending: 1 }, 'the pod has no interface here')
     assert.deepEqual([status.counts?.policies, status.failures, status.failuresTotal, status.committed], [1, [], 0, []], 'of the initial list no latency is known')
     assert.ok((status.counts?.rules ?? 0) > 10 && (status.counts?.setElements ?? 0) > 0, JSON.stringify(status.counts))
-    assert.match(status.ruleset?.hash ?? '', /^[0-9a-f]{16}$/)
+    assert.match(status.ruleset?.hash ?? '', /^[0-9a-f]{16}-[0-9A-Z]{16}$/)
     assert.deepEqual(Object.keys(status.observedResourceVersions ?? {}).sort(), ['namespaces', 'networkpolicies', 'nodes', 'pods'])
   })
 
