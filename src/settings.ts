@@ -40,6 +40,7 @@ export interface AgentConfig {
   readonly canary: boolean
   /** Milliseconds. */
   readonly canaryInterval: number
+  readonly nodeStatus: boolean
   readonly serviceProxy: 'none' | 'picket'
   readonly masquerade: 'none' | 'picket'
   /** HOST:PORT, or `none`. */
@@ -175,6 +176,10 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'canaryInterval', type: 'duration', default: '60s',
     help: 'how often the canary sends its packets, 24 of 1 KB',
+  },
+  {
+    name: 'nodeStatus', type: 'boolean', default: true,
+    help: "tell in the node's NodeEnforcement what it enforces and what it cannot; needs the CRDs (crds/), and the API server as the source",
   },
   {
     name: 'serviceProxy', type: 'choice', default: 'none', choices: ['none', 'picket'],

@@ -6,6 +6,7 @@
 import type { AgentConfig } from '../settings.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'
+import type { ClusterState } from '../kube/source.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Covers } from '../manifests/watch.ts'
@@ -30,6 +31,7 @@ import { Measures } from './measures.ts'
 import { Repairs } from './repairs.ts'
 import { repeat } from './repeat.ts'
 import { ProblemParts } from './problem-parts.ts'
+import { openNodeStatus } from './node-status.ts'
 import { rememberLists } from './remember-lists.ts'
 import { checkSource, openSource, type ObjectSource } from './source.ts'
 import { TurnPlanner } from './turn-planner.ts'
@@ -112,7 +114,7 @@ class Agent implements Closable {
     const kernel = this.#measures.watchKernel(await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) }))
     this.#kernelDescription = kernel.description
     this.#closables.push(kernel)
-    this.#follow(kernel)
+    await this.#follow(kernel)
     this.#committer = new Committer({
       kernel,
       clock: this.#clock,
@@ -171,6 +173,7 @@ class Agent implements Closable {
 
   #push(events: readonly SourceEvent[]): void {
     this.#measures.arrived(events)
+    for (const follower of this.#followers) follower.arrived?.(events)
     for (const event of events) this.#turns.inbox.push(event)
     // The inbox tells of work once until it is drained, and it is not drained before everything is synced.
     this.#planner.plan()
@@ -212,23 +215,15 @@ class Agent implements Closable {
     return bridge
   }
 
-  #follow(kernel: Kernel): void {
-    const { cutter, canary, followers, closables } = startFollowers({
-      kernel,
-      config: this.#config,
-      clock: this.#clock,
-      log: this.#log,
-      turns: this.#turns,
-      mark: this.#mark,
-      measures: this.#measures,
-      problems: this.#problems,
-      planSettled: () => this.#planner.settled(),
-      recheck: () => this.#committer?.check(null),
-    })
+  async #follow(kernel: Kernel): Promise<void> {
+    const options = { kernel, config: this.#config, clock: this.#clock, log: this.#log, turns: this.#turns, mark: this.#mark, measures: this.#measures, problems: this.#problems }
+    const { cutter, canary, followers, closables } = startFollowers({ ...options, planSettled: () => this.#planner.settled(), recheck: () => this.#committer?.check(null) })
+    const cluster = (): ClusterState | null => this.#source?.cluster() ?? null
+    const told = await openNodeStatus({ ...options, committer: () => this.#committer, cluster, canary: () => canary?.state ?? null, missing: () => this.#notReady() })
     this.#cutter = cutter
     this.#canary = canary
-    this.#followers.push(...followers)
-    this.#closables.push(...closables)
+    this.#followers.push(...followers, ...told.followers)
+    this.#closables.push(...closables, ...told.closables)
   }
 
   #recompile(quarantine: ReadonlySet<Owner>): void {

@@ -12,7 +12,7 @@ import type { ForeignChange } from '../kernel/kernel.ts'
 import type { Revision } from '../model/changes.ts'
 import type { Owner } from '../model/owner.ts'
 import type { Transaction } from '../nft/objects.ts'
-import type { Dirty } from '../nft/state.ts'
+import type { Dirty, TableState } from '../nft/state.ts'
 import { commitRefused, kernelUnknown, sweepRefused } from './commit-problems.ts'
 import { Containment, type Trial } from './containment.ts'
 import { KernelTable, nothingDone, type Done, type KernelTableOptions } from './kernel-table.ts'
@@ -34,6 +34,13 @@ export interface Repair {
   readonly ms: number
 }
 
+/** A change that the kernel refuses whoever is closed: it is nobody's object. */
+export interface Refusal {
+  /** Whose objects wait for it. */
+  readonly owners: readonly Owner[]
+  readonly problem: Problem
+}
+
 export interface CommitterOptions extends KernelTableOptions {
   /** Compiles everything with that quarantine, takes in nothing new, and calls want(). */
   readonly compile: (quarantine: ReadonlySet<Owner>) => void
@@ -42,7 +49,7 @@ export interface CommitterOptions extends KernelTableOptions {
   readonly onRepaired?: (repair: Repair) => void
   /** A search for what the kernel refuses has ended: turns may go on. */
   readonly onSearched?: () => void
-  /** What keeps the kernel from holding it, and what is in quarantine; empty when that is over. */
+  /** What keeps the kernel from holding it, and what is in quarantine; empty when that is over. Told before onHeld: whoever tells what is held tells what is not, too. */
   readonly onProblems: (problems: readonly Problem[]) => void
 }
 
@@ -69,6 +76,7 @@ export class Committer {
   #lastCheck = -Infinity
   #lastCheckMs = 0
   #repair: { readonly by: string; readonly differences: readonly string[]; readonly since: number } | null = null
+  #refusal: Refusal | null = null
   #searching = false
   #searchAt = -Infinity
   #closed = false
@@ -83,6 +91,16 @@ export class Committer {
   /** The revision that the kernel holds; 0 before the first. */
   get held(): Revision {
     return this.#held
+  }
+
+  /** Null where there is none. */
+  get refusal(): Refusal | null {
+    return this.#refusal
+  }
+
+  /** What the kernel holds, to be read only; null while there is no table, or nobody knows. */
+  get applied(): TableState | null {
+    return this.#table.applied
   }
 
   /** While it looks for what the kernel refuses, only `compile` may run turns. */
@@ -141,7 +159,7 @@ export class Committer {
       this.#again = false
       const trouble = await this.#pass()
       if (this.#closed) return
-      this.#options.onProblems([...this.#containment.problems, ...trouble])
+      this.#tellProblems(trouble)
       if (trouble.length === 0) {
         this.#retry.reset()
         continue
@@ -176,8 +194,9 @@ export class Committer {
       if (outcome.kind === 'unknown') return [this.#lose(outcome.message)]
       if (transaction.step === 'sweep') {
         // Packets see nothing of what is only left over.
-        this.#tellHeld(done)
-        return [sweepRefused(outcome.message)]
+        const trouble = [sweepRefused(outcome.message)]
+        this.#tellHeld(done, trouble)
+        return trouble
       }
       if (!compared) {
         compared = true
@@ -195,16 +214,28 @@ export class Committer {
   async #contain(said: string): Promise<Problem | null> {
     const suspects = this.#table.suspects()
     // Closing everybody did not help a moment ago: it will not help now.
-    if (this.#clock.now() < this.#searchAt) return commitRefused(said, suspects)
+    if (this.#clock.now() < this.#searchAt) return this.#refuse(said, suspects)
     const found = await this.#search((trial) => this.#containment.search(suspects, said, trial))
     if (found.kind === 'contained') return null
     if (found.kind === 'unknown') return this.#lose(found.message)
     this.#searchAt = this.#clock.now() + this.#retry.pause
-    return commitRefused(said, suspects)
+    return this.#refuse(said, suspects)
   }
 
-  #tellHeld(done: Done): void {
+  #refuse(said: string, owners: readonly Owner[]): Problem {
+    const problem = commitRefused(said, owners)
+    this.#refusal = { owners, problem }
+    return problem
+  }
+
+  #tellProblems(trouble: readonly Problem[]): void {
+    if (this.#refusal !== null && !trouble.includes(this.#refusal.problem)) this.#refusal = null
+    this.#options.onProblems([...this.#containment.problems, ...trouble])
+  }
+
+  #tellHeld(done: Done, trouble: readonly Problem[] = []): void {
     this.#held = this.#table.reached
+    this.#tellProblems(trouble)
     this.#options.onHeld({ revision: this.#held, ...done })
     if (this.#repair === null) return
     const { by, differences, since } = this.#repair

@@ -71,6 +71,11 @@ export class KernelTable {
     return this.#reached
   }
 
+  /** What the kernel holds, to be read only; null while there is no table, or nobody knows. */
+  get applied(): TableState | null {
+    return this.#isKnown ? this.#applied : null
+  }
+
   get isKnown(): boolean {
     return this.#isKnown
   }

@@ -24,6 +24,7 @@ import { Arrivals } from './arrivals.ts'
 import type { CommitReport, Repair } from './committer.ts'
 import type { CutReport } from './cutter.ts'
 import { MeasuredKernel } from './measured-kernel.ts'
+import type { WriteResult } from './node-problems.ts'
 import type { TurnReport, Turns } from './turn.ts'
 
 /** Where the readings of a scrape come from. */
@@ -139,6 +140,10 @@ export class Measures {
 
   canaryRound(family: Family, result: CanaryResult): void {
     this.#metrics?.canaryRound(family, result)
+  }
+
+  statusWritten(result: WriteResult): void {
+    this.#metrics?.statusWritten(result)
   }
 
   #look(kind: Kind, { problems }: Decoded<unknown>): void {

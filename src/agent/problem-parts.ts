@@ -4,11 +4,12 @@
 import { problemKey, type Problem } from '../lib/problem.ts'
 import type { Log } from '../telemetry/log.ts'
 
-export type ProblemPart = 'source' | 'kernel' | 'cutting' | 'canary' | 'clients' | 'foreign' | 'pins' | 'bridges' | 'stale-udp' | 'health-ports' | 'node-health'
+export type ProblemPart = 'source' | 'kernel' | 'cutting' | 'canary' | 'clients' | 'foreign' | 'pins' | 'bridges' | 'stale-udp' | 'health-ports' | 'node-health' | 'node-status'
 
 export class ProblemParts {
   readonly #log: Log
   readonly #parts = new Map<ProblemPart, readonly Problem[]>()
+  readonly #listeners: ((part: ProblemPart) => void)[] = []
 
   constructor(log: Log) {
     this.#log = log
@@ -19,6 +20,12 @@ export class ProblemParts {
     const before = new Set(this.of(part).map(problemKey))
     for (const problem of problems) if (!before.has(problemKey(problem))) this.#log[problem.severity === 'error' ? 'error' : 'warn']({ problem }, 'problem')
     this.#parts.set(part, problems)
+    for (const listener of this.#listeners) listener(part)
+  }
+
+  /** Called whenever a part has said what it has to say, be it the same. */
+  listen(listener: (part: ProblemPart) => void): void {
+    this.#listeners.push(listener)
   }
 
   of(part: ProblemPart): readonly Problem[] {

@@ -43,7 +43,7 @@ const STATUS_FIELDS = {
   kernel: optional(text('Release of the kernel.', 128)),
   nftables: optional(text('Version of nftables.', 128)),
   ruleset: optional(
-    object({ revision: count('Number of the last committed revision, from the start of the agent on.', 64), hash: text('Hash of its text: equal on nodes that enforce the same.', 64) }, 'What the kernel holds.'),
+    object({ revision: count('Number of the last committed revision, from the start of the agent on.', 64), hash: text('Hash of its text and, behind the dash, of the generations of the policies in it: equal where the same is enforced.', 64) }, 'What the kernel holds.'),
   ),
   observedResourceVersions: optional(
     map(

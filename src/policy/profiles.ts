@@ -50,6 +50,11 @@ export class Profiles {
     return this.#entries.size
   }
 
+  /** Whether the policy selects a pod that this plan is for. */
+  isUsing(policy: PolicyUid): boolean {
+    return this.#byPolicy.has(policy)
+  }
+
   /** The profiles with a rule that reads one of the sets. Visits every profile in use on this node. */
   reading(sets: ReadonlySet<SetId>): readonly ProfileId[] {
     if (sets.size === 0) return []

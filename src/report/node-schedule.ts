@@ -14,8 +14,8 @@ export interface NodeScheduleOptions {
   readonly clock: Clock
   /** [0, 1) */
   readonly random: () => number
-  /** Of the status as it is at this moment. */
-  readonly write: (signal: AbortSignal) => Promise<unknown>
+  /** Of the status as it is at this moment. False: it was as it should be, and nothing was written. */
+  readonly write: (signal: AbortSignal) => Promise<boolean>
   readonly onTrouble?: (message: string | null) => void
 }
 
@@ -82,8 +82,7 @@ export class NodeSchedule {
     const began = clock.now()
     this.#changed = false
     try {
-      await write(this.#stop.signal)
-      this.#lastAt = began
+      if (await write(this.#stop.signal)) this.#lastAt = began
       this.#backoff.reset()
       onTrouble?.(null)
     } catch (error) {

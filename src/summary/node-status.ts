@@ -1,4 +1,4 @@
-// What an agent knows of its node -> the status of its NodeEnforcement, and when that is worth a write.
+// What an agent knows of its node -> the status of its NodeEnforcement, and whether that is worth a write.
 //
 // Both sides of a NodeEnforcement are in this folder: this is who writes, node-report.ts who reads.
 // **Invariant:** the status is of constant size; a watermark alone never causes a write, and whatever a policy's status depends on does.
@@ -30,6 +30,12 @@ export class CommitRing {
   note(uid: PolicyUid, generation: number, latencyMs: number): void {
     if (this.#commits.some((one) => one.uid === uid && one.generation === generation)) return
     this.#commits = [...this.#commits, Object.freeze({ uid, generation, latencyMs })].slice(-LISTED_COMMITS)
+  }
+
+  /** What the agent before this one told: older than what this one noted. */
+  seed(before: readonly PolicyCommit[]): void {
+    const known = new Set(this.#commits.map(({ uid, generation }) => `${uid} ${generation}`))
+    this.#commits = [...before.filter(({ uid, generation }) => !known.has(`${uid} ${generation}`)), ...this.#commits].slice(-LISTED_COMMITS)
   }
 
   list(): readonly PolicyCommit[] {
@@ -72,12 +78,4 @@ function worthOf({ failures = [], failuresTotal = 0, committed = [], counts, con
   const pods = counts === undefined ? [] : [counts.pods.isolated, counts.pods.open, counts.pods.pending, counts.policies, counts.services]
   const said = conditions.filter(({ type }) => type !== 'Reporting').map(({ type, status, reason }) => [type, status, reason]).sort(by(String))
   return JSON.stringify([begun, failuresTotal, commits, pods, said, agentVersion, kernel, nftables])
-}
-
-const WRITES_PER_SECOND = 30
-const LEAST_PACE_MS = 5000
-
-/** "at once if its last write is max(5 s, N/30 s) old, else when that time is over": milliseconds, on the clock of `lastWriteAt`. */
-export function mayWriteAt(lastWriteAt: number | null, nodes: number): number {
-  return lastWriteAt === null ? -Infinity : lastWriteAt + Math.max(LEAST_PACE_MS, (nodes / WRITES_PER_SECOND) * 1000)
 }

@@ -35,6 +35,7 @@ export class Metrics {
   readonly #restored: Counter
   readonly #stale: Counter
   readonly #canary: Counter<'family' | 'result'>
+  readonly #statusWrites: Counter<'result'>
   readonly #causes = new Set<string>(['unknown'])
   #scrape: Promise<string> | null = null
 
@@ -94,6 +95,13 @@ export class Metrics {
       registers,
     })
     for (const family of [4, 6]) for (const result of ['ok', 'leaked', 'dropped']) this.#canary.inc({ family, result }, 0)
+    this.#statusWrites = new Counter({
+      name: 'picket_status_writes_total',
+      help: "Writes of this node's NodeEnforcement by result: written, or why not (UnknownServer: the CRDs are not there; PermissionMissing: the role; Unreachable, Conflict, ...). It is written when what it tells changes, so that a standing value is no fault.",
+      labelNames: ['result'],
+      registers,
+    })
+    this.#statusWrites.inc({ result: 'written' }, 0)
     const info = new Gauge({ name: 'picket_build_info', help: 'Always 1; which agent this is.', labelNames: ['version', 'node_version', 'kernel_access'], registers })
     info.set({ version: build.version, node_version: build.node, kernel_access: build.kernel }, 1)
     collectDefaultMetrics({ register: this.#registry })
@@ -144,6 +152,10 @@ export class Metrics {
 
   canaryRound(family: number, result: string): void {
     this.#canary.inc({ family, result })
+  }
+
+  statusWritten(result: string): void {
+    this.#statusWrites.inc({ result })
   }
 
   connectionsCut(cut: number, restored: number): void {

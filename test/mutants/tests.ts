@@ -36,6 +36,8 @@ export const TESTS = {
   serviceHealth: { file: 'test/unit/agent/service-health.test.ts' },
   followers: { file: 'test/unit/agent/followers.test.ts' },
   lists: { file: 'test/unit/nat/lists.test.ts' },
+  nodeStatus: { file: 'test/unit/agent/node-enforcement.test.ts' },
+  watermarks: { file: 'test/unit/agent/watermarks.test.ts' },
   summary: { file: 'test/property/summary.test.ts', runs: 1500 },
   summaryTimes: { file: 'test/unit/summary/times.test.ts' },
   summaryNodes: { file: 'test/unit/summary/nodes.test.ts' },

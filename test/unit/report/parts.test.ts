@@ -175,6 +175,7 @@ describe('report: when a node writes its own status', () => {
     readonly writes: number[] = []
     readonly troubles: (string | null)[] = []
     fails: ApiFailure | null = null
+    differs = true
     takesMs = 0
     open = 0
     readonly schedule = new NodeSchedule({
@@ -187,6 +188,7 @@ describe('report: when a node writes its own status', () => {
         if (this.takesMs > 0) await new Promise<void>((resolve) => void this.clock.after(this.takesMs, resolve))
         this.open -= 1
         if (this.fails !== null) throw this.fails
+        return this.differs
       },
       onTrouble: (message) => void this.troubles.push(message),
     })
@@ -207,6 +209,18 @@ describe('report: when a node writes its own status', () => {
     assert.deepEqual(writes, [0, 5_000])
     schedule.change('failure')
     assert.deepEqual(writes, [0, 5_000, 23_000])
+  })
+  it('what turns out to be as it should be is no write that has to be rested from', async () => {
+    const node = new Node()
+    node.differs = false
+    node.schedule.change('count')
+    await node.clock.advance(10)
+    node.differs = true
+    node.schedule.change('policy')
+    await node.clock.advance(4_000)
+    node.schedule.change('policy')
+    await node.clock.advance(20_000)
+    assert.deepEqual(node.writes, [0, 10, 5_010])
   })
   it('a watermark alone never causes a write', async () => {
     const { clock, schedule, writes } = new Node()

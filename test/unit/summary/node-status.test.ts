@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { LISTED_COMMITS, LISTED_FAILURES, NODE_ENFORCEMENT, type NodeFailure } from '../../../src/crd/node-enforcement.ts'
 import { faultOf } from '../../../src/crd/read.ts'
 import { judgeNode, reportOf } from '../../../src/summary/node-report.ts'
-import { CommitRing, isWorthWriting, mayWriteAt, nodeStatusOf, type NodeFacts } from '../../../src/summary/node-status.ts'
+import { CommitRing, isWorthWriting, nodeStatusOf, type NodeFacts } from '../../../src/summary/node-status.ts'
 import { AT, condition } from '../../support/enforcements.ts'
 
 const LATER = '2026-01-31T13:00:00Z'
@@ -44,6 +44,14 @@ describe('the status of a node', () => {
     ring.note('u', 2, 7)
     assert.deepEqual(ring.list(), [{ uid: 'u', generation: 1, latencyMs: 5 }, { uid: 'u', generation: 2, latencyMs: 7 }])
   })
+  it('goes on from what the agent before told, without telling it as new', () => {
+    const ring = new CommitRing()
+    ring.note('u', 2, 7)
+    ring.seed([{ uid: 'u', generation: 1, latencyMs: 5 }, { uid: 'u', generation: 2, latencyMs: 9 }])
+    assert.deepEqual(ring.list(), [{ uid: 'u', generation: 1, latencyMs: 5 }, { uid: 'u', generation: 2, latencyMs: 7 }])
+    ring.seed(Array.from({ length: LISTED_COMMITS }, (_, index) => ({ uid: `v${index}`, generation: 1, latencyMs: 1 })))
+    assert.deepEqual([ring.list().length, ring.list().at(-1)], [LISTED_COMMITS, { uid: 'u', generation: 2, latencyMs: 7 }])
+  })
   it('is read by the operator as it was meant', () => {
     const policy = { uid: 'u', namespace: 'shop', name: 'web' }
     const state = (of: Partial<NodeFacts>): string => judgeNode(policy, { uid: 'u', generation: 1, resourceVersion: '50' }, reportOf('a', 'n1', nodeStatusOf(facts(of), [], [], AT)), true).state
@@ -71,11 +79,5 @@ describe('a node writes', () => {
     assert.ok(!worth({ observed: { networkpolicies: '51', pods: '99' }, ruleset: { revision: 4, hash: 'beef' }, programmedAt: LATER }))
     assert.ok(!worth({ counts: { ...facts().counts, rules: 41, setElements: 121 } }))
     assert.ok(!isWorthWriting({ ...written, conditions: [condition('Reporting'), ...(written.conditions ?? [])] }, written))
-  })
-  it('at once where its last write is max(5 s, N/30 s) old', () => {
-    assert.equal(mayWriteAt(null, 1000), -Infinity)
-    assert.equal(mayWriteAt(1000, 3), 6000)
-    assert.equal(mayWriteAt(1000, 150), 6000)
-    assert.equal(mayWriteAt(0, 300), 10_000)
   })
 })
