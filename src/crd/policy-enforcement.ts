@@ -72,6 +72,9 @@ const WARNING = object(
 const STATUS_FIELDS = {
   policyGeneration: count('metadata.generation of the NetworkPolicy that this status speaks of. Wait until it is that of your edit, then for Programmed.', 64),
   policyRef: POLICY_REF,
+  programmedGeneration: optional(
+    count('The last generation for which Programmed was True, whatever became of it since; absent until one was. The Event Programmed is told when it becomes another one.', 64),
+  ),
   conditions: conditions(
     [
       'Accepted: True/Accepted, or False/Invalid where a field cannot be read, False/Unsupported where there is a field that Picket does not know.',

@@ -2,6 +2,7 @@
 //
 // **Invariant:** a Lease that cannot be read says that nobody holds it; what others put on the object (labels, annotations, fields
 // that we do not know) is kept.
+import { microTime } from '../lib/micro-time.ts'
 import type { ObjectBody, ObjectKind, StoredObject } from './object-writer.ts'
 
 export const LEASE: ObjectKind = { kind: 'Lease', plural: 'leases', group: 'coordination.k8s.io', version: 'v1', namespaced: true }
@@ -70,9 +71,4 @@ function isCount(value: unknown): value is number {
 
 function seconds(ms: number): number {
   return Math.max(1, Math.round(ms / 1000))
-}
-
-/** "2006-01-02T15:04:05.000000Z07:00": exactly six digits, or the API server does not read it. */
-function microTime(wallTime: number): string {
-  return new Date(wallTime).toISOString().replace('Z', '000Z')
 }

@@ -11,6 +11,7 @@ import { ApiFailure } from '../kube/failures.ts'
 import type { ObjectKind, ObjectName, ObjectWriter } from '../kube/object-writer.ts'
 import type { Desired, Version } from '../report/desired.ts'
 import type { Write } from '../report/publisher.ts'
+import { remembered } from '../report/events.ts'
 import { statusWrites, type StatusBody } from '../report/status-writes.ts'
 import type { ReadPolicyEnforcement } from '../summary/read.ts'
 import { countsOf, transitionOf } from '../summary/status.ts'
@@ -40,7 +41,8 @@ export function policyDesired(at: PolicyName, policy: { readonly uid: string; re
     counts: stands.status === null ? null : countsOf(stands.status),
   }
   if (policy === null) return { key: keyOf(at), owner: '', transition: '', counts: '', body: null, urgent: false, from }
-  const { uid, status } = policy
+  const { uid } = policy
+  const status = remembered(stands?.status ?? null, policy.status)
   const { ownerReferences } = policyEnforcementOf({ ...at, uid }).metadata
   return {
     key: keyOf(at),

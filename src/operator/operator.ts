@@ -41,6 +41,8 @@ class LeadingOperator implements Operator {
   readonly #transport: ReturnType<typeof transportFor>
   readonly #writer: ObjectWriter
   readonly #leader: Leader
+  /** Name of this pod, or of the machine. */
+  readonly #instance: string
   readonly #identity: string
   readonly #quiet = new Quiet()
   #term: Term | null = null
@@ -57,7 +59,8 @@ class LeadingOperator implements Operator {
     this.#access = { kubeconfig: config.source.kubeconfig, context: config.source.context, apiServers: config.source.apiServers }
     this.#transport = transportFor(this.#access, clock, WRITE_LIMITS)
     this.#writer = new ObjectWriter({ transport: this.#transport, clock, fieldManager: FIELD_MANAGER })
-    this.#identity = `${config.podName === '' ? hostname() : config.podName}_${randomBytes(4).toString('hex')}`
+    this.#instance = config.podName === '' ? hostname() : config.podName
+    this.#identity = `${this.#instance}_${randomBytes(4).toString('hex')}`
     this.#leader = new Leader({
       writer: this.#writer,
       clock,
@@ -98,6 +101,7 @@ class LeadingOperator implements Operator {
       access: this.#access,
       namespace: this.#config.namespace,
       writer: this.#writer,
+      instance: this.#instance,
       leads: () => this.#leader.leads(),
       quiet: this.#quiet,
       onStep: () => undefined,

@@ -2,6 +2,7 @@
 //
 //   sources -> view -> step (summary) -> policies' statuses -> publisher -> API
 //                                     -> nodes' Reporting ---> publisher -> API
+//   statuses as they come back from the API -> news -> Events
 //
 // Everything in here is made with the term and thrown away with it: nothing that a former term believed is written by this one.
 // **Invariant:** nothing is written before everything was read, in a time of quiet, or after the Lease was lost.
@@ -12,9 +13,11 @@ import type { ObjectWriter } from '../kube/object-writer.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { PolicyUid } from '../model/objects.ts'
+import { EventRecorder, type EventCounts } from '../report/event-recorder.ts'
 import type { PublishCounts } from '../report/publish-counts.ts'
 import { Publisher, USUAL_TIMES } from '../report/publisher.ts'
 import type { Quiet } from '../report/quiet.ts'
+import { StatusNews } from '../report/status-news.ts'
 import { keyOf, nodeDesired, nodeWrites, policyDesired, policyWrites, type PolicyName } from './enforcements.ts'
 import { operatorResources, type OperatorEvent } from './resources.ts'
 import { ClusterView, type ViewStep } from './view.ts'
@@ -27,6 +30,8 @@ export interface TermOptions {
   /** Of the agents. */
   readonly namespace: string
   readonly writer: ObjectWriter
+  /** Name of this pod: who tells Events. */
+  readonly instance: string
   readonly leads: () => boolean
   /** Of the process: it outlives terms. */
   readonly quiet: Quiet
@@ -41,6 +46,7 @@ export interface TermState {
   readonly size: ClusterView['size']
   readonly policies: PublishCounts
   readonly nodes: PublishCounts
+  readonly events: EventCounts
 }
 
 /** Events of one burst are one step. */
@@ -53,6 +59,8 @@ export class Term {
   readonly #view: ClusterView
   readonly #policies: Publisher<StatusBody>
   readonly #nodes: Publisher<StatusBody>
+  readonly #news = new StatusNews()
+  readonly #events: EventRecorder
   readonly #names = new Map<PolicyUid, PolicyName>()
   readonly #silent = new Set<string>()
   #source: ClusterSource | null = null
@@ -66,11 +74,18 @@ export class Term {
 
   constructor(options: TermOptions) {
     this.#options = options
-    const { clock, random, leads, quiet, writer, onTrouble } = options
+    const { clock, log, random, leads, quiet, writer, instance, onTrouble } = options
     this.#view = new ClusterView({ clock, onReadiness: (node, isReady) => this.#heard(node, isReady) })
-    const usual = { clock, random, mayWrite: () => leads() && !this.#isDone, quietUntil: () => quiet.until, onTrouble }
-    this.#policies = new Publisher({ ...usual, write: policyWrites(writer) })
-    this.#nodes = new Publisher({ ...usual, write: nodeWrites(writer, (node) => this.#view.reports.get(node)?.report.owner ?? ''), times: NODE_TIMES })
+    const usual = { clock, random, mayWrite: () => leads() && !this.#isDone, quietUntil: () => quiet.until }
+    this.#events = new EventRecorder({
+      ...usual,
+      writer,
+      reportingController: 'picket.dev/operator',
+      reportingInstance: instance,
+      onTrouble: (message) => message !== null && log.warn({ message }, 'events are not told'),
+    })
+    this.#policies = new Publisher({ ...usual, onTrouble, write: policyWrites(writer) })
+    this.#nodes = new Publisher({ ...usual, onTrouble, write: nodeWrites(writer, (node) => this.#view.reports.get(node)?.report.owner ?? ''), times: NODE_TIMES })
   }
 
   /** PicketError where the credentials are wrong. */
@@ -96,6 +111,7 @@ export class Term {
       size: this.#view.size,
       policies: this.#policies.counts(),
       nodes: this.#nodes.counts(),
+      events: this.#events.counts(),
     }
   }
 
@@ -103,7 +119,7 @@ export class Term {
   async close(): Promise<void> {
     this.#isDone = true
     for (const cancel of [this.#cancelGather, this.#cancelLiveness, this.#cancelQuiet]) cancel()
-    await Promise.all([this.#policies.close(), this.#nodes.close(), this.#source?.close()])
+    await Promise.all([this.#policies.close(), this.#nodes.close(), this.#events.close(), this.#source?.close()])
   }
 
   #take(events: readonly OperatorEvent[]): void {
@@ -129,6 +145,7 @@ export class Term {
     quiet.nodes(this.#view.size.nodes)
     this.#offerPolicies(step)
     this.#offerNodes(step)
+    this.#tell(step)
     onStep(clock.now() - began)
     this.#planLiveness()
   }
@@ -172,10 +189,7 @@ export class Term {
       this.#names.delete(uid)
       if (name !== undefined) names.set(keyOf(name), name)
     }
-    for (const key of statuses) {
-      const at = key.indexOf('/')
-      names.set(key, { namespace: key.slice(0, at), name: key.slice(at + 1) })
-    }
+    for (const key of statuses) names.set(key, nameIn(key))
     for (const name of names.values()) this.#offerPolicy(name)
   }
 
@@ -193,6 +207,20 @@ export class Term {
       const condition = orphans.has(node) ? null : (reporting.get(node) ?? seen?.report.reporting ?? null)
       this.#nodes.offer(nodeDesired(node, condition, seen))
     }
+  }
+
+  /** What the first step finds is no news. */
+  #tell({ statuses, nodes }: ViewStep): void {
+    for (const key of statuses) {
+      const { namespace, name } = nameIn(key)
+      for (const event of this.#news.policy(namespace, name, this.#view.statuses.get(key)?.status ?? null)) this.#events.record(event)
+    }
+    for (const node of nodes) {
+      const report = this.#view.reports.get(node)?.report
+      const seen = report === undefined || report.owner === null ? null : { uid: report.owner, conditions: report.conditions }
+      for (const event of this.#news.node(node, seen)) this.#events.record(event)
+    }
+    this.#news.open()
   }
 
   #heard(node: string, isReady: boolean): void {
@@ -223,7 +251,14 @@ export class Term {
     const wake = (): void => {
       this.#policies.wake()
       this.#nodes.wake()
+      this.#events.wake()
     }
     this.#cancelQuiet = clock.after(Math.max(1, Math.min(quiet.until - clock.now(), 60_000)), wake)
   }
+}
+
+/** Of `namespace/name`. */
+function nameIn(key: string): PolicyName {
+  const at = key.indexOf('/')
+  return { namespace: key.slice(0, at), name: key.slice(at + 1) }
 }

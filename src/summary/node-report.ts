@@ -25,6 +25,8 @@ export interface NodeReport {
   readonly committed: ReadonlyMap<PolicyUid, readonly PolicyCommit[]>
   /** The operator's own condition, as it stands there. */
   readonly reporting: Condition | null
+  /** All of them, as they stand there. */
+  readonly conditions: readonly Condition[]
 }
 
 export interface NodeVerdict {
@@ -61,6 +63,7 @@ export function reportOf(node: string, owner: Uid | null, status: NodeEnforcemen
     isWhole: (status.failuresTotal ?? 0) <= listed.length,
     committed,
     reporting: status.conditions?.find(({ type }) => type === 'Reporting') ?? null,
+    conditions: status.conditions ?? [],
   })
 }
 

@@ -8,6 +8,7 @@ import path from 'node:path'
 import type { PolicyEnforcementStatus } from '../../src/crd/policy-enforcement.ts'
 import { API_VERSION } from '../../src/crd/schema.ts'
 import type { Condition } from '../../src/crd/shared.ts'
+import { eventFaults, type KeptEvent } from '../support/event-rules.ts'
 import { agentPod, settled } from './agents.ts'
 import { api, ask, pathOf, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
@@ -200,6 +201,19 @@ describe('enforcements', function () {
     const { status } = await told('second', 'told by the new leader', (now) => said(now, 'Programmed') === 'True/Programmed')
     assert.deepEqual([status.nodes.desired, status.warnings.map(({ type }) => type)], [0, ['SelectsNoPods']])
     await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
+  })
+
+  it('was told as Events: Programmed once a generation, whatever flapped and whoever led; Invalid with the field; NotEnforced of the Node', async () => {
+    const events = (await api.list('events.k8s.io/v1', 'Event', null)) as unknown as readonly KeptEvent[]
+    const ours = events.filter(({ reportingController }) => reportingController === 'picket.dev/operator')
+    assert.deepEqual(ours.flatMap(eventFaults), [])
+    const of = (reason: string, name: string): readonly KeptEvent[] => ours.filter((one) => one.reason === reason && one.regarding?.name === name)
+    const generations = of('Programmed', 'new').map(({ regarding, note, series }) => `${regarding?.uid} ${/^generation \d+/.exec(note ?? '')?.[0]}${series === undefined ? '' : ` x${series.count}`}`)
+    assert.ok(generations.some((text) => text.endsWith(' generation 42')), generations.join())
+    assert.equal(new Set(generations).size, generations.length)
+    assert.ok(generations.every((text) => !text.includes(' x')), generations.join())
+    assert.match(of('Invalid', 'bad')[0]?.note ?? '', /spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr/)
+    assert.match(of('NotEnforced', cluster.nodes[0]?.name ?? '')[0]?.note ?? '', /the node does not report \(AgentNotReady\)/)
   })
 
   it('deletion collects the status objects', async () => {

@@ -36,6 +36,7 @@ export const CLUSTER_TESTS: readonly ClusterTest[] = [
   { name: 'protobuf', what: 'pods in protobuf and in JSON are the same rows', needed: false },
   { name: 'writes', what: 'a real API server treats our writes as the tests\' own does, and one of two leads', needed: false },
   { name: 'privileges', what: 'agents write the object of their own node, the operator what is listed', needed: false },
+  { name: 'events', what: 'Events are taken, counted in series, and shown by kubectl', needed: false },
   { name: 'cases', what: 'the policy cases on real pods', needed: false },
   { name: 'lifecycle', what: 'probes of kubelet, pods that end, namespaces that go', needed: false },
   { name: 'gate', what: 'first packets of new pods, without the pod-start gate and with it', needed: false },

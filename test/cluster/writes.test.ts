@@ -4,34 +4,15 @@
 import assert from 'node:assert/strict'
 import { Leader } from '../../src/kube/leader.ts'
 import { ObjectWriter } from '../../src/kube/object-writer.ts'
-import { statusFailure } from '../../src/kube/statuses.ts'
-import type { Answer, Change, Target } from '../../src/kube/transport.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { DEFINITION, STORY, tellStory } from '../support/write-conformance.ts'
 import { api, ask } from './api.ts'
 import { openCluster } from './cluster.ts'
 import { until } from './processes.ts'
+import { sender } from './sender.ts'
 
 const NAMESPACE = 'picket-writes-test'
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
-
-/** Over the cluster's socket, where Transport cannot go. */
-const sender = {
-  get: (target: Target): Promise<Answer> => send(target, { method: 'GET', body: null }),
-  send: (target: Target, change: Change): Promise<Answer> => send(target, change),
-}
-
-async function send(target: Target, { method, body, contentType }: Omit<Change, 'method'> & { readonly method: string }): Promise<Answer> {
-  const query = new URLSearchParams(target.query).toString()
-  const answer = await ask(method, `${target.path}${query === '' ? '' : `?${query}`}`, body, contentType)
-  const bytes = Buffer.from(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body))
-  if (answer.status > 202) throw statusFailure(answer.status, bytes, 'the API server', target, 'none')
-  return { server: 'the API server', contentType: 'application/json', body: parts(bytes) }
-}
-
-async function* parts(bytes: Buffer): AsyncGenerator<Buffer, void> {
-  yield bytes
-}
 
 describe('writes to a real API server', function () {
   this.timeout(120_000)

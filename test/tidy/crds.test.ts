@@ -101,7 +101,7 @@ describe('crds/', () => {
   })
   it('has no top-level observedGeneration, and holds the name, the sum of nodes and the UID', () => {
     const status = schemaOf(policy).properties?.['status']
-    assert.deepEqual(Object.keys(status?.properties ?? {}).filter((name) => name.includes('Generation')), ['policyGeneration'])
+    assert.deepEqual(Object.keys(status?.properties ?? {}).filter((name) => name.includes('Generation')), ['policyGeneration', 'programmedGeneration'])
     const rules = all.flatMap(([name, one]) => (one['x-kubernetes-validations'] ?? []).map(({ rule, message }) => ({ name, rule, message })))
     const ruleAt = (name: string): string => rules.find((one) => one.name === name)?.rule ?? ''
     assert.match(ruleAt('policyenforcements.picket.dev'), /policyRef\.name == self\.metadata\.name/)
