@@ -62,7 +62,7 @@ describe('the agent config', () => {
       sourcePrefixNamespaces: [],
       podInterfaces: [], podAttachment: 'auto',
       kernelAccess: 'auto',
-      resyncInterval: 30_000, canary: true, canaryInterval: 60_000,
+      resyncInterval: 30_000, canary: true, canaryInterval: 60_000, nodeStatus: true,
       serviceProxy: 'none', nodeHealthAddress: '[::]:10256',
       nodePortAddresses: ['primary'],
       serviceCIDRs: [],
@@ -79,7 +79,7 @@ describe('the agent config', () => {
 
   it('takes each setting from the file', () => {
     const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nhealthAddress: "[::1]:1"\nmetricsAddress: none\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
-    const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\ncanary: false\ncanaryInterval: 5s\nserviceProxy: picket\nmasquerade: picket\nlogLevel: debug\n'
+    const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\ncanary: false\ncanaryInterval: 5s\nnodeStatus: false\nserviceProxy: picket\nmasquerade: picket\nlogLevel: debug\n'
     const nat = 'nodeHealthAddress: none\nnodePortAddresses: [10.0.0.0/8]\nserviceCIDRs: [10.96.0.0/16, "fd00::/112"]\nserviceMarkMask: "0x3fffff00"\nmasqueradeAll: true\nnonMasqueradeCIDRs: []\nmasqueradeRandomFully: false\n'
     assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists + nat) }), {
       nodeName: 'n2',
@@ -97,7 +97,7 @@ describe('the agent config', () => {
       sourcePrefixNamespaces: ['a', 'b'],
       podInterfaces: ['cali*'],
       kernelAccess: 'nft',
-      resyncInterval: 60_000, canary: false, canaryInterval: 5_000,
+      resyncInterval: 60_000, canary: false, canaryInterval: 5_000, nodeStatus: false,
       serviceProxy: 'picket', nodeHealthAddress: 'none',
       nodePortAddresses: ['10.0.0.0/8'],
       serviceCIDRs: ['10.96.0.0/16', 'fd00::/112'],
