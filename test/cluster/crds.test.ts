@@ -14,6 +14,7 @@ import { AT, condition, nodeStatus, policyStatus } from '../support/enforcements
 import { SummaryWorld } from '../support/summary-world.ts'
 import { api, ask, pathOf, type ApiAnswer, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
+import { pauseOperators, type PausedOperators } from './operators.ts'
 import { until } from './processes.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -24,16 +25,19 @@ const APPLY = 'application/apply-patch+yaml'
 describe('the custom resources', function () {
   this.timeout(120_000)
   let cluster: TestCluster
+  let operators: PausedOperators
 
   before(async () => {
     cluster = await openCluster(() => undefined)
     await kubectl('apply', '--server-side', '--force-conflicts', '-k', path.join(root, 'crds'))
     await kubectl('wait', '--for=condition=Established', 'crd/nodeenforcements.picket.dev', 'crd/policyenforcements.picket.dev', '--timeout=30s')
+    operators = await pauseOperators()
     await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } })
   })
   after(async () => {
     await api.remove(API_VERSION, 'NodeEnforcement', null, NODE)
     await api.remove('v1', 'Namespace', null, NAMESPACE)
+    await operators.resume()
   })
 
   const kubectl = (...args: readonly string[]): Promise<string> => cluster.mustKubectl(args)

@@ -9,6 +9,7 @@ import { condition, nodeStatus, policyStatus } from '../support/enforcements.ts'
 import { grantsOf } from '../tidy/access-rules.ts'
 import { api, ask, pathOf, type ApiAnswer, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
+import { pauseOperators, type PausedOperators } from './operators.ts'
 import { podObject } from './pods.ts'
 import { until } from './processes.ts'
 import { allowedTo, linesOf, tokenOf } from './tokens.ts'
@@ -27,6 +28,7 @@ const NO_NODE = /this token of picket-agent names no node; expected the token of
 describe('privileges', function () {
   this.timeout(180_000)
   let cluster: TestCluster
+  let operators: PausedOperators
   /** Of an agent's pod, of none, and of an operator's pod. */
   let agent: string
   let unbound: string
@@ -36,6 +38,7 @@ describe('privileges', function () {
     cluster = await openCluster(() => undefined)
     await cluster.mustKubectl(['apply', '-k', path.join(root, 'deploy/policy-only')])
     await cluster.mustKubectl(['wait', '--for=condition=Established', 'crd/nodeenforcements.picket.dev', 'crd/policyenforcements.picket.dev', '--timeout=30s'])
+    operators = await pauseOperators()
     await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NS } })
     for (const name of [OWN, OTHER]) await api.create({ apiVersion: 'v1', kind: 'Node', metadata: { name } })
     for (const account of ['picket-agent', 'picket-operator']) await api.create(podObject({ namespace: PICKET, name: podOf(account), node: OWN, spec: { serviceAccountName: account } }))
@@ -53,6 +56,7 @@ describe('privileges', function () {
       await api.remove('v1', 'Node', null, name)
       await api.remove(API_VERSION, 'NodeEnforcement', null, name)
     }
+    await operators.resume()
   })
   afterEach(async () => {
     for (const name of [OWN, OTHER]) await api.remove(API_VERSION, 'NodeEnforcement', null, name)
@@ -185,20 +189,11 @@ describe('privileges', function () {
   })
 
   it('the garbage collector deletes the object of a Node that is deleted', async () => {
-    // The operator would delete it, too.
-    const operators = ['apps/v1', 'Deployment', PICKET, 'picket-operator'] as const
-    await api.patch(...operators, { spec: { replicas: 0 } })
-    try {
-      await until('no operator runs', 60_000, async () => ((await api.list('v1', 'Pod', PICKET, '?labelSelector=app.kubernetes.io/component%3Doperator')).length === 0 ? true : null))
-      const { metadata } = await api.get('v1', 'Node', null, OTHER)
-      const owner = { apiVersion: 'v1', kind: 'Node', name: OTHER, uid: metadata.uid }
-      await api.create({ ...nodeObject(OTHER), metadata: { name: OTHER, ownerReferences: [owner] } })
-      await api.remove('v1', 'Node', null, OTHER)
-      await until('it is gone', 90_000, async () => ((await api.find(API_VERSION, 'NodeEnforcement', null, OTHER)) === null ? true : null))
-    } finally {
-      await api.patch(...operators, { spec: { replicas: 2 } })
-    }
-    await cluster.mustKubectl(['-n', PICKET, 'rollout', 'status', 'deployment/picket-operator', '--timeout=60s'], { timeout: 90_000 })
+    const { metadata } = await api.get('v1', 'Node', null, OTHER)
+    const owner = { apiVersion: 'v1', kind: 'Node', name: OTHER, uid: metadata.uid }
+    await api.create({ ...nodeObject(OTHER), metadata: { name: OTHER, ownerReferences: [owner] } })
+    await api.remove('v1', 'Node', null, OTHER)
+    await until('it is gone', 90_000, async () => ((await api.find(API_VERSION, 'NodeEnforcement', null, OTHER)) === null ? true : null))
   })
 
   it('`view` reads both; of one namespace, what is in it', async () => {
