@@ -146,10 +146,11 @@ export class NodeEnforcement implements PlanFollower, Closable {
   /** Whether something is worth a write. After each commit: costs what this node has, not the cluster. */
   #look(): void {
     this.#lookAt = Infinity
-    const { object, committer, turns } = this.#parts
-    const node = this.#node()
+    const { object, committer, turns, nodeName, problems } = this.#parts
     // Of a start that goes well nothing is told before its end.
-    if (this.#closed || node === null || committer()?.searching !== false || (this.#held === 0 && !this.#isStuck())) return
+    if (this.#closed || committer()?.searching !== false || (this.#held === 0 && !this.#isStuck())) return
+    const node = this.#node()
+    if (node === null) return problems.set('node-status', [notWritten(nodeName, 'NotFound', `the API has no Node ${nodeName}, which it would belong to (setting nodeName)`)])
     const nodes = turns.snapshot?.nodes.size ?? 1
     if (nodes !== this.#nodes) this.#schedule.nodes(nodes)
     this.#nodes = nodes
@@ -230,7 +231,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
       nftables,
       ruleset: { revision: this.#held, hash: table === null ? '' : `${hash}-${this.#policies.hash()}` },
       observed: this.#watermarks.observed,
-      programmedAt: timeOf(this.#heldAt),
+      programmedAt: this.#heldAt === 0 ? (before?.lastProgrammedTime ?? null) : timeOf(this.#heldAt),
       counts: { pods: this.#pods.counts(this.#isStuck()), policies: this.#policies.size, rules, setElements: elements, services: turns.nat.services?.services.size ?? 0 },
       failures: this.#times.timed(failing, now),
       conditions: conditionsOf({
