@@ -109,7 +109,7 @@ export class Reflector {
 
   state(): ResourceState {
     return {
-      resource: this.#options.resource.plural,
+      resource: this.#options.resource.title ?? this.#options.resource.plural,
       synced: this.#synced,
       resourceVersion: this.#version,
       lastEventAt: this.#lastEventAt,

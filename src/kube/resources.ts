@@ -24,6 +24,8 @@ export interface Resource<Rows extends string = string> {
   readonly path: string
   /** Of lists and watches: which of them are meant. */
   readonly query?: Readonly<Record<string, string>>
+  /** By which metrics and the status tell it from another one of the same plural. */
+  readonly title?: string
   /** How its protobuf is read; null: as JSON, which does for kinds of which there are few. */
   readonly message: MessageKind | null
 }

@@ -13,9 +13,10 @@ import { transportFor, type ClusterAccess } from '../kube/source.ts'
 import { WRITE_LIMITS } from '../kube/transport.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Quiet } from '../report/quiet.ts'
-import { json, listen, type Listener } from '../serve/http.ts'
+import { json, listen, type Answer, type Listener } from '../serve/http.ts'
 import type { OperatorConfig } from '../settings.ts'
 import type { Log } from '../telemetry/log.ts'
+import { OperatorMeasures } from './measures.ts'
 import { Term } from './term.ts'
 
 const LEASE_NAME = 'picket-operator'
@@ -45,6 +46,7 @@ class LeadingOperator implements Operator {
   readonly #instance: string
   readonly #identity: string
   readonly #quiet = new Quiet()
+  readonly #measures: OperatorMeasures
   #term: Term | null = null
   #leaseTrouble: string | null = null
   #writeTrouble: string | null = null
@@ -61,6 +63,7 @@ class LeadingOperator implements Operator {
     this.#writer = new ObjectWriter({ transport: this.#transport, clock, fieldManager: FIELD_MANAGER })
     this.#instance = config.podName === '' ? hostname() : config.podName
     this.#identity = `${this.#instance}_${randomBytes(4).toString('hex')}`
+    this.#measures = new OperatorMeasures(clock, { term: () => this.#term, terms: () => this.#terms, leads: () => this.#leader.leads(), quietUntil: () => this.#quiet.until })
     this.#leader = new Leader({
       writer: this.#writer,
       clock,
@@ -78,7 +81,7 @@ class LeadingOperator implements Operator {
     await this.#transport.check()
     const { address } = this.#config
     if (address !== 'none') {
-      const routes = { '/livez': () => json(200, { live: true }), '/readyz': () => this.#ready(), '/status': () => json(200, this.#status()) }
+      const routes = { '/livez': () => json(200, { live: true }), '/readyz': () => this.#ready(), '/status': () => json(200, this.#status()), '/metrics': () => this.#metrics() }
       this.#listener = await listen('address', address, routes)
     }
     this.#log.info({ identity: this.#identity, namespace: this.#config.namespace, version: manifest.version }, 'operator started')
@@ -104,7 +107,7 @@ class LeadingOperator implements Operator {
       instance: this.#instance,
       leads: () => this.#leader.leads(),
       quiet: this.#quiet,
-      onStep: () => undefined,
+      onStep: (ms) => this.#measures.metrics.stepped(ms / 1000),
       onTrouble: (message) => this.#writeTroubled(message),
     })
     this.#term = term
@@ -116,6 +119,7 @@ class LeadingOperator implements Operator {
     this.#term = null
     if (term === null) return
     await term.close()
+    this.#measures.ended(term)
     // Whoever lost the Lease was cut off: what it reads next may be of a cluster whose nodes were, too.
     this.#quiet.lost(this.#clock.now())
     this.#log.info('leads no more')
@@ -134,6 +138,11 @@ class LeadingOperator implements Operator {
   #ready(): ReturnType<typeof json> {
     const reason = this.#notReady()
     return json(reason === null ? 200 : 503, reason === null ? { ready: true, leads: this.#term !== null } : { ready: false, reason })
+  }
+
+  async #metrics(): Promise<Answer> {
+    const { metrics } = this.#measures
+    return { status: 200, type: metrics.contentType, body: await metrics.text() }
   }
 
   #notReady(): string | null {

@@ -77,8 +77,8 @@ export function operatorResources(namespace: string): readonly Resource[] {
     usual('services'),
     { ...usual('networkpolicies'), read: (raw, uid) => good<ReadPolicy>({ row: decodePolicy(raw, uid), version: readPolicyVersion(raw) }) },
     { ...usual('nodes'), read: (raw, uid) => good<ReadNode>({ row: decodeNode(raw, uid), name: nameOf(raw), ready: readyOf(raw) }) },
-    { ...usual('pods'), rows: 'agent', path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector: AGENTS }, message: null, read: (raw) => good(readAgent(raw)) },
-    { ...usual('services'), rows: 'dns', path: `/api/v1/namespaces/${DNS_NAMESPACE}/services`, message: null, read: (raw) => good(readDnsService(raw)) },
+    { ...usual('pods'), rows: 'agent', title: 'pods (agents)', path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector: AGENTS }, message: null, read: (raw) => good(readAgent(raw)) },
+    { ...usual('services'), rows: 'dns', title: 'services (DNS)', path: `/api/v1/namespaces/${DNS_NAMESPACE}/services`, message: null, read: (raw) => good(readDnsService(raw)) },
     { ...custom(NODE_ENFORCEMENT), rows: 'report', read: (raw) => good(readReport(raw)) },
     { ...custom(POLICY_ENFORCEMENT), rows: 'status', read: (raw) => good(readPolicyEnforcement(raw)) },
   ]

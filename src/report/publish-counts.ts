@@ -65,3 +65,21 @@ export class Counts {
     }
   }
 }
+
+/** Counts of two publishers, one after the other: what is now is the second one's. */
+export function joined(before: PublishCounts | null, after: PublishCounts): PublishCounts {
+  if (before === null) return after
+  const sum = <Key extends string>(one: Readonly<Record<Key, number>>, other: Readonly<Record<Key, number>>): Readonly<Record<Key, number>> =>
+    Object.fromEntries((Object.keys(one) as Key[]).map((key) => [key, one[key] + other[key]])) as Record<Key, number>
+  return {
+    ...after,
+    offers: before.offers + after.offers,
+    coalesced: before.coalesced + after.coalesced,
+    writes: before.writes + after.writes,
+    transitions: before.transitions + after.transitions,
+    refreshes: before.refreshes + after.refreshes,
+    actions: sum(before.actions, after.actions),
+    taken: before.taken + after.taken,
+    setbacks: sum(before.setbacks, after.setbacks),
+  }
+}

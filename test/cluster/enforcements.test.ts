@@ -48,6 +48,16 @@ async function told(name: string, what: string, wanted: (status: PolicyEnforceme
   }, () => JSON.stringify(last?.status ?? last).slice(0, 1500))
 }
 
+/** Waits for an Event of the operator about the policy. */
+async function event(name: string, reason: string, note: RegExp): Promise<void> {
+  let last: readonly unknown[] = []
+  await until(`${name}: an Event ${reason}`, 20_000, async () => {
+    const found = (await api.list('events.k8s.io/v1', 'Event', NS)).filter((one) => one['reason'] === reason && (one['regarding'] as { readonly name?: string }).name === name)
+    last = found.map((one) => one['note'])
+    return last.some((one) => note.test(String(one))) ? true : null
+  }, () => JSON.stringify(last))
+}
+
 interface AuditLine {
   readonly verb: string
   readonly user: { readonly username: string }
@@ -90,6 +100,7 @@ describe('enforcements', function () {
     assert.ok((status.timeToEnforce?.maxMs ?? Infinity) < 5000, JSON.stringify(status.timeToEnforce))
     const owners = metadata['ownerReferences'] as readonly Readonly<Record<string, unknown>>[]
     assert.deepEqual(owners.map(({ kind, name, uid, blockOwnerDeletion }) => [kind, name, uid, blockOwnerDeletion ?? false]), [['NetworkPolicy', 'new', made.metadata.uid, false]])
+    await event('new', 'Programmed', /generation 1.*2\/2/)
     console.log((await cluster.mustKubectl(['get', 'polenf,nodeenf', '-A'])).split('\n').map((line) => `      ${line}`).join('\n'))
   })
 
@@ -144,6 +155,7 @@ describe('enforcements', function () {
     const { status } = await told('bad', 'Invalid', (now) => said(now, 'Accepted') === 'False/Invalid')
     assert.match(condition(status, 'Accepted')?.message ?? '', /spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr.*10\.0\.0\.0\/33/)
     assert.equal(said(status, 'Stalled'), 'True/Invalid')
+    await event('bad', 'Invalid', /ipBlock\.cidr/)
     await api.remove(NETWORKING, 'NetworkPolicy', NS, 'bad')
     await until('the status of the bad policy is collected', 20_000, async () => ((await enforcement('bad')) === null ? true : null))
   })
