@@ -69,6 +69,10 @@ const WARNING = object(
   'Something that the author of the policy may not expect.',
 )
 
+/**
+ * Lists but conditions have no key: one writer has all of each. Of a list with one, server-side apply makes nothing when its last item goes,
+ * and not the empty list that was applied.
+ */
 const STATUS_FIELDS = {
   policyGeneration: count('metadata.generation of the NetworkPolicy that this status speaks of. Wait until it is that of your edit, then for Programmed.', 64),
   policyRef: POLICY_REF,
@@ -84,13 +88,13 @@ const STATUS_FIELDS = {
     ].join('\n'),
   ),
   nodes: NODES,
-  failedNodes: list(FAILED_NODE, LISTED_NODES, `The first ${LISTED_NODES} failed nodes by name.`, 'name'),
+  failedNodes: list(FAILED_NODE, LISTED_NODES, `The first ${LISTED_NODES} failed nodes by name.`),
   moreFailedNodes: count('How many more have failed than are listed.'),
   selectedPods: count('Pods that the policy selects, those of the network of their node and finished ones left out.'),
   isolates: list(oneOf(['Ingress', 'Egress'], 'Ingress or Egress.'), 2, 'The directions in which selected pods are isolated.'),
   peers: object({ ingress: peersOf('ingress'), egress: peersOf('egress') }, 'Who the rules mean, for each direction.'),
   timeToEnforce: optional(TIME_TO_ENFORCE),
-  warnings: list(WARNING, WARNING_TYPES.length, 'What the author of the policy may not expect; it is enforced nevertheless, as it is written.', 'type'),
+  warnings: list(WARNING, WARNING_TYPES.length, 'What the author of the policy may not expect; it is enforced nevertheless, as it is written.'),
   summary: object(
     {
       nodes: text('Programmed nodes of desired ones: 12/12.', 32),
