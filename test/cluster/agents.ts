@@ -19,6 +19,7 @@ export interface AgentStatus {
   readonly cluster: { readonly resources: readonly { readonly resource: string; readonly synced: boolean; readonly resourceVersion: string | null; readonly lastError: string | null }[] }
   readonly counts: Readonly<Record<string, number>>
   readonly problems: readonly { readonly code: string; readonly message: string }[]
+  readonly canary?: { readonly result: string; readonly message: string }
 }
 
 /** Query for the agents' pods in picket-system. */
@@ -52,6 +53,17 @@ export async function settled(nodes: readonly NodePlace[], versions: Readonly<Re
       const reached = Object.entries(versions).every(([resource, version]) => version === undefined || BigInt(at.get(resource) ?? '0') >= BigInt(version))
       return reached ? true : null
     }, () => JSON.stringify(last)?.slice(0, 800) ?? '')
+  }
+}
+
+/** The first word of each node's canary is that the table does what it should, in both families, with nothing to add. */
+export async function proven(nodes: readonly NodePlace[]): Promise<void> {
+  for (const node of nodes) {
+    const canary = await until(`a word of the canary of ${node.name}`, 15_000, async () => {
+      const said = (await agentStatus(node))?.canary
+      return said === undefined || said.result === 'pending' ? null : said
+    })
+    assert.deepEqual([canary.result, canary.message], ['ok', ''], node.name)
   }
 }
 

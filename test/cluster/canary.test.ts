@@ -3,15 +3,9 @@
 // **Invariant:** the agents run from the manifests alone, with NET_ADMIN and a read-only root; nothing is set for the test.
 import assert from 'node:assert/strict'
 import { CANARY_CLIENT, CANARY_LINKS, CANARY_SERVER } from '../../src/model/canary.ts'
-import { agentStatus } from './agents.ts'
+import { agentStatus, proven } from './agents.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
 import { runIn, until } from './processes.ts'
-
-interface CanaryStatus {
-  readonly result: string
-  readonly since: string
-  readonly message: string
-}
 
 describe('canary', function () {
   this.timeout(180_000)
@@ -21,15 +15,11 @@ describe('canary', function () {
     cluster = await openCluster(() => undefined)
   })
 
-  const canary = async (node: TestCluster['nodes'][number]): Promise<CanaryStatus | undefined> => ((await agentStatus(node)) as { readonly canary?: CanaryStatus } | null)?.canary
   const on = async (node: string, command: readonly string[]): Promise<string> => (await runIn(cluster.roomOf(node), command)).stdout
 
   it('proves the table of every node, in both families', async () => {
+    await proven(cluster.nodes)
     for (const node of cluster.nodes) {
-      let last: unknown
-      await until(`a word of the canary of ${node.name}`, 10_000, async () => ((last = await canary(node)) as CanaryStatus | undefined)?.result !== 'pending' || null, () => JSON.stringify(last))
-      const { result, message } = (await canary(node)) as CanaryStatus
-      assert.deepEqual({ result, message }, { result: 'ok', message: '' }, node.name)
       const metrics = await on(node.name, ['curl', '-sS', '-m', '5', `http://${node.addresses[4]}:9655/metrics`])
       for (const family of [4, 6]) {
         assert.match(metrics, new RegExp(`^picket_canary_rounds_total\\{family="${family}",result="ok"\\} [1-9]`, 'm'))
@@ -44,7 +34,7 @@ describe('canary', function () {
     assert.ok(node !== undefined)
     const past = `table netdev past { chain c { type filter hook ingress device "${CANARY_CLIENT.link}" priority 0; fwd to "${CANARY_SERVER.link}"; }; }`
     assert.equal((await runIn(cluster.roomOf(node.name), ['nft', past])).status, 0)
-    const result = (wanted: string, timeout: number): Promise<unknown> => until(`${node.name}: ${wanted}`, timeout, async () => (await canary(node))?.result === wanted || null)
+    const result = (wanted: string, timeout: number): Promise<unknown> => until(`${node.name}: ${wanted}`, timeout, async () => (await agentStatus(node))?.canary?.result === wanted || null)
     try {
       await result('leaked', 75_000)
       assert.deepEqual((await agentStatus(node))?.problems.map(({ code }) => code), ['CanaryLeaked'])

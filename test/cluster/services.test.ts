@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import type { Address } from '../../src/model/ip.ts'
 import type { Question } from '../../src/lab/round.ts'
-import { agentPod, agentStatus, settled, untilOtherAgent } from './agents.ts'
+import { agentPod, agentStatus, proven, settled, untilOtherAgent } from './agents.ts'
 import { api, ask, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
 import { DNS_ADDRESSES } from './layout.ts'
@@ -53,6 +53,7 @@ describe('the overlay full, without kube-proxy', function () {
       assert.deepEqual(status?.problems, [])
       assert.ok(status?.cluster.resources.some(({ resource, synced }) => resource === 'endpointslices' && synced))
     }
+    await proven(cluster.nodes)
   })
 
   it('pods find names through the ClusterIPs of DNS, over both families, on every node', async () => {
