@@ -230,7 +230,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
       nftables,
       ruleset: { revision: this.#held, hash: table === null ? '' : `${hash}-${this.#policies.hash()}` },
       observed: this.#watermarks.observed,
-      programmedAt: timeOf(this.#heldAt),
+      programmedAt: this.#heldAt === 0 ? (before?.lastProgrammedTime ?? null) : timeOf(this.#heldAt),
       counts: { pods: this.#pods.counts(this.#isStuck()), policies: this.#policies.size, rules, setElements: elements, services: turns.nat.services?.services.size ?? 0 },
       failures: this.#times.timed(failing, now),
       conditions: conditionsOf({

@@ -15,7 +15,8 @@ export interface NodeFacts {
   readonly ruleset: { readonly revision: number; readonly hash: string }
   /** By the plural of the resource, of the last committed revision. */
   readonly observed: Readonly<Record<string, string>>
-  readonly programmedAt: Time
+  /** Null before it was. */
+  readonly programmedAt: Time | null
   readonly counts: Required<NodeEnforcementStatus>['counts']
   /** All there are. */
   readonly failures: readonly NodeFailure[]
@@ -54,7 +55,7 @@ export function nodeStatusOf(facts: NodeFacts, committed: readonly PolicyCommit[
     nftables: clipped(facts.nftables, 128),
     ruleset: { revision: facts.ruleset.revision, hash: clipped(facts.ruleset.hash, 64) },
     observedResourceVersions: facts.observed,
-    lastProgrammedTime: facts.programmedAt,
+    ...(facts.programmedAt === null ? {} : { lastProgrammedTime: facts.programmedAt }),
     counts: facts.counts,
     failures: failures.slice(0, LISTED_FAILURES).map((one) => ({ ...one, message: clipped(one.message, MESSAGE_LENGTH) })),
     failuresTotal: failures.length,
