@@ -146,10 +146,11 @@ export class NodeEnforcement implements PlanFollower, Closable {
   /** Whether something is worth a write. After each commit: costs what this node has, not the cluster. */
   #look(): void {
     this.#lookAt = Infinity
-    const { object, committer, turns } = this.#parts
-    const node = this.#node()
+    const { object, committer, turns, nodeName, problems } = this.#parts
     // Of a start that goes well nothing is told before its end.
-    if (this.#closed || node === null || committer()?.searching !== false || (this.#held === 0 && !this.#isStuck())) return
+    if (this.#closed || committer()?.searching !== false || (this.#held === 0 && !this.#isStuck())) return
+    const node = this.#node()
+    if (node === null) return problems.set('node-status', [notWritten(nodeName, 'NotFound', `the API has no Node ${nodeName}, which it would belong to (setting nodeName)`)])
     const nodes = turns.snapshot?.nodes.size ?? 1
     if (nodes !== this.#nodes) this.#schedule.nodes(nodes)
     this.#nodes = nodes

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import type { NodeFailure } from '../../../src/crd/node-enforcement.ts'
 import type { Policy } from '../../../src/model/policy.ts'
 import { judgeNode, reportOf } from '../../../src/summary/node-report.ts'
-import { hostInterface, ipBlock, pod, policy, port } from '../../support/builders.ts'
+import { hostInterface, ipBlock, node, pod, policy, port } from '../../support/builders.ts'
 import { remove, upsert } from '../../support/cluster-feed.ts'
 import { NodeWorld, OBJECTS, WEB } from '../../support/node-world.ts'
 
@@ -286,6 +286,34 @@ describe('the node status', () => {
     await world.clock.advance(10_000)
     assert.deepEqual(committed(world).length, 2)
     assert.ok(store.rowsTouched - before < 20, `${store.rowsTouched - before} rows`)
+  })
+
+  it('a Node that the API does not know is told as a problem, until it is there', async () => {
+    world.say((feed) => remove(feed, 'node', node({ name: 'n1' })))
+    await world.rest()
+    assert.match(world.problems.of('node-status')[0]?.message ?? '', /the API has no Node n1/)
+    world.say((feed) => upsert(feed, 'node', node({ name: 'n1' })))
+    world.edit('110', one('a'))
+    await world.rest()
+    assert.deepEqual([world.problems.of('node-status'), committed(world).length], [[], 1])
+  })
+
+  it('of a Node that is made anew the old object is waited for, and a new one made', async () => {
+    world.say((feed) => {
+      remove(feed, 'node', node({ name: 'n1' }))
+      upsert(feed, 'node', node({ name: 'n1', uid: 'again' }))
+    })
+    const { uid } = world.object?.metadata ?? {}
+    await world.turn()
+    await world.clock.advance(2_000)
+    assert.deepEqual([world.object?.metadata.uid, world.problems.of('node-status')], [uid, []], 'it is not the agent that deletes')
+    await world.clock.advance(120_000)
+    assert.match(world.problems.of('node-status')[0]?.message ?? '', /owned by a Node of this name with UID node\/n1, which is gone/)
+    assert.equal(world.writes, 1)
+    world.api.remove(OBJECTS, '/n1')
+    await world.clock.advance(61_000)
+    assert.notEqual(world.object?.metadata.uid, uid)
+    assert.deepEqual([(world.object?.metadata['ownerReferences'] as readonly { readonly uid: string }[])[0]?.uid, world.said('Ready'), world.problems.of('node-status')], ['again', 'True Enforcing', []])
   })
 
   it('an object that somebody deleted is made anew, if nothing changes within a quarter of an hour', async () => {
