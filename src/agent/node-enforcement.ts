@@ -25,7 +25,7 @@ import type { Closable, PlanFollower } from './follower.ts'
 import { Lasting } from './lasting.ts'
 import { LocalPolicies } from './local-policies.ts'
 import { conditionsOf } from './node-conditions.ts'
-import { FailureTimes, failuresOf, isOfNode } from './node-failures.ts'
+import { bothOf, FailureTimes, failuresOf, isOfNode, type Failing } from './node-failures.ts'
 import { notWritten, type WriteResult, writeResultOf } from './node-problems.ts'
 import { PodStates } from './pod-states.ts'
 import type { ProblemParts } from './problem-parts.ts'
@@ -65,6 +65,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
   readonly #ring = new CommitRing()
   readonly #times = new FailureTimes()
   readonly #lasting = new Lasting()
+  #failing: readonly Failing[] = []
   #held: Revision = 0
   #heldAt = 0
   #nodes = 0
@@ -223,7 +224,9 @@ export class NodeEnforcement implements PlanFollower, Closable {
     const now = timeOf(clock.wallTime())
     const conditions = before?.conditions ?? []
     const wrong = this.#problems()
-    const failing = failuresOf(turns, { problems: wrong, refusal: committer()?.refusal ?? null, localPolicies: this.#policies.uids() })
+    const found = failuresOf(turns, { problems: wrong, refusal: committer()?.refusal ?? null, localPolicies: this.#policies.uids() })
+    // No failure ends while nobody knows what the kernel holds: what it takes again may not be there yet.
+    this.#failing = this.#isUnknown() ? bothOf(found, this.#failing) : found
     const { rules = 0, elements = 0, hash = '' } = table ?? {}
     const facts = {
       agentVersion: manifest.version,
@@ -233,7 +236,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
       observed: this.#watermarks.observed,
       programmedAt: this.#heldAt === 0 ? (before?.lastProgrammedTime ?? null) : timeOf(this.#heldAt),
       counts: { pods: this.#pods.counts(this.#isStuck()), policies: this.#policies.size, rules, setElements: elements, services: turns.nat.services?.services.size ?? 0 },
-      failures: this.#times.timed(failing, now),
+      failures: this.#times.timed(this.#failing, now),
       conditions: conditionsOf({
         isHeld: this.#held !== 0,
         missing: missing(),
@@ -265,7 +268,11 @@ export class NodeEnforcement implements PlanFollower, Closable {
 
   /** The kernel does not take what is wanted, or nobody knows whether it did. */
   #isStuck(): boolean {
-    return this.#parts.problems.of('kernel').some(({ code }) => code === 'CommitRefused' || code === 'KernelUnknown')
+    return this.#isUnknown() || this.#parts.problems.of('kernel').some(({ code }) => code === 'CommitRefused')
+  }
+
+  #isUnknown(): boolean {
+    return this.#parts.problems.of('kernel').some(({ code }) => code === 'KernelUnknown')
   }
 
   /** Our own; null while the API knows none. */

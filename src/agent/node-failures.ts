@@ -102,6 +102,12 @@ class Failures {
   }
 }
 
+/** Each once; of both where they differ, as `now` says. */
+export function bothOf(now: readonly Failing[], before: readonly Failing[]): readonly Failing[] {
+  const known = new Set(now.map(({ ref }) => refKey(ref)))
+  return [...now, ...before.filter(({ ref }) => !known.has(refKey(ref)))]
+}
+
 /** Who it is, whoever has its name. */
 export function refKey({ kind, namespace, name, uid }: NodeFailure['ref']): string {
   return `${kind} ${namespace}/${name} ${uid ?? ''}`
