@@ -46,10 +46,14 @@ export class ProgressLine {
 }
 
 export function progressText({ policies, programmed, missing }: WaitProgress): string {
-  const counted = `${programmed} of ${policies} ${policies === 1 ? 'policy is' : 'policies are'} programmed`
+  const counted = countedText(programmed, policies)
   const [first] = missing
   if (first === undefined) return counted
   return `${counted}; waiting for ${textOf(first)}${missing.length > 1 ? ` and ${missing.length - 1} more` : ''}`
+}
+
+function countedText(programmed: number, policies: number): string {
+  return `${programmed} of ${policies} ${policies === 1 ? 'policy is' : 'policies are'} programmed`
 }
 
 export function waitText(result: WaitResult, timeoutMs: number): string {
@@ -58,7 +62,7 @@ export function waitText(result: WaitResult, timeoutMs: number): string {
   if (missing.length === 0) return [`${policies === 1 ? '1 policy is' : `${policies} policies are`} enforced`, ...unknown].join('\n')
   const listed = missing.slice(0, MOST_LINES).map((one) => `  ${textOf(one)}`)
   const more = missing.length > MOST_LINES ? [`  and ${missing.length - MOST_LINES} more`] : []
-  return [`After ${timeoutMs / 1000} s ${result.programmed} of ${policies} policies are programmed; missing:`, ...listed, ...more, ...unknown].join('\n')
+  return [`After ${timeoutMs / 1000} s ${countedText(result.programmed, policies)}; missing:`, ...listed, ...more, ...unknown].join('\n')
 }
 
 function textOf({ namespace, name, reason, message }: Missing): string {

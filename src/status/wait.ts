@@ -51,6 +51,11 @@ export class Wait {
     return this.#unsynced.size === 0
   }
 
+  /** Whether what is missing is worth telling: the past alone may not be known yet. */
+  get isHeard(): boolean {
+    return [...this.#unsynced].every((what) => what === 'past')
+  }
+
   synced(what: 'policy' | 'told' | 'node'): void {
     if (what === 'policy') for (const uid of this.#policies.keys()) if (!this.#live.has(uid)) this.#policies.delete(uid)
     this.#unsynced.delete(what)

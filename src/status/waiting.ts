@@ -170,7 +170,7 @@ class Waiting {
 
   #look(): void {
     const progress = this.#progress()
-    this.#options.onProgress(progress)
+    if (this.#wait.isHeard) this.#options.onProgress(progress)
     if (progress.missing.length === 0) this.#done.resolve()
     else for (const namespace of this.#wait.unplaced()) void this.#place(namespace)
   }
