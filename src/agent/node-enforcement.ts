@@ -104,8 +104,6 @@ export class NodeEnforcement implements PlanFollower, Closable {
     this.#gone.planned(revision, drained)
     this.#pods.planned(revision, delta.attachments)
     if (drained) this.#watermarks.drained(revision)
-    // Nothing may be written to the kernel because of it.
-    if (!this.#isTold()) this.#lookIn(0)
   }
 
   held(revision: Revision): void {
@@ -172,14 +170,9 @@ export class NodeEnforcement implements PlanFollower, Closable {
     return this.#differs(before) || isWorthWriting(before, this.#status(before, null))
   }
 
-  /** Whether the last write came after all changes of policies that the kernel holds. */
-  #isTold(): boolean {
-    return this.#toldChanges === -1 || this.#toldChanges === this.#policies.changes
-  }
-
   /** By what is not in the status itself. */
   #differs({ observedResourceVersions: told = {} }: NodeEnforcementStatus): boolean {
-    if (!this.#isTold()) return true
+    if (this.#toldChanges !== -1 && this.#toldChanges !== this.#policies.changes) return true
     // After a restore of etcd: what was told would count for policies that this node has never seen.
     const now = this.#watermarks.observed['networkpolicies']
     return now !== undefined && told['networkpolicies'] !== undefined && isOlder(now, told['networkpolicies'])

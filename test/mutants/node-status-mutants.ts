@@ -16,7 +16,6 @@ export const NODE_STATUS_MUTANTS: readonly Mutant[] = [
   { title: 'node status: edits from before a start are not written', file: 'agent/node-enforcement.ts', search: "before.ruleset?.hash.split('-')[1] === this.#policies.hash(this.#gone.here())", replace: 'true', caughtBy: 'nodeStatus' },
   { title: 'node status: the end of a policy is told only where it selected a pod', file: 'agent/gone-policies.ts', search: 'namespace === null || this.#hasPods(namespace)', replace: 'false', caughtBy: 'gonePolicies' },
   { title: 'node status: the end of a policy is told before the kernel has it', file: 'agent/gone-policies.ts', search: 'if (revision <= this.#held) this', replace: 'if (true) this', caughtBy: 'gonePolicies' },
-  { title: 'node status: the end of a policy that changes nothing is not told', file: 'agent/node-enforcement.ts', search: 'if (!this.#isTold()) this.#lookIn(0)', replace: '', caughtBy: 'gonePolicies' },
   { title: 'node status: what a restore took back still counts', file: 'agent/node-enforcement.ts', search: "isOlder(now, told['networkpolicies'])", replace: 'false', caughtBy: 'nodeStatus' },
   { title: 'node status: pods that wait for a refused commit are as before', file: 'agent/pod-states.ts', search: 'if (stuck) for (const', replace: 'if (false) for (const', caughtBy: 'nodeStatus' },
   { title: 'node status: policies far away are failures', file: 'agent/node-failures.ts', search: 'policy.name === name && plan.profiles.isUsing(policy.uid)', replace: 'policy.name === name', caughtBy: 'nodeStatus' },

@@ -38,7 +38,7 @@ export const TESTS = {
   lists: { file: 'test/unit/nat/lists.test.ts' },
   nodeStatus: { file: 'test/unit/agent/node-enforcement.test.ts' },
   gonePolicies: { file: 'test/unit/agent/gone-policies.test.ts' },
-  statusWait: { file: 'test/property/status-wait.test.ts' },
+  statusWait: { file: 'test/property/status-wait.test.ts', runs: 1500 },
   statusPast: { file: 'test/unit/status/past.test.ts' },
   watermarks: { file: 'test/unit/agent/watermarks.test.ts' },
   summary: { file: 'test/property/summary.test.ts', runs: 1500 },

@@ -40,6 +40,7 @@ describe('status: what was deleted before', function () {
   it('is what was deleted between the two versions', async () => {
     const [before = 0, first = 0, second = 0] = deleted('a', 'b')
     stage.policy('shop', 'a', 1, 'anew')
+    stage.node('n1')
     const until = stage.server.revision
     deleted('c')
     assert.deepEqual(await past(before, until), { removals: [{ namespace: 'shop', name: 'a', uid: 'uid-shop-a', version: String(first) }, { namespace: 'shop', name: 'b', uid: 'uid-shop-b', version: String(second) }], from: String(before), isKnown: true })
