@@ -61,7 +61,9 @@ export function command(): Command {
       try {
         await (options.wait === true ? waitInCluster(options) : clusterStatus(options))
       } catch (error) {
-        throw error instanceof ApiFailure && existsSync(SOCKET) ? new PicketError(error.code, `${error.message}; the agent of this node answers without it: --socket ${SOCKET}`) : error
+        if (!(error instanceof ApiFailure)) throw error
+        const hint = existsSync(SOCKET) ? `; the agent of this node answers without it: --socket ${SOCKET}` : error.code === 'PermissionMissing' ? `; in a pod of the agent: it has not opened ${SOCKET} yet` : ''
+        throw new PicketError(error.code, `${error.message}${hint}`)
       }
     })
 }
