@@ -16,11 +16,15 @@ export interface AccessOptions {
 
 const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount/token'
 
+export function isInPod(): boolean {
+  return existsSync(ACCOUNT)
+}
+
 /** `otherwise`: what else the user may do where no cluster is named. */
 export function accessOf({ kubeconfig, context }: AccessOptions, otherwise: string): ClusterAccess {
   const usual = path.join(os.homedir(), '.kube/config')
   const file = kubeconfig ?? kubeconfigInEnvironment() ?? (existsSync(usual) ? usual : null)
-  if (file === null && !existsSync(ACCOUNT)) {
+  if (file === null && !isInPod()) {
     throw new PicketError('NoCluster', `no cluster is named: expected --kubeconfig FILE, $KUBECONFIG or ~/.kube/config; ${otherwise}`)
   }
   return { kubeconfig: file, context: context ?? null, apiServers: [] }

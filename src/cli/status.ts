@@ -10,7 +10,7 @@ import { ApiFailure } from '../kube/failures.ts'
 import { PicketError } from '../lib/errors.ts'
 import type { Scope } from '../status/facts.ts'
 import type { WaitProgress } from '../status/waiting.ts'
-import { accessOf } from './access.ts'
+import { accessOf, isInPod } from './access.ts'
 import { allNamespacesOption, contextOption, kubeconfigOption, namespaceOption, outputOption, timeoutOption } from './options.ts'
 import { print, printJson } from './output.ts'
 import { nodeStatus } from './status-node.ts'
@@ -62,7 +62,7 @@ export function command(): Command {
         await (options.wait === true ? waitInCluster(options) : clusterStatus(options))
       } catch (error) {
         if (!(error instanceof ApiFailure)) throw error
-        const hint = existsSync(SOCKET) ? `; the agent of this node answers without it: --socket ${SOCKET}` : error.code === 'PermissionMissing' ? `; in a pod of the agent: it has not opened ${SOCKET} yet` : ''
+        const hint = existsSync(SOCKET) ? `; the agent of this node answers without it: --socket ${SOCKET}` : error.code === 'PermissionMissing' && isInPod() ? `; in a pod of the agent: it has not opened ${SOCKET} yet` : ''
         throw new PicketError(error.code, `${error.message}${hint}`)
       }
     })

@@ -20,8 +20,9 @@ export interface Missing {
 }
 
 interface Gone extends Removal {
-  /** With pods of its namespace; null: not known yet. */
-  nodes: ReadonlySet<string> | null
+  /** Names of nodes that may have it in their kernels: all that have not observed its end, then those of them with pods of its namespace. */
+  readonly nodes: Set<string>
+  isPlaced: boolean
 }
 
 const NAMED_NODES = 3
@@ -35,7 +36,9 @@ export class Wait {
   readonly #told = new Map<string, Map<string, ToldFacts>>()
   readonly #nodes = new Map<string, NodeFacts>()
   readonly #unsynced = new Set(['policy', 'told', 'node', 'past'])
-  #gone: readonly Gone[] = []
+  #removals: readonly Removal[] = []
+  /** Null while nodes or removals are not known. */
+  #gone: readonly Gone[] | null = null
 
   /** `policies`: the one list, of the scope. */
   constructor(policies: readonly PolicyFacts[]) {
@@ -89,19 +92,36 @@ export class Wait {
   }
 
   past({ removals }: Past): void {
-    this.#gone = removals.map((one) => ({ ...one, nodes: null }))
+    this.#removals = removals
     this.#unsynced.delete('past')
   }
 
   /** Namespaces of which it has to be known where they have pods: not every node has observed what was deleted there. */
   unplaced(): ReadonlySet<string> {
-    const nodes = [...this.#nodes.values()]
-    return new Set(this.#gone.filter((one) => one.nodes === null && nodes.some((node) => !hasObserved(node, one))).map(({ namespace }) => namespace))
+    return new Set(this.#stillHeld().filter(({ isPlaced }) => !isPlaced).map(({ namespace }) => namespace))
   }
 
   /** As read after the list. */
   placed(namespace: string, nodes: ReadonlySet<string>): void {
-    for (const one of this.#gone) if (one.namespace === namespace) one.nodes ??= nodes
+    for (const one of this.#gone ?? []) {
+      if (one.namespace !== namespace || one.isPlaced) continue
+      one.isPlaced = true
+      for (const name of one.nodes) if (!nodes.has(name)) one.nodes.delete(name)
+    }
+  }
+
+  /** What a node has observed once, it has: each is looked at until then, and no longer. */
+  #stillHeld(): readonly Gone[] {
+    if (this.#unsynced.has('node') || this.#unsynced.has('past')) return []
+    const gone = this.#gone ?? this.#removals.map((one) => ({ ...one, nodes: new Set(this.#nodes.keys()), isPlaced: false }))
+    for (const one of gone) {
+      for (const name of one.nodes) {
+        const node = this.#nodes.get(name)
+        if (node === undefined || hasObserved(node, one)) one.nodes.delete(name)
+      }
+    }
+    this.#gone = gone.filter(({ nodes }) => nodes.size > 0)
+    return this.#gone
   }
 
   /** How many policies of the list are waited for no longer. */
@@ -131,12 +151,10 @@ export class Wait {
   }
 
   #held(): readonly Missing[] {
-    return this.#gone.flatMap((one): readonly Missing[] => {
-      const { namespace, name, nodes } = one
-      const lagging = [...this.#nodes.values()].filter((node) => (nodes?.has(node.name) ?? true) && !hasObserved(node, one))
-      if (lagging.length === 0) return []
-      if (nodes === null) return [{ namespace, name, what: 'deleted', reason: 'NotRead', message: 'it was deleted; where its namespace has pods has not been read yet' }]
-      return [{ namespace, name, what: 'deleted', reason: 'NotObserved', message: `it was deleted, and ${named(lagging)} not said yet that it is gone there` }]
+    return this.#stillHeld().map(({ namespace, name, nodes, isPlaced }) => {
+      if (!isPlaced) return { namespace, name, what: 'deleted', reason: 'NotRead', message: 'it was deleted; where its namespace has pods has not been read yet' }
+      const lagging = [...nodes].flatMap((node) => this.#nodes.get(node) ?? [])
+      return { namespace, name, what: 'deleted', reason: 'NotObserved', message: `it was deleted, and ${named(lagging)} not said yet that it is gone there` }
     })
   }
 
