@@ -45,6 +45,8 @@ export class LocalPolicies {
   #started = false
   readonly #local = new Map<PolicyUid, number>()
   readonly #waiting = new Map<PolicyUid, Waiting>()
+  /** The last turn after which one selects no pod here any more, while the kernel does not hold it; null for none. */
+  #left: Revision | null = null
 
   constructor(turns: Pick<Turns, 'plan' | 'snapshot'>) {
     this.#turns = turns
@@ -60,10 +62,10 @@ export class LocalPolicies {
     return this.#local.keys()
   }
 
-  /** A hash of the UIDs and generations of those that the kernel has. */
-  hash(): string {
+  /** A hash of the UIDs and generations of those that the kernel has, and of `besides`. */
+  hash(besides: readonly string[]): string {
     const held = [...this.#local].filter(([uid]) => this.#waiting.get(uid)?.isRefused ?? true)
-    return shortHash(held.map(([uid, generation]) => `${uid} ${generation}`).sort(byText).join('\n'), 16)
+    return shortHash([...held.map(([uid, generation]) => `${uid} ${generation}`), ...besides].sort(byText).join('\n'), 16)
   }
 
   arrived(events: readonly SourceEvent[], now: number): void {
@@ -109,7 +111,7 @@ export class LocalPolicies {
     if (generation === undefined) {
       if (!this.#local.delete(uid)) return
       this.#waiting.delete(uid)
-      this.changes += 1
+      this.#left = revision
       return
     }
     if (this.#local.get(uid) === generation) return
@@ -121,6 +123,10 @@ export class LocalPolicies {
   /** The generations with a latency that the kernel holds now and did not before; one that it `refuses` is committed when it takes it. */
   held(revision: Revision, now: number, refuses: (uid: PolicyUid) => boolean): readonly Committed[] {
     const committed: Committed[] = []
+    if (this.#left !== null && this.#left <= revision) {
+      this.changes += 1
+      this.#left = null
+    }
     for (const [uid, one] of this.#waiting) {
       if (one.revision > revision) continue
       const isRefused = refuses(uid)

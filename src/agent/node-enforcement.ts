@@ -23,6 +23,7 @@ import type { CanaryState } from './canary.ts'
 import type { Committer } from './committer.ts'
 import type { Closable, PlanFollower } from './follower.ts'
 import { Lasting } from './lasting.ts'
+import { GonePolicies } from './gone-policies.ts'
 import { LocalPolicies } from './local-policies.ts'
 import { conditionsOf } from './node-conditions.ts'
 import { bothOf, FailureTimes, failuresOf, isOfNode, type Failing } from './node-failures.ts'
@@ -60,6 +61,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
   readonly #parts: NodeEnforcementParts
   readonly #schedule: NodeSchedule
   readonly #policies: LocalPolicies
+  readonly #gone: GonePolicies
   readonly #pods = new PodStates()
   readonly #watermarks: Watermarks
   readonly #ring = new CommitRing()
@@ -82,6 +84,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
   constructor(parts: NodeEnforcementParts) {
     this.#parts = parts
     this.#policies = new LocalPolicies(parts.turns)
+    this.#gone = new GonePolicies({ where: (index, value) => parts.turns.snapshot?.pods.where(index, value) ?? [] }, parts.nodeName, () => (this.#policies.changes += 1))
     this.#watermarks = new Watermarks(() => versionsOf(parts.cluster()))
     this.#schedule = new NodeSchedule({ clock: parts.clock, random: parts.random, write: (signal) => this.#write(signal) })
     parts.problems.listen((part) => {
@@ -92,12 +95,14 @@ export class NodeEnforcement implements PlanFollower, Closable {
 
   arrived(events: readonly SourceEvent[]): void {
     this.#policies.arrived(events, this.#parts.clock.now())
+    this.#gone.arrived(events)
   }
 
   planned(revision: Revision, delta: PlanDelta): void {
     // While it is searched for what the kernel refuses, turns take in nothing.
     const drained = !this.#parts.turns.inbox.hasWork
     this.#policies.planned(revision, delta, drained)
+    this.#gone.planned(revision, drained)
     this.#pods.planned(revision, delta.attachments)
     if (drained) this.#watermarks.drained(revision)
   }
@@ -112,6 +117,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
       return policy !== undefined && refused.has(`NetworkPolicy ${policy.namespace}/${policy.name}`)
     }
     for (const { uid, generation, latencyMs } of this.#policies.held(revision, clock.now(), refuses)) this.#ring.note(uid, generation, latencyMs)
+    this.#gone.held(revision)
     this.#pods.held(revision)
     this.#watermarks.held(revision)
     this.#lookIn(0)
@@ -213,7 +219,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
       this.#watermarks.held(this.#held)
     }
     // Edits from before this agent are in its first list, of which no latency is told: the hash tells that there were some.
-    const isSame = before !== null && (!isFirst || before.ruleset?.hash.split('-')[1] === this.#policies.hash())
+    const isSame = before !== null && (!isFirst || before.ruleset?.hash.split('-')[1] === this.#policies.hash(this.#gone.here()))
     if (isSame && !this.#isDue(before)) return null
     const applied = committer()?.applied ?? null
     return this.#status(before, applied === null ? null : fingerprintOf(applied))
@@ -232,7 +238,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
       agentVersion: manifest.version,
       kernel: release(),
       nftables,
-      ruleset: { revision: this.#held, hash: table === null ? '' : `${hash}-${this.#policies.hash()}` },
+      ruleset: { revision: this.#held, hash: table === null ? '' : `${hash}-${this.#policies.hash(this.#gone.here())}` },
       observed: this.#watermarks.observed,
       programmedAt: this.#heldAt === 0 ? (before?.lastProgrammedTime ?? null) : timeOf(this.#heldAt),
       counts: { pods: this.#pods.counts(this.#isStuck()), policies: this.#policies.size, rules, setElements: elements, services: turns.nat.services?.services.size ?? 0 },

@@ -3,16 +3,12 @@
 // With --local it looks at this node, as root; else it asks the API server, and looks at nodes by short-lived pods, which it
 // announces and removes. **Invariant:** 0 where nothing is an error, 1 where something is, 2 where it could not ask; an
 // interruption removes what was made first.
-import { existsSync } from 'node:fs'
-import os from 'node:os'
-import path from 'node:path'
 import { Command, Option } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import type { PlacedFinding } from '../check/finding.ts'
-import { kubeconfigInEnvironment } from '../config.ts'
-import type { ClusterAccess } from '../kube/source.ts'
 import type { KernelAccess } from '../kernel/open.ts'
 import { PicketError } from '../lib/errors.ts'
+import { accessOf } from './access.ts'
 import { reportText } from './check-report.ts'
 import { contextOption, kubeconfigOption, outputOption, timeoutOption } from './options.ts'
 import { print, printJson } from './output.ts'
@@ -58,7 +54,7 @@ async function checkNode({ socket, kernelAccess, output }: CheckOptions): Promis
 
 async function checkFromOutside(options: CheckOptions): Promise<void> {
   if (options.node !== undefined && !options.pods) throw new PicketError('Usage', '--node and --no-pods: expected one of them')
-  const access = accessOf(options)
+  const access = accessOf(options, 'on a node, --local looks at that node alone')
   const [{ checkCluster }, { transportFor }, { systemClock }] = await Promise.all([import('../check/cluster.ts'), import('../kube/source.ts'), import('../lib/clock.ts')])
   const transport = transportFor(access, systemClock)
   const interrupted = new AbortController()
@@ -86,18 +82,6 @@ async function checkFromOutside(options: CheckOptions): Promise<void> {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, interrupt)
     await transport.close()
   }
-}
-
-const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount/token'
-
-/** As kubectl: --kubeconfig, else $KUBECONFIG, else ~/.kube/config; else, in a pod, its service account. */
-function accessOf({ kubeconfig, context }: CheckOptions): ClusterAccess {
-  const usual = path.join(os.homedir(), '.kube/config')
-  const file = kubeconfig ?? kubeconfigInEnvironment() ?? (existsSync(usual) ? usual : null)
-  if (file === null && !existsSync(ACCOUNT)) {
-    throw new PicketError('NoCluster', 'no cluster is named: expected --kubeconfig FILE, $KUBECONFIG or ~/.kube/config; on a node, --local looks at that node alone')
-  }
-  return { kubeconfig: file, context: context ?? null, apiServers: [] }
 }
 
 function answer(findings: readonly PlacedFinding[]): void {

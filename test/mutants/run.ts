@@ -13,6 +13,7 @@ import { MUTANTS, type Mutant } from './mutants.ts'
 import { NODE_STATUS_MUTANTS } from './node-status-mutants.ts'
 import { SERVICE_MUTANTS } from './service-mutants.ts'
 import { SUMMARY_MUTANTS } from './summary-mutants.ts'
+import { WAIT_MUTANTS } from './wait-mutants.ts'
 import { TESTS, type MutantTest, type TestName } from './tests.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
@@ -98,7 +99,7 @@ async function control(tests: ReadonlySet<TestName>): Promise<boolean> {
 }
 
 async function main(only: string): Promise<number> {
-  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS].filter((mutant) => mutant.title.includes(only))
+  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS].filter((mutant) => mutant.title.includes(only))
   if (!(await control(new Set(left.map(({ caughtBy }) => caughtBy))))) return 1
   const total = left.length
   let caught = 0

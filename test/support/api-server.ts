@@ -7,6 +7,7 @@ import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { answerObject } from './api-objects.ts'
+import { viewOf, type View } from './api-views.ts'
 import { encodeMessage, eventFrame, frame, listMessage, PROTOBUF, wrapped } from './protobuf.ts'
 
 export interface ApiObject {
@@ -35,7 +36,7 @@ interface Change {
 }
 
 interface Watcher {
-  readonly path: string
+  readonly view: View
   readonly response: http.ServerResponse
   readonly protobuf: boolean
   stalled: boolean
@@ -185,7 +186,7 @@ export class ApiServer {
     const stamped = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }
     this.#history.push({ revision, path, type, object: stamped })
     for (const watcher of this.#watchers) {
-      if (watcher.path === path && !watcher.stalled) this.#tell(watcher, type, stamped)
+      if (watcher.view.path === path && watcher.view.has(stamped) && !watcher.stalled) this.#tell(watcher, type, stamped)
     }
     return stamped
   }
@@ -217,7 +218,8 @@ export class ApiServer {
   #list(asked: Asked, response: http.ServerResponse): void {
     const { path, query } = asked
     const token = query['continue']
-    const page = token === undefined ? { objects: this.list(path), revision: this.#revision } : this.#pages.get(token)
+    const view = viewOf(path, query)
+    const page = token === undefined ? { objects: this.list(view.path).filter(view.has), revision: this.#revision } : this.#pages.get(token)
     if (page === undefined) return this.#fail(asked, response, 410, 'Expired', 'The provided continue parameter is too old')
     const limit = query['limit'] === undefined || this.behaviour.ignoresLimit ? page.objects.length : Number(query['limit'])
     const rest = page.objects.slice(limit)
@@ -238,13 +240,14 @@ export class ApiServer {
     }
     const from = Number(query['resourceVersion'] ?? this.#revision)
     if (from < this.#compacted) return this.#fail(asked, response, 410, 'Expired', 'too old resource version')
-    const watcher = { path, response, protobuf: this.#speaksProtobuf(asked), stalled: false }
+    const view = viewOf(path, query)
+    const watcher = { view, response, protobuf: this.#speaksProtobuf(asked), stalled: false }
     response.writeHead(200, { 'content-type': watcher.protobuf ? `${PROTOBUF};stream=watch` : 'application/json' }).flushHeaders()
     if (initial) {
-      for (const object of this.list(path)) this.#tell(watcher, 'ADDED', object)
+      for (const object of this.list(view.path).filter(view.has)) this.#tell(watcher, 'ADDED', object)
       this.#tell(watcher, 'BOOKMARK', bookmarkOf(this.#revision, true))
     }
-    for (const change of this.#history) if (change.path === path && change.revision > from) this.#tell(watcher, change.type, change.object)
+    for (const change of this.#history) if (change.path === view.path && view.has(change.object) && change.revision > from) this.#tell(watcher, change.type, change.object)
     this.#watchers.push(watcher)
     response.on('close', () => {
       this.#watchers = this.#watchers.filter((one) => one !== watcher)

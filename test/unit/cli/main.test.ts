@@ -99,6 +99,8 @@ describe('completion', () => {
     assert.deepEqual(complete(script, ['picket', 'completion', '']).slice(0, 3), ['bash', 'zsh', 'fish'])
     assert.deepEqual(complete(script, ['picket', 'agent', '--new-pods', '']), ['deny', 'allow'])
     assert.ok(complete(script, ['picket', 'lab', '']).includes('matrix'))
+    for (const flag of ['--wait', '--policy', '--namespace', '-A', '--kubeconfig', '--context', '--timeout', '--socket', '-o']) assert.deepEqual(complete(script, ['picket', 'status', flag]), [flag])
+    assert.deepEqual([complete(script, ['picket', 'status', '-o', '']), complete(script, ['picket', 'status', '--policy', ''])], [['text', 'json'], []])
     for (const name of ['up', 'run']) assert.deepEqual(complete(script, ['picket', 'lab', name, '--attachment', '']), ['veth', 'bridge'])
     assert.deepEqual(complete(script, ['picket', 'agent', '--config', '']), [])
   })

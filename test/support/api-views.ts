@@ -1,0 +1,19 @@
+// Which objects of a resource a list or a watch means: those of one namespace by its path, those of one name by a field selector.
+//
+// **Invariant:** without either, all of the resource.
+import type { ApiObject } from './api-server.ts'
+
+export interface View {
+  /** That of the list in all namespaces. */
+  readonly path: string
+  readonly has: (object: ApiObject) => boolean
+}
+
+export function viewOf(path: string, { fieldSelector }: Readonly<Record<string, string>>): View {
+  const [, group, namespace, plural] = /^(.*)\/namespaces\/([^/]+)\/([^/]+)$/.exec(path) ?? []
+  const [, name] = /^metadata\.name=(.+)$/.exec(fieldSelector ?? '') ?? []
+  return {
+    path: namespace === undefined ? path : `${group}/${plural}`,
+    has: ({ metadata }) => (namespace ?? metadata.namespace) === metadata.namespace && (name ?? metadata.name) === metadata.name,
+  }
+}
