@@ -36,6 +36,13 @@ export class BudgetApi {
     this.#clock = clock
   }
 
+  /** Bytes of all that is kept. */
+  get held(): number {
+    let bytes = 0
+    for (const text of this.#objects.values()) bytes += text.length
+    return bytes
+  }
+
   /** Writes between two moments, in each second. */
   writes(who: readonly Writer[], from: number, to: number): readonly number[] {
     const first = Math.floor(from / 1000)

