@@ -8,6 +8,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   compile: () => import('./compile.ts'),
   packets: () => import('./packets.ts'),
   summary: () => import('./summary.ts'),
+  budget: () => import('./budget.ts'),
   cut: () => import('./cut.ts'),
   repair: () => import('./repair.ts'),
   elements: () => import('./elements.ts'),
