@@ -117,7 +117,7 @@ describe('what agents tell of their nodes', function () {
       assert.deepEqual([programmed?.status, programmed?.reason, told.nodes.failed], ['False', 'NodeFailures', 1])
       assert.match(programmed?.message ?? '', new RegExp(node1.name))
       await untilEvent('NetworkPolicy', 'late', 'ProgrammingFailed', node1.name)
-      await untilEvent('Node', node1.name, 'NotEnforced', 'Ready')
+      await untilEvent('Node', node1.name, 'NotEnforced', 'is False')
     } finally {
       nft.stdin.end()
       await once(nft, 'exit')
