@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import type { NodeFailure } from '../../../src/crd/node-enforcement.ts'
 import type { Policy } from '../../../src/model/policy.ts'
+import { TABLE } from '../../../src/ruleset/skeleton.ts'
 import { judgeNode, reportOf } from '../../../src/summary/node-report.ts'
 import { hostInterface, ipBlock, node, pod, policy, port } from '../../support/builders.ts'
 import { remove, upsert } from '../../support/cluster-feed.ts'
@@ -162,6 +163,23 @@ describe('the node status', () => {
       const [latency = 0] = (world.status.committed ?? []).map(({ latencyMs }) => latencyMs)
       assert.ok(latency > 10_000 && latency < 81_000, `${latency} ms`)
       assert.deepEqual(world.failures, [])
+    })
+
+    it('do not end with a commit whose answer is lost', async () => {
+      world.kernel.refuseText(REFUSED)
+      world.edit('120', one('a', 2, 6999))
+      await world.rest()
+      const holds = (): boolean => [...(world.kernel.state(TABLE)?.sets.values() ?? [])].some(({ elements }) => elements.has('tcp . 6999'))
+      const told: string[] = []
+      world.api.onChange = (_, { status }) => {
+        const { failures = [] } = status as NodeWorld['status']
+        told.push(`${holds() ? 'holds' : 'lacks'} ${failures.map(({ reason }) => reason).join()}`)
+      }
+      world.kernel.acceptText(REFUSED)
+      world.kernel.loseNextAnswer('dropped')
+      await world.clock.advance(200_000)
+      assert.deepEqual(told.filter((text) => text === 'lacks '), [], told.join('; '))
+      assert.equal(told.at(-1), 'holds ')
     })
 
     it('are those that wait, where the kernel refuses whoever is closed; new pods are pending, and nothing more is observed', async () => {
