@@ -56,10 +56,11 @@ class Agent {
     return JSON.stringify(this.#written).length
   }
 
-  #write(): void {
+  #write(): boolean {
     const status = this.#status()
     this.#written = status
     this.#api.nodeWrites(this.name, `node/${this.name}`, status)
+    return true
   }
 
   #status(): NodeEnforcementStatus {
