@@ -66,6 +66,5 @@ export function waitText(result: WaitResult, timeoutMs: number): string {
 }
 
 function textOf({ namespace, name, reason, message }: Missing): string {
-  const what = name === '' ? '' : `${namespace}/${name} `
-  return `${what}(${reason}${message === '' ? '' : `: ${message}`})`
+  return name === '' ? message : `${namespace}/${name} (${reason}${message === '' ? '' : `: ${message}`})`
 }

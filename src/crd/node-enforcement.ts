@@ -89,7 +89,7 @@ const STATUS_FIELDS = {
   summary: optional(object({ pods: text('Isolated pods of all pods on the pod network of this node: 12/20.', 32) }, 'Texts for the columns of kubectl get, each of which shows one field.')),
 } satisfies Fields
 
-const STATUS = object(STATUS_FIELDS, 'What the agent last wrote: at a failure, a commit of a policy that selects pods of this node, or a changed count.', [
+const STATUS = object(STATUS_FIELDS, 'What the agent last wrote: at a failure, a commit of a policy that selects pods of this node, the end of a policy of their namespaces, or a changed count.', [
   { rule: '(has(self.failures) ? size(self.failures) : 0) <= (has(self.failuresTotal) ? self.failuresTotal : 0)', message: 'failuresTotal counts the listed failures too' },
 ])
 

@@ -132,7 +132,7 @@ export class Wait {
   /** The worst first; empty: all is as it was asked for. Throws nothing; before everything is synced something is missing. */
   missing(): readonly Missing[] {
     const waiting = this.#unprogrammed()
-    const unsynced: readonly Missing[] = this.isSynced || waiting.length > 0 ? [] : [{ namespace: '', name: '', what: 'deleted', reason: 'NotRead', message: 'what is told has not been read yet' }]
+    const unsynced: readonly Missing[] = this.isSynced || waiting.length > 0 ? [] : [{ namespace: '', name: '', what: 'deleted', reason: 'NotRead', message: this.isHeard ? 'what was deleted before the call is being read' : 'what is told is being read' }]
     return [...waiting, ...this.#held(), ...this.#orphans(), ...unsynced]
   }
 

@@ -22,7 +22,7 @@ export interface WaitOptions {
   readonly scope: Scope
   readonly clock: Clock
   readonly timeoutMs: number
-  /** Whenever it may have changed. */
+  /** Whenever it may have changed, and something is waited for. */
   readonly onProgress: (progress: WaitProgress) => void
 }
 
@@ -170,7 +170,8 @@ class Waiting {
 
   #look(): void {
     const progress = this.#progress()
-    if (this.#wait.isHeard) this.#options.onProgress(progress)
+    // Reading the past takes a second, and is nobody's fault.
+    if (this.#wait.isHeard && progress.missing.some(({ name }) => name !== '')) this.#options.onProgress(progress)
     if (progress.missing.length === 0) this.#done.resolve()
     else for (const namespace of this.#wait.unplaced()) void this.#place(namespace)
   }

@@ -100,7 +100,8 @@ describe('picket status on a real cluster', function () {
     assert.equal(await holds(node, 24_000), false)
   })
   it('the API server says how far its history goes back, where it no longer has what is asked for', async () => {
-    const { body } = await ask('GET', '/apis/networking.k8s.io/v1/networkpolicies?watch=true&resourceVersion=1&timeoutSeconds=2')
+    // Of a custom resource the history begins with its definition.
+    const { body } = await ask('GET', '/apis/picket.dev/v1alpha1/policyenforcements?watch=true&resourceVersion=1&timeoutSeconds=2')
     assert.match(JSON.stringify(body), /too old resource version: 1 \(\d+\)/)
   })
   it('shows what is enforced, and on a node what its agent says', async () => {
