@@ -15,10 +15,8 @@ import { node as nodeRow } from '../support/builders.ts'
 import type { BudgetApi } from './budget-api.ts'
 import type { BudgetClock } from './budget-clock.ts'
 
-export interface Size {
-  readonly nodes: number
-  readonly pods: number
-}
+export const SIZE = { nodes: 1_000, pods: 50_000 }
+export type Size = Readonly<typeof SIZE>
 
 export type Say = (event: OperatorEvent) => void
 
@@ -56,7 +54,7 @@ class Agent {
     return JSON.stringify(this.#written).length
   }
 
-  #write(): boolean {
+  #write(): true {
     const status = this.#status()
     this.#written = status
     this.#api.nodeWrites(this.name, `node/${this.name}`, status)
