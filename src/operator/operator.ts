@@ -19,7 +19,7 @@ import { json, listen, type Answer, type Listener } from '../serve/http.ts'
 import type { OperatorConfig } from '../settings.ts'
 import type { Log } from '../telemetry/log.ts'
 import { OperatorMeasures } from './measures.ts'
-import { Term, type TroubleOf } from './term.ts'
+import { Term, type TermOptions, type TroubleOf } from './term.ts'
 
 const LEASE_NAME = 'picket-operator'
 const FIELD_MANAGER = 'picket-operator'
@@ -35,9 +35,11 @@ export interface Operator {
   close(): Promise<void>
 }
 
+type NewTerm = (options: TermOptions) => Term
+
 /** PicketError where it cannot start; `onFailure` is called once, later, where it cannot go on. */
-export async function startOperator(config: OperatorConfig, clock: Clock, log: Log, onFailure: (error: unknown) => void): Promise<Operator> {
-  const operator = new LeadingOperator(config, clock, log, onFailure)
+export async function startOperator(config: OperatorConfig, clock: Clock, log: Log, onFailure: (error: unknown) => void, newTerm: NewTerm = (options) => new Term(options)): Promise<Operator> {
+  const operator = new LeadingOperator(config, clock, log, onFailure, newTerm)
   await operator.start()
   return operator
 }
@@ -47,6 +49,7 @@ class LeadingOperator implements Operator {
   readonly #clock: Clock
   readonly #log: Log
   readonly #onFailure: (error: unknown) => void
+  readonly #newTerm: NewTerm
   readonly #access: ClusterAccess
   readonly #transport: ReturnType<typeof transportFor>
   readonly #writer: ObjectWriter
@@ -67,7 +70,8 @@ class LeadingOperator implements Operator {
   #cutOffAt = -Infinity
   #listener: Listener | null = null
 
-  constructor(config: OperatorConfig, clock: Clock, log: Log, onFailure: (error: unknown) => void) {
+  constructor(config: OperatorConfig, clock: Clock, log: Log, onFailure: (error: unknown) => void, newTerm: NewTerm) {
+    this.#newTerm = newTerm
     this.#config = config
     this.#clock = clock
     this.#log = log
@@ -118,7 +122,7 @@ class LeadingOperator implements Operator {
 
   #open(): void {
     const began = this.#clock.now()
-    const term: Term = new Term({
+    const term: Term = this.#newTerm({
       clock: this.#clock,
       log: this.#log,
       random: Math.random,

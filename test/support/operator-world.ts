@@ -39,13 +39,14 @@ export class OperatorWorld {
   /** True: the API server takes nothing; a function: holds a request back. */
   hold: (request: string) => Promise<void> = () => Promise.resolve()
   readonly #folder: TemporaryFolder
-  readonly #kubeconfig: string
+  /** Of a client without a name of its own. */
+  readonly kubeconfig: string
   readonly #terms: Term[] = []
 
   private constructor(server: ApiServer, folder: TemporaryFolder, kubeconfig: string) {
     this.server = server
     this.#folder = folder
-    this.#kubeconfig = kubeconfig
+    this.kubeconfig = kubeconfig
     this.clock.setAhead(Date.parse('2026-02-01T00:00:00Z'))
   }
 
@@ -68,7 +69,12 @@ export class OperatorWorld {
     await this.#folder.remove()
   }
 
-  async ended(term: Term): Promise<void> {
+  /** Path of a kubeconfig; who asks with it is told apart by its token. */
+  kubeconfigOf(token: string): Promise<string> {
+    return this.#folder.write(`kubeconfig-${token}`, kubeconfigText(this.server.url, { user: { token } }))
+  }
+
+  async ended(term: Pick<Term, 'close'>): Promise<void> {
     let done = false
     void term.close().then(() => (done = true))
     for (let i = 0; i < 400 && !done; i += 1) await this.pass(STEP_MS)
@@ -153,7 +159,7 @@ export class OperatorWorld {
       clock: this.clock,
       log: openLog('silent', {}),
       random: () => 0.5,
-      access: { kubeconfig: this.#kubeconfig, context: null, apiServers: [] },
+      access: { kubeconfig: this.kubeconfig, context: null, apiServers: [] },
       namespace: 'picket-system',
       writer,
       instance: 'operator-1',

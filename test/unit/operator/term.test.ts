@@ -89,7 +89,8 @@ describe('operator: a term', () => {
     })
     it('one that the API server still has loses nothing, however late we hear of it', async () => {
       world.policy('web')
-      await (await world.syncedTerm(), untilProgrammed())
+      await world.syncedTerm()
+      await untilProgrammed()
       world.writes()
       // What the watch of policies tells is late: the policy is there again before we know that it was.
       world.hold = async (request) => {
