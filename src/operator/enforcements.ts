@@ -35,6 +35,12 @@ export function keyOf({ namespace, name }: PolicyName): string {
   return `${namespace}/${name}`
 }
 
+/** Of `namespace/name`. */
+export function nameIn(key: string): PolicyName {
+  const at = key.indexOf('/')
+  return { namespace: key.slice(0, at), name: key.slice(at + 1) }
+}
+
 /** `uid` and `status` of the policy that has the name now; null: there is none. */
 export function policyDesired(at: PolicyName, policy: { readonly uid: string; readonly status: PolicyEnforcementStatus } | null, stands: ReadPolicyEnforcement | null): Desired<StatusBody> {
   const from = stands === null ? null : {
@@ -88,13 +94,17 @@ function said({ status, reason, message, lastTransitionTime }: Condition): reado
 type Writer = Pick<ObjectWriter, 'get' | 'create' | 'apply' | 'delete'>
 type WriteStatus = (write: Write<StatusBody>, signal: AbortSignal) => Promise<Version | null>
 
-/** Deletes after a look at the API server itself: what we watch may be behind whoever led before. */
-export function policyWrites(writer: Writer): WriteStatus {
+/**
+ * Deletes after a look at the API server itself: what we watch may be behind whoever led before. `ownerOf`: UID of the policy that
+ * owns the PolicyEnforcement `namespace/name` as it was last read; empty for none.
+ */
+export function policyWrites(writer: Writer, ownerOf: (key: string) => string): WriteStatus {
   const write = statusWrites(writer, POLICY_STATUS)
   return async (one, signal) => {
-    if (one.action === 'delete' && one.body === null) {
-      const at = one.key.indexOf('/')
-      await mustBeGone(writer, NETWORK_POLICY, { namespace: one.key.slice(0, at), name: one.key.slice(at + 1) }, null, signal)
+    if (one.action === 'delete') {
+      // Where we know of none at all, any one is news; where it was made anew in our eyes, it may be we who are behind.
+      const owner = one.body === null ? null : ownerOf(one.key)
+      await mustBeGone(writer, NETWORK_POLICY, nameIn(one.key), owner, signal)
     }
     return write(one, signal)
   }

@@ -33,6 +33,10 @@ export class Named<Row> {
     return this.#names.keys()
   }
 
+  names(): Iterable<string> {
+    return this.#rows.keys()
+  }
+
   get size(): number {
     return this.#rows.size
   }

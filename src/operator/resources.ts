@@ -107,8 +107,15 @@ function readReport(raw: unknown): SeenReport | null {
 function readAgent(raw: unknown): ReadAgent {
   const node = textOf(part(raw, 'spec'), 'nodeName')
   const ready = readyOf(raw)
-  const isLeaving = textOf(part(raw, 'metadata'), 'deletionTimestamp') !== ''
-  return { node: node === '' ? null : node, ready: isLeaving ? { ...ready, isReady: false } : ready }
+  const leaving = leavingSince(part(raw, 'metadata'))
+  return { node: node === '' ? null : node, ready: leaving === null || !ready.isReady ? ready : { isReady: false, since: leaving } }
+}
+
+/** When its deletion was asked for: what it has is the time by which it has to be gone. Null: it was not. */
+function leavingSince(metadata: Mapping): number | null {
+  const by = Date.parse(textOf(metadata, 'deletionTimestamp'))
+  const grace = own(metadata, 'deletionGracePeriodSeconds')
+  return Number.isNaN(by) ? null : by - (typeof grace === 'number' ? grace * 1000 : 0)
 }
 
 /** The condition Ready of a Pod or a Node; one that has none is not ready since it was made. */

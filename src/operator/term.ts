@@ -11,6 +11,7 @@ import type { Log } from '../telemetry/log.ts'
 import { watchCluster, type ClusterAccess, type ClusterSource, type ClusterState } from '../kube/source.ts'
 import type { ObjectWriter } from '../kube/object-writer.ts'
 import type { Clock } from '../lib/clock.ts'
+import { messageOf } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { PolicyUid } from '../model/objects.ts'
 import { EventRecorder, type EventCounts } from '../report/event-recorder.ts'
@@ -18,8 +19,9 @@ import type { PublishCounts } from '../report/publish-counts.ts'
 import { Publisher, USUAL_TIMES } from '../report/publisher.ts'
 import type { Quiet } from '../report/quiet.ts'
 import { StatusNews } from '../report/status-news.ts'
-import { keyOf, nodeDesired, nodeWrites, policyDesired, policyWrites, type PolicyName } from './enforcements.ts'
+import { keyOf, nameIn, nodeDesired, nodeWrites, policyDesired, policyWrites, type PolicyName } from './enforcements.ts'
 import { operatorResources, type OperatorEvent } from './resources.ts'
+import { Silence } from './silence.ts'
 import { ClusterView, type ViewStep } from './view.ts'
 
 export interface TermOptions {
@@ -36,10 +38,14 @@ export interface TermOptions {
   /** Of the process: it outlives terms. */
   readonly quiet: Quiet
   readonly onStep: (ms: number) => void
-  readonly onTrouble: (message: string | null) => void
+  readonly onTrouble: (of: TroubleOf, message: string | null) => void
+  /** A mistake of our own, once: what this term knows is in doubt, and it takes nothing more. To be closed. */
+  readonly onBroken: (error: unknown) => void
   /** In place of the API server's watches. */
   readonly watch?: typeof watchCluster<OperatorEvent>
 }
+
+export type TroubleOf = 'policies' | 'nodes' | 'events'
 
 export interface TermState {
   readonly isSynced: boolean
@@ -53,6 +59,8 @@ export interface TermState {
 
 /** Events of one burst are one step. */
 const GATHER_MS = 20
+/** Somebody may set the wall clock meanwhile. */
+const LONGEST_SLEEP_MS = 60_000
 /** "operator 15 writes/s": nodes' conditions have what the policies leave, and what both may write at once after a rest. */
 const NODE_TIMES = { ...USUAL_TIMES, rate: 2.5, burst: 6, together: 4 }
 
@@ -64,8 +72,9 @@ export class Term {
   readonly #news = new StatusNews()
   readonly #events: EventRecorder
   readonly #names = new Map<PolicyUid, PolicyName>()
-  readonly #silent = new Set<string>()
+  readonly #silence: Silence
   #source: ClusterSource | null = null
+  #starting: Promise<void> = Promise.resolve()
   #problems: readonly Problem[] = []
   #isCutOff = false
   #isDone = false
@@ -76,22 +85,31 @@ export class Term {
 
   constructor(options: TermOptions) {
     this.#options = options
-    const { clock, log, random, leads, quiet, writer, instance, onTrouble } = options
-    this.#view = new ClusterView({ clock, onReadiness: (node, isReady) => this.#heard(node, isReady) })
+    const { clock, random, leads, quiet, writer, instance, onTrouble } = options
+    this.#silence = new Silence(quiet)
+    this.#view = new ClusterView({ clock, onReadiness: (node, isReady) => this.#silence.heard(node, isReady, clock.now()) })
     const usual = { clock, random, mayWrite: () => leads() && !this.#isDone, quietUntil: () => quiet.until }
     this.#events = new EventRecorder({
       ...usual,
       writer,
       reportingController: 'picket.dev/operator',
       reportingInstance: instance,
-      onTrouble: (message) => message !== null && log.warn({ message }, 'events are not told'),
+      onTrouble: (message) => onTrouble('events', message),
     })
-    this.#policies = new Publisher({ ...usual, onTrouble, write: policyWrites(writer) })
-    this.#nodes = new Publisher({ ...usual, onTrouble, write: nodeWrites(writer, (node) => this.#view.reports.get(node)?.report.owner ?? ''), times: NODE_TIMES })
+    this.#policies = new Publisher({ ...usual, onTrouble: (message) => onTrouble('policies', message), write: policyWrites(writer, (key) => this.#view.statuses.get(key)?.owner ?? '') })
+    this.#nodes = new Publisher({ ...usual, onTrouble: (message) => onTrouble('nodes', message), write: nodeWrites(writer, (node) => this.#view.reports.get(node)?.report.owner ?? ''), times: NODE_TIMES })
   }
 
-  /** PicketError where the credentials are wrong. */
-  async start(): Promise<void> {
+  /** PicketError where the credentials are wrong, but not to one that was closed meanwhile. */
+  start(): Promise<void> {
+    const started = this.#open()
+    this.#starting = started.catch(() => {})
+    return started.catch((error: unknown) => {
+      if (!this.#isDone) throw error
+    })
+  }
+
+  async #open(): Promise<void> {
     const { access, clock, namespace, random, watch = watchCluster } = this.#options
     const source = await watch({
       access,
@@ -121,11 +139,14 @@ export class Term {
   async close(): Promise<void> {
     this.#isDone = true
     for (const cancel of [this.#cancelGather, this.#cancelLiveness, this.#cancelQuiet]) cancel()
-    await Promise.all([this.#policies.close(), this.#nodes.close(), this.#events.close(), this.#source?.close()])
+    this.#silence.close()
+    await Promise.all([this.#policies.close(), this.#nodes.close(), this.#events.close(), this.#source?.close(), this.#starting])
   }
 
   #take(events: readonly OperatorEvent[]): void {
-    for (const event of events) this.#view.take(event)
+    this.#guard(() => {
+      for (const event of events) this.#view.take(event)
+    })
     this.#gather()
   }
 
@@ -134,17 +155,37 @@ export class Term {
     this.#gathering = true
     this.#cancelGather = this.#options.clock.after(GATHER_MS, () => {
       this.#gathering = false
-      this.#step()
+      this.#guard(() => this.#step())
     })
   }
 
+  /** Half of a step may be done: nothing is made of what is known from here on. */
+  #guard(work: () => void): void {
+    if (this.#isDone) return
+    try {
+      work()
+    } catch (error) {
+      this.#isDone = true
+      this.#options.onBroken(error)
+    }
+  }
+
+  /** What cannot be made of one object holds up no other. */
+  #contain(object: string, work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#options.log.warn({ object, message: messageOf(error) }, 'a mistake of our own: what is told of the object stays as it is')
+    }
+  }
+
   #step(): void {
-    const { clock, quiet, onStep } = this.#options
+    const { clock, onStep } = this.#options
     this.#look()
     const began = clock.now()
     const step = this.#view.step()
     if (step === null) return
-    quiet.nodes(this.#view.size.nodes)
+    this.#silence.open(this.#view.size.nodes)
     this.#offerPolicies(step)
     this.#offerNodes(step)
     this.#tell(step)
@@ -152,11 +193,11 @@ export class Term {
     this.#planLiveness()
   }
 
-  /** Whether we see the cluster again: synced, and no watch fails that did not from the beginning. */
+  /** Whether we see the cluster, or do again: synced, and no watch fails. */
   #look(): void {
     const { clock, quiet } = this.#options
     const now = clock.now()
-    if (!this.#view.isSynced || (this.#isCutOff && this.#problems.length > 0)) return
+    if (!this.#view.isSynced || this.#problems.some(isOfWatch)) return
     if (this.#isCutOff) this.#view.liveness.resynced(clock.wallTime())
     this.#isCutOff = false
     quiet.synced(now)
@@ -164,12 +205,13 @@ export class Term {
   }
 
   #troubled(problems: readonly Problem[]): void {
+    if (this.#isDone) return
     const { clock, log, quiet } = this.#options
     const before = new Set(this.#problems.map(({ message }) => message))
     const begun = problems.filter(({ message }) => !before.has(message))
     for (const problem of begun) log.warn({ problem }, 'problem')
     this.#problems = problems
-    if (begun.length > 0 && this.#view.isSynced) {
+    if (begun.some(isOfWatch) && this.#view.isSynced) {
       this.#isCutOff = true
       quiet.lost(clock.now())
     }
@@ -192,7 +234,7 @@ export class Term {
       if (name !== undefined) names.set(keyOf(name), name)
     }
     for (const key of statuses) names.set(key, nameIn(key))
-    for (const name of names.values()) this.#offerPolicy(name)
+    for (const [key, name] of names) this.#contain(`NetworkPolicy ${key}`, () => this.#offerPolicy(name))
   }
 
   #offerPolicy(name: PolicyName): void {
@@ -205,9 +247,11 @@ export class Term {
 
   #offerNodes({ summary: { reporting, orphans }, nodes }: ViewStep): void {
     for (const node of nodes) {
-      const seen = this.#view.reports.get(node)
-      const condition = orphans.has(node) ? null : (reporting.get(node) ?? seen?.report.reporting ?? null)
-      this.#nodes.offer(nodeDesired(node, condition, seen))
+      this.#contain(`Node ${node}`, () => {
+        const seen = this.#view.reports.get(node)
+        const condition = orphans.has(node) ? null : (reporting.get(node) ?? seen?.report.reporting ?? null)
+        this.#nodes.offer(nodeDesired(node, condition, seen))
+      })
     }
   }
 
@@ -225,25 +269,12 @@ export class Term {
     this.#news.open()
   }
 
-  #heard(node: string, isReady: boolean): void {
-    const { clock, quiet } = this.#options
-    if (isReady === !this.#silent.has(node)) return
-    if (isReady) {
-      this.#silent.delete(node)
-      quiet.heard(node)
-    } else {
-      this.#silent.add(node)
-      // Those that were silent when we came are no news.
-      if (this.#view.isSynced) quiet.silent(node, clock.now())
-    }
-  }
-
   /** A node counts as silent some time after it was last ready, without another event. */
   #planLiveness(): void {
     this.#cancelLiveness()
     const { clock } = this.#options
     const at = this.#view.liveness.nextAt()
-    if (at !== null) this.#cancelLiveness = clock.after(Math.max(1, at - clock.wallTime() + 1), () => this.#step())
+    if (at !== null) this.#cancelLiveness = clock.after(Math.min(Math.max(1, at - clock.wallTime() + 1), LONGEST_SLEEP_MS), () => this.#guard(() => this.#step()))
   }
 
   /** What waits for the end of the quiet looks again then. */
@@ -255,12 +286,11 @@ export class Term {
       this.#nodes.wake()
       this.#events.wake()
     }
-    this.#cancelQuiet = clock.after(Math.max(1, Math.min(quiet.until - clock.now(), 60_000)), wake)
+    this.#cancelQuiet = clock.after(Math.max(1, Math.min(quiet.until - clock.now(), LONGEST_SLEEP_MS)), wake)
   }
 }
 
-/** Of `namespace/name`. */
-function nameIn(key: string): PolicyName {
-  const at = key.indexOf('/')
-  return { namespace: key.slice(0, at), name: key.slice(at + 1) }
+/** And not of the server's age, which stays. */
+function isOfWatch({ severity }: Problem): boolean {
+  return severity === 'error'
 }

@@ -53,6 +53,7 @@ export class ClusterView {
   readonly #dns = new Map<Uid, DnsService>()
   readonly #unsynced = new Set<OperatorKind>(BESIDE)
   #versions = new Map<PolicyUid, PolicyVersion>()
+  #hasStepped = false
   #size = { policies: 0, nodes: 0, pods: 0 }
 
   constructor({ clock, onReadiness }: ViewOptions) {
@@ -98,6 +99,8 @@ export class ClusterView {
   step(): ViewStep | null {
     if (!this.isSynced) return null
     const now = this.#clock.wallTime()
+    if (!this.#hasStepped) this.#takeOver()
+    this.#hasStepped = true
     const { snapshot, delta, problems } = this.#store.apply(this.#inbox.drain())
     const [versions, statuses, reported, liveness] = [this.#versions, this.statuses.take(), this.reports.take(), this.liveness.take(now)]
     this.#versions = new Map()
@@ -106,6 +109,14 @@ export class ClusterView {
     const summary = this.summary.step({ snapshot, delta, problems, versions, reports, liveness, dns: [...this.#dns.values()], written, now: timeOf(now) })
     this.#size = { policies: snapshot.policies.size, nodes: snapshot.nodes.size, pods: snapshot.pods.size }
     return { snapshot, summary, statuses, nodes: new Set([...reported, ...liveness.keys(), ...summary.reporting.keys(), ...summary.orphans]) }
+  }
+
+  /** Half the nodes may have been silent for long: nothing flips because we are new. */
+  #takeOver(): void {
+    for (const node of this.reports.names()) {
+      const said = this.reports.get(node)?.report.reporting ?? null
+      if (said?.status === 'False') this.liveness.toldBefore(node, { isAlive: false, reason: said.reason, message: said.message })
+    }
   }
 
   #takePolicy(event: OperatorEventOf<'policy'>): void {

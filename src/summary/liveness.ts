@@ -32,6 +32,8 @@ const ALIVE: Liveness = Object.freeze({ isAlive: true, reason: 'AgentReady', mes
 export class NodeLiveness {
   readonly #unready = new Map<string, Unready | null>()
   readonly #told = new Map<string, Liveness>()
+  /** What another operator told before us, for as long as we have not. */
+  readonly #before = new Map<string, Liveness>()
   #gone = new Set<string>()
   #heldUntil = -Infinity
   /** Since when over half of the nodes are due to be silent; null while they are not. */
@@ -42,10 +44,16 @@ export class NodeLiveness {
     if (readiness === null) {
       if (this.#unready.delete(node)) this.#gone.add(node)
       this.#told.delete(node)
+      this.#before.delete(node)
       return
     }
     this.#gone.delete(node)
     this.#unready.set(node, unreadyOf(readiness, this.#unready.get(node) ?? null, now))
+  }
+
+  /** What was last told of a node, by whoever led then: it stands until we know better. */
+  toldBefore(node: string, liveness: Liveness): void {
+    this.#before.set(node, liveness)
   }
 
   /** Our own watches were cut off, and are synced again. */
@@ -62,7 +70,7 @@ export class NodeLiveness {
       const told = this.#told.get(node)
       const isDue = unready !== null && now >= unready.since + SILENT_AFTER_MS
       // Until it is silent it is alive, also where it was never seen ready: nothing flips because an operator is new.
-      const wanted = unready === null ? ALIVE : isDue && !isHeld ? unready.liveness : (told ?? ALIVE)
+      const wanted = unready === null ? ALIVE : isDue && !isHeld ? unready.liveness : (told ?? this.#before.get(node) ?? ALIVE)
       if (told?.isAlive === wanted.isAlive && told.reason === wanted.reason) continue
       this.#told.set(node, wanted)
       said.set(node, wanted)
@@ -83,7 +91,7 @@ export class NodeLiveness {
 
   #isHeld(now: number): boolean {
     let due = 0
-    for (const [node, unready] of this.#unready) if (unready !== null && now >= unready.since + SILENT_AFTER_MS && this.#told.get(node)?.isAlive !== false) due += 1
+    for (const [node, unready] of this.#unready) if (unready !== null && now >= unready.since + SILENT_AFTER_MS && (this.#told.get(node) ?? this.#before.get(node))?.isAlive !== false) due += 1
     if (due * 2 <= this.#unready.size) this.#massSince = null
     else this.#massSince ??= now
     return now < this.#heldUntil || (this.#massSince !== null && now < this.#massSince + HOLD_MS)
@@ -93,7 +101,8 @@ export class NodeLiveness {
 /** Null where both are ready. The Node's own trouble is told first: its agent's follows from it. */
 function unreadyOf({ node, agent }: Readiness, before: Unready | null, now: number): Unready | null {
   // Another clock than ours wrote the time; and of a Pod that is missing nobody wrote any.
-  const since = (part: Ready | null): number => Math.min(now, part?.since ?? before?.since ?? now)
+  // One trouble may follow the other: it was not ready all the time.
+  const since = (part: Ready | null): number => Math.min(now, part?.since ?? now, before?.since ?? now)
   if (!node.isReady) return { since: since(node), liveness: { isAlive: false, reason: 'NodeNotReady', message: 'the Node is not Ready for 20 s or more' } }
   if (agent === null) return { since: since(agent), liveness: { isAlive: false, reason: 'NoAgent', message: 'there is no pod of the agent on the node' } }
   if (!agent.isReady) return { since: since(agent), liveness: { isAlive: false, reason: 'AgentNotReady', message: 'the pod of the agent is not Ready for 20 s or more' } }

@@ -63,6 +63,9 @@ class Budget {
       quiet: new Quiet(),
       onStep: () => undefined,
       onTrouble: () => undefined,
+      onBroken: (error) => {
+        throw error
+      },
       watch: ({ onEvents }) => {
         this.#onEvents = onEvents
         return Promise.resolve({ state: () => ({ serverVersion: null, watchList: 'yes', resources: [] }), close: () => Promise.resolve() })
