@@ -13,7 +13,6 @@ export const POLENF = '/apis/picket.dev/v1alpha1/policyenforcements'
 export const NODEENF = '/apis/picket.dev/v1alpha1/nodeenforcements'
 export const LEASES = '/apis/coordination.k8s.io/v1/leases'
 const NODES = '/api/v1/nodes'
-const AGENTS = '/api/v1/namespaces/picket-system/pods'
 const SPEED = 20
 const LONGEST_WAIT_MS = 15_000
 const AT = '2026-01-01T00:00:00Z'
@@ -72,7 +71,7 @@ export class OperatorStage {
   agent(node: string, isReady: boolean): void {
     const since = new Date(isReady ? 0 : fastClock.wallTime()).toISOString()
     const pod = { metadata: { namespace: 'picket-system', name: `agent-${node}`, uid: `agent-${node}` }, spec: { nodeName: node, hostNetwork: true }, status: { phase: 'Running', conditions: [{ type: 'Ready', status: isReady ? 'True' : 'False', lastTransitionTime: since }] } }
-    this.server.put(AGENTS, pod)
+    this.server.put(PODS, pod)
   }
 
   report(node: string, owner: string, observed: string, more: Parameters<typeof nodeStatus>[0] = {}): void {
