@@ -20,7 +20,7 @@ import { FakeClock } from './fake-clock.ts'
 
 export const PATHS = {
   pods: '/api/v1/pods',
-  agents: '/api/v1/namespaces/picket-system/pods',
+  agents: '/api/v1/pods',
   nodes: '/api/v1/nodes',
   namespaces: '/api/v1/namespaces',
   policies: '/apis/networking.k8s.io/v1/networkpolicies',
