@@ -186,7 +186,7 @@ export class ApiServer {
     const stamped = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }
     this.#history.push({ revision, path, type, object: stamped })
     for (const watcher of this.#watchers) {
-      if (watcher.view.path === path && watcher.view.has(stamped) && !watcher.stalled) this.#tell(watcher, type, stamped)
+      if (watcher.view.paths.includes(path) && watcher.view.has(stamped) && !watcher.stalled) this.#tell(watcher, type, stamped)
     }
     return stamped
   }
@@ -219,7 +219,7 @@ export class ApiServer {
     const { path, query } = asked
     const token = query['continue']
     const view = viewOf(path, query)
-    const page = token === undefined ? { objects: this.list(view.path).filter(view.has), revision: this.#revision } : this.#pages.get(token)
+    const page = token === undefined ? { objects: view.paths.flatMap((one) => this.list(one)).filter(view.has), revision: this.#revision } : this.#pages.get(token)
     if (page === undefined) return this.#fail(asked, response, 410, 'Expired', 'The provided continue parameter is too old')
     const limit = query['limit'] === undefined || this.behaviour.ignoresLimit ? page.objects.length : Number(query['limit'])
     const rest = page.objects.slice(limit)
@@ -244,10 +244,10 @@ export class ApiServer {
     const watcher = { view, response, protobuf: this.#speaksProtobuf(asked), stalled: false }
     response.writeHead(200, { 'content-type': watcher.protobuf ? `${PROTOBUF};stream=watch` : 'application/json' }).flushHeaders()
     if (initial) {
-      for (const object of this.list(view.path).filter(view.has)) this.#tell(watcher, 'ADDED', object)
+      for (const object of view.paths.flatMap((one) => this.list(one)).filter(view.has)) this.#tell(watcher, 'ADDED', object)
       this.#tell(watcher, 'BOOKMARK', bookmarkOf(this.#revision, true))
     }
-    for (const change of this.#history) if (change.path === view.path && view.has(change.object) && change.revision > from) this.#tell(watcher, change.type, change.object)
+    for (const change of this.#history) if (view.paths.includes(change.path) && view.has(change.object) && change.revision > from) this.#tell(watcher, change.type, change.object)
     this.#watchers.push(watcher)
     response.on('close', () => {
       this.#watchers = this.#watchers.filter((one) => one !== watcher)
