@@ -100,7 +100,7 @@ async function control(tests: ReadonlySet<TestName>): Promise<boolean> {
 }
 
 async function main(only: string): Promise<number> {
-  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS].filter((mutant) => mutant.title.includes(only))
+  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...OPERATOR_MUTANTS].filter((mutant) => mutant.title.includes(only))
   if (!(await control(new Set(left.map(({ caughtBy }) => caughtBy))))) return 1
   const total = left.length
   let caught = 0
