@@ -20,7 +20,6 @@ import { FakeClock } from './fake-clock.ts'
 
 export const PATHS = {
   pods: '/api/v1/pods',
-  agents: '/api/v1/namespaces/picket-system/pods',
   nodes: '/api/v1/nodes',
   namespaces: '/api/v1/namespaces',
   policies: '/apis/networking.k8s.io/v1/networkpolicies',
@@ -90,7 +89,7 @@ export class OperatorWorld {
 
   agent(node: string, { isReady = true, since = this.now, more = {} } = {}): void {
     const metadata = { name: `agent-${node}`, namespace: 'picket-system', uid: `agent-${node}`, creationTimestamp: MADE, ...more }
-    this.server.put(PATHS.agents, { metadata, spec: { nodeName: node }, status: ready(isReady, since) })
+    this.server.put(PATHS.pods, { metadata, spec: { nodeName: node }, status: ready(isReady, since) })
   }
 
   report(node: string, { owner = `node-${node}`, status = {} as NodeEnforcementStatus, uid = `report-${node}` } = {}): void {
