@@ -20,7 +20,6 @@ import { FakeClock } from './fake-clock.ts'
 
 export const PATHS = {
   pods: '/api/v1/pods',
-  agents: '/api/v1/pods',
   nodes: '/api/v1/nodes',
   namespaces: '/api/v1/namespaces',
   policies: '/apis/networking.k8s.io/v1/networkpolicies',
@@ -29,6 +28,9 @@ export const PATHS = {
 } as const
 
 const STEP_MS = 50
+/** Where much time passes. */
+const LONG_STEP_MS = 200
+const LONG_MS = 8_000
 const MADE = '2026-01-01T00:00:00Z'
 
 export class OperatorWorld {
@@ -87,7 +89,7 @@ export class OperatorWorld {
 
   agent(node: string, { isReady = true, since = this.now, more = {} } = {}): void {
     const metadata = { name: `agent-${node}`, namespace: 'picket-system', uid: `agent-${node}`, creationTimestamp: MADE, ...more }
-    this.server.put(PATHS.agents, { metadata, spec: { nodeName: node }, status: ready(isReady, since) })
+    this.server.put(PATHS.pods, { metadata, spec: { nodeName: node }, status: ready(isReady, since) })
   }
 
   report(node: string, { owner = `node-${node}`, status = {} as NodeEnforcementStatus, uid = `report-${node}` } = {}): void {
@@ -175,8 +177,9 @@ export class OperatorWorld {
   }
 
   async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= STEP_MS) {
-      await this.clock.advance(Math.min(STEP_MS, left))
+    const step = ms >= LONG_MS ? LONG_STEP_MS : STEP_MS
+    for (let left = ms; left > 0; left -= step) {
+      await this.clock.advance(Math.min(step, left))
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
   }
@@ -184,9 +187,11 @@ export class OperatorWorld {
   /** At most ten minutes of the clock, and half a minute of ours. */
   async until(what: string, condition: () => boolean): Promise<void> {
     const end = performance.now() + 30_000
-    for (let i = 0; i < 12_000 && performance.now() < end; i += 1) {
+    const from = this.clock.now()
+    for (let passed = 0; passed < 600_000 && performance.now() < end; passed = this.clock.now() - from) {
       if (condition()) return
-      await this.pass(STEP_MS)
+      await this.clock.advance(passed < LONG_MS ? STEP_MS : LONG_STEP_MS)
+      await new Promise((resolve) => setTimeout(resolve, 1))
     }
     assert.fail(`not within 10 minutes: ${what}; ${this.requests.join(', ')}`)
   }

@@ -1,190 +1,141 @@
-// Two operators against a real server: who leads writes, nobody else does, and what an outage leaves.
+// The whole operator over an API server by HTTP: what it makes, changes and deletes, who writes of two, and what it leaves alone.
 //
-// **Invariant:** each write is judged at the server, as it arrives, by who holds the Lease then.
+// Time runs twenty times as fast. **Invariant:** what must not be written is shown by the requests, after a write that had to come.
 import assert from 'node:assert/strict'
-import { createServer, type AddressInfo } from 'node:net'
-import { startOperator, type Operator } from '../../../src/operator/operator.ts'
-import { Term, type TermOptions } from '../../../src/operator/term.ts'
-import type { OperatorConfig } from '../../../src/settings.ts'
-import { openLog } from '../../../src/telemetry/log.ts'
-import type { Asked } from '../../support/api-server.ts'
-import { OperatorWorld } from '../../support/operator-world.ts'
+import { NODEENF, OperatorStage, POLENF } from '../../support/operator-stage.ts'
 
-const LEASES = '/apis/coordination.k8s.io/v1/leases'
-const AWAY = { status: 503, body: '{}' }
-
-describe('operator: leading', () => {
-  let world: OperatorWorld
-  let operators: Map<string, Operator>
-  let writes: { readonly who: string; readonly what: string; readonly at: number }[]
-  let away: Set<string>
-  let failures: unknown[]
-
-  beforeEach(async () => {
-    world = await OperatorWorld.start()
-    operators = new Map()
-    writes = []
-    away = new Set()
-    failures = []
-    world.pod('a')
-    world.policy('web')
-    world.server.behaviour.instead = (asked) => {
-      const who = nameOf(asked)
-      if (away.has(who)) return AWAY
-      if (asked.method !== 'GET' && asked.path.includes('picket.dev')) {
-        assert.equal(holder(), who, `${who} writes ${asked.path}, ${holder()} holds the Lease`)
-        writes.push({ who, what: `${asked.method} ${asked.path.split('/').at(-1) ?? ''}`, at: world.clock.now() })
-      }
-      return null
-    }
-  })
+describe('the operator over an API server', function () {
+  this.timeout(40_000)
+  let stage: OperatorStage
+  beforeEach(async () => (stage = await OperatorStage.open()))
   afterEach(async () => {
-    away.clear()
-    for (const name of operators.keys()) await ended(name)
-    await world.close()
-    assert.deepEqual(failures, [])
+    await stage.close()
+    assert.deepEqual(stage.failures, [])
   })
 
-  const nameOf = ({ authorization = '' }: Asked): string => authorization.replace('Bearer ', '')
-  const holder = (): string => String((world.server.list(LEASES)[0]?.['spec'] as { readonly holderIdentity?: string } | undefined)?.holderIdentity ?? '').replace(/_.*/, '')
-  const programmed = (name: string): boolean => world.said(name).startsWith('True/')
-
-  async function started(name: string, { address = 'none', newTerm = undefined as ((options: TermOptions) => Term) | undefined } = {}): Promise<void> {
-    const source = { kind: 'kube', kubeconfig: await world.kubeconfigOf(name), context: null, apiServers: [] } as OperatorConfig['source']
-    const config: OperatorConfig = { source, namespace: 'picket-system', podName: name, address, logLevel: 'error' }
-    operators.set(name, await startOperator(config, world.clock, openLog('silent', {}), (error) => failures.push(error), newTerm))
-  }
-
-  async function ended(name: string): Promise<void> {
-    const operator = operators.get(name)
-    operators.delete(name)
-    if (operator !== undefined) await world.ended(operator)
-  }
-
-  it('one of two writes; when it ends the other goes on at once, and writes nothing where nothing changed', async () => {
-    await started('one')
-    await world.until('one leads', () => holder() === 'one')
-    await started('two')
-    await world.until('it is told', () => programmed('web') && world.reporting('n1') !== '' && world.reporting('n2') !== '')
-    await world.pass(5_000)
-    assert.deepEqual(new Set(writes.splice(0).map(({ who }) => who)), new Set(['one']))
-    const at = world.clock.now()
-    await ended('one')
-    await world.until('two leads', () => holder() === 'two')
-    assert.ok(world.clock.now() - at < 5_000, 'not at once')
-    await world.pass(20_000)
-    assert.deepEqual(writes, [])
-    world.policy('more')
-    await world.until('two tells it', () => programmed('more'))
-    assert.deepEqual(new Set(writes.map(({ who }) => who)), new Set(['two']))
+  it('makes, follows and deletes the status of a policy', async () => {
+    stage.node('n1')
+    stage.node('n2', { observed: '1' })
+    stage.pod('a', 'n1')
+    stage.policy('web')
+    await stage.start('op-a')
+    const made = await stage.told('web', 'True/Programmed')
+    assert.deepEqual([made.status.nodes.desired, made.status.policyGeneration, made.status.policyRef.uid, made.status.selectedPods], [1, 1, 'policy-web', 1])
+    assert.deepEqual(made.object.metadata['ownerReferences'], [{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', name: 'web', uid: 'policy-web' }])
+    stage.pod('b', 'n2')
+    const pending = await stage.told('web', 'False/Reconciling')
+    assert.deepEqual([pending.status.nodes.programmed, pending.status.nodes.pending], [1, 1])
+    stage.report('n2', 'node-n2', '100000', { failures: [{ ref: { kind: 'NetworkPolicy', namespace: 'shop', name: 'web', uid: 'policy-web' }, reason: 'CommitRefused', message: 'no', since: '2026-01-01T00:00:00Z' }], failuresTotal: 1 })
+    const failed = await stage.told('web', 'False/NodeFailures')
+    assert.deepEqual(failed.status.failedNodes.map(({ name }) => name), ['n2'])
+    stage.report('n2', 'node-n2', '100000')
+    await stage.told('web', 'True/Programmed', ({ nodes }) => nodes.programmed === 2)
+    stage.policy('web', { generation: 2, spec: { podSelector: {}, policyTypes: ['Egress'] } })
+    await stage.told('web', 'True/Programmed', ({ policyGeneration }) => policyGeneration === 2)
+    stage.removePolicy('web')
+    await stage.until('the status is deleted', () => (stage.status('web') === null ? true : null))
   })
 
-  it('a leader that is cut off is followed by another, and does not write when it is back', async () => {
-    await started('one')
-    await world.until('it is told', () => programmed('web'))
-    await started('two')
-    await world.pass(3_000)
-    away.add('one')
-    world.server.cut()
-    await world.until('two leads', () => holder() === 'two')
-    writes.splice(0)
-    away.clear()
-    world.policy('more')
-    await world.until('two tells it', () => programmed('more'))
-    await world.pass(20_000)
-    assert.deepEqual(new Set(writes.map(({ who }) => who)), new Set(['two']))
+  it('tells which nodes report, and policies of those that do not', async () => {
+    for (const name of ['n1', 'n2', 'n3']) stage.node(name)
+    stage.pod('a', 'n1')
+    stage.policy('web')
+    await stage.start('op-a')
+    await stage.until('all report', () => (['n1', 'n2', 'n3'].every((name) => stage.reporting(name) === 'True/AgentReady') ? true : null))
+    await stage.told('web', 'True/Programmed')
+    stage.agent('n1', false)
+    const stale = await stage.told('web', 'Unknown/NoReport')
+    assert.equal(stale.status.nodes.stale, 1)
+    await stage.until('it does not report', () => (stage.reporting('n1') === 'False/AgentNotReady' ? true : null))
+    stage.agent('n1', true)
+    await stage.told('web', 'True/Programmed')
+    await stage.until('it reports', () => (stage.reporting('n1') === 'True/AgentReady' ? true : null))
   })
 
-  for (const seconds of [30, 300]) it(`an API server that is away for ${seconds} s: whoever leads then keeps quiet for 60 s, and goes on`, async () => {
-    await started('one')
-    await world.until('it is told', () => programmed('web'))
-    await started('two')
-    await world.pass(3_000)
-    for (const name of ['one', 'two']) away.add(name)
-    world.server.cut()
-    await world.pass(seconds * 1000)
-    away.clear()
-    writes.splice(0)
-    const back = world.clock.now()
-    world.policy('more')
-    await world.until('it is told', () => programmed('more'))
-    assert.ok((writes[0]?.at ?? 0) - back >= 60_000, `after ${(writes[0]?.at ?? 0) - back} ms`)
-    assert.ok((writes[0]?.at ?? 0) - back < 120_000, `after ${(writes[0]?.at ?? 0) - back} ms`)
+  it('writes nothing for a minute when over half of the nodes go silent together, and then tells it', async () => {
+    for (const name of ['n1', 'n2', 'n3']) stage.node(name)
+    stage.pod('a', 'n1')
+    stage.policy('web')
+    await stage.start('op-a')
+    await stage.told('web', 'True/Programmed')
+    await stage.until('all report', () => (['n1', 'n2', 'n3'].every((name) => stage.reporting(name) === 'True/AgentReady') ? true : null))
+    const before = stage.writes().length
+    for (const name of ['n1', 'n2']) stage.agent(name, false)
+    stage.policy('other')
+    await stage.pass(2_500)
+    assert.equal(stage.writes().length, before, 'after 50 s')
+    await stage.told('other', 'Unknown/NoReport')
+    await stage.told('web', 'Unknown/NoReport')
   })
 
-  it('one who waited through an outage keeps quiet, too', async () => {
-    await started('one')
-    await world.until('it is told', () => programmed('web'))
-    await started('two')
-    await world.pass(3_000)
-    for (const name of ['one', 'two']) away.add(name)
-    world.server.cut()
-    await world.pass(40_000)
-    away.delete('two')
-    writes.splice(0)
-    const back = world.clock.now()
-    world.policy('more')
-    await world.until('two tells it', () => programmed('more'))
-    assert.deepEqual(new Set(writes.map(({ who }) => who)), new Set(['two']))
-    assert.ok((writes[0]?.at ?? 0) - back >= 60_000, `after ${(writes[0]?.at ?? 0) - back} ms`)
+  it('gives a policy that was made anew an object of its own', async () => {
+    stage.node('n1')
+    stage.policy('web')
+    await stage.start('op-a')
+    const before = await stage.told('web', 'True/Programmed')
+    stage.removePolicy('web')
+    stage.policy('web', { uid: 'policy-again' })
+    const after = await stage.told('web', 'True/Programmed', ({ policyRef }) => policyRef.uid === 'policy-again')
+    assert.notEqual(after.object.metadata.uid, before.object.metadata.uid)
   })
 
-  it('a mistake of our own ends a term, and not the process: another one begins, later and later', async () => {
-    const terms: number[] = []
-    let isWrong = true
-    const newTerm = (options: TermOptions): Term => {
-      terms.push(world.clock.now())
-      const onStep = (): void => {
-        if (isWrong) throw new TypeError('planted')
-      }
-      return new Term({ ...options, onStep })
-    }
-    await started('one', { newTerm })
-    await world.until('it was tried thrice', () => terms.length === 3)
-    const [first = 0, second = 0, third = 0] = terms
-    assert.ok(second - first >= 2_500 && third - second >= 5_000, terms.join(', '))
-    assert.equal(holder(), 'one')
-    await world.pass(200)
-    isWrong = false
-    await world.until('it is told', () => programmed('web'))
+  it('deletes what nobody owns any more, and makes no NodeEnforcement', async () => {
+    stage.node('n1')
+    stage.node('n2', { report: false })
+    stage.node('n3')
+    stage.removeNode('n3')
+    stage.report('n1', 'an-older-node', '100000')
+    stage.server.put(POLENF, { metadata: { namespace: 'shop', name: 'orphan', uid: 'orphan', ownerReferences: [{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', name: 'orphan', uid: 'gone' }] } })
+    await stage.start('op-a')
+    await stage.until('orphans are gone', () => (stage.server.list(POLENF).length === 0 && stage.server.list(NODEENF).length === 0 ? true : null))
+    assert.deepEqual(stage.writes().filter((one) => one.startsWith('POST') || one.startsWith('PATCH')), [])
   })
 
-  it('ends at any time', async () => {
-    for (let ms = 0; ms < 600; ms += 50) {
-      await started('one')
-      await world.pass(ms)
-      await ended('one')
-      const { watches } = world.server
-      assert.equal(watches, 0)
-      assert.equal(holder(), '')
-    }
+  it('deletes nothing that the API server says is owned, however late its watch is', async () => {
+    stage.node('n1')
+    await stage.start('op-a')
+    await stage.until('it reports', () => (stage.reporting('n1') === 'True/AgentReady' ? true : null))
+    stage.server.stall()
+    // The leader before us saw the policy, and made this; of the policies' watch we hear nothing yet.
+    stage.policy('late')
+    stage.server.put(POLENF, { metadata: { namespace: 'shop', name: 'late', uid: 'status-late', ownerReferences: [{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', name: 'late', uid: 'policy-late' }] } })
+    const watches = stage.server.watches
+    stage.server.endWatches()
+    await stage.until('watches are open again', () => (stage.server.watches >= watches ? true : null))
+    await stage.told('late', 'True/Programmed')
+    assert.deepEqual(stage.writes().filter((one) => one.startsWith('DELETE')), [])
+    assert.equal(stage.status('late')?.object.metadata.uid, 'status-late')
   })
 
-  it('says over HTTP whether it is ready, who leads, and what it did, and waits with a reason', async () => {
-    const address = `127.0.0.1:${await freePort()}`
-    const ask = async (path: string): Promise<{ readonly status: number; readonly text: string }> => {
-      const answer = await fetch(`http://${address}${path}`)
-      return { status: answer.status, text: await answer.text() }
-    }
-    away.add('one')
-    await started('one', { address })
-    await world.pass(1_000)
-    assert.equal((await ask('/readyz')).status, 503)
-    assert.equal((await ask('/livez')).status, 200)
-    away.clear()
-    await world.until('it is told', () => programmed('web'))
-    assert.deepEqual(await ask('/readyz'), { status: 200, text: '{"ready":true,"leads":true}\n' })
-    const status = JSON.parse((await ask('/status')).text) as { readonly leads: boolean; readonly terms: number; readonly quietMs: number }
-    assert.deepEqual([status.leads, status.terms, status.quietMs], [true, 1, 0])
-    const { text } = await ask('/metrics')
-    for (const line of ['picket_operator_leader 1', 'picket_operator_terms_total 1', 'picket_operator_writes_total{object="PolicyEnforcement",action="create"} 1', 'picket_operator_objects{kind="policies"} 1']) assert.ok(text.includes(`\n${line}\n`), line)
+  it('of two one writes; when it ends the other goes on, and writes nothing that stands', async () => {
+    stage.node('n1')
+    stage.pod('a', 'n1')
+    for (const name of ['web', 'api', 'db']) stage.policy(name)
+    const first = await stage.start('op-a')
+    for (const name of ['web', 'api', 'db']) await stage.told(name, 'True/Programmed')
+    await stage.start('op-b')
+    await stage.pass(250)
+    const before = stage.writes().length
+    await first.close()
+    stage.operators.shift()
+    stage.policy('new')
+    await stage.told('new', 'True/Programmed')
+    await stage.pass(150)
+    assert.deepEqual(stage.writes().slice(before).filter((one) => !one.includes('new') && !one.startsWith('POST')), [])
+  })
+
+  it('labels alone write nothing, and a storm of edits ends in the last generation with few writes', async () => {
+    stage.node('n1')
+    stage.pod('a', 'n1')
+    stage.policy('web')
+    await stage.start('op-a')
+    await stage.told('web', 'True/Programmed')
+    const before = stage.writes().length
+    stage.policy('web', { labels: { a: 'b' } })
+    await stage.pass(200)
+    assert.equal(stage.writes().length, before)
+    for (let generation = 2; generation <= 60; generation++) stage.policy('web', { generation })
+    await stage.told('web', 'True/Programmed', ({ policyGeneration }) => policyGeneration === 60)
+    assert.ok(stage.writes().length - before < 5, JSON.stringify(stage.writes().slice(before)))
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  return port
-}
