@@ -20,6 +20,7 @@ export class OperatorMeasures {
   readonly #clock: Clock
   readonly #startedAt: number
   readonly #parts: MeasuredOperator
+  #mistakes = 0
   #past: { readonly policies: PublishCounts; readonly nodes: PublishCounts } | null = null
 
   constructor(clock: Clock, parts: MeasuredOperator) {
@@ -35,6 +36,10 @@ export class OperatorMeasures {
     this.#past = { policies: joined(this.#past?.policies ?? null, policies), nodes: joined(this.#past?.nodes ?? null, nodes) }
   }
 
+  broke(): void {
+    this.#mistakes += 1
+  }
+
   #reading(): OperatorReading {
     const { term, terms, leads, quietUntil } = this.#parts
     const state = term()?.state() ?? null
@@ -44,7 +49,8 @@ export class OperatorMeasures {
       synced: state?.isSynced === true,
       quiet: state !== null && quietUntil() > this.#clock.now(),
       terms: terms(),
-      objects: state === null ? {} : { ...state.size },
+      mistakes: this.#mistakes,
+      objects: state === null ? {} : { ...state.size, 'silent nodes': state.silent },
       policies: published(this.#past?.policies ?? null, state?.policies ?? null),
       nodes: published(this.#past?.nodes ?? null, state?.nodes ?? null),
       events: state?.events ?? null,

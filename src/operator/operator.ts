@@ -162,6 +162,7 @@ class LeadingOperator implements Operator {
   /** The process goes on, and another term begins from nothing: later and later where that does not help. */
   #broken(term: Term, error: unknown, began: number): void {
     if (this.#term !== term) return
+    this.#measures.broke()
     if (this.#clock.now() - began > WELL_MS) this.#again.reset()
     const pauseMs = Math.round(this.#again.next())
     this.#log.error({ message: messageOf(error), stack: error instanceof Error ? error.stack : undefined, pauseMs }, 'a mistake of our own: everything is read anew')

@@ -12,6 +12,10 @@ export class Silence {
     this.#quiet = quiet
   }
 
+  get size(): number {
+    return this.#silent.size
+  }
+
   /** After each step. Those that were silent when we came are no news, and before the first step it is not known of how many they are. */
   open(nodes: number): void {
     this.#isOpen = true

@@ -52,6 +52,8 @@ export interface TermState {
   readonly cluster: ClusterState | null
   readonly problems: readonly Problem[]
   readonly size: ClusterView['size']
+  /** Nodes that are not ready, or whose agent is not, now: it need not be for 20 s yet. */
+  readonly silent: number
   readonly policies: PublishCounts
   readonly nodes: PublishCounts
   readonly events: EventCounts
@@ -129,6 +131,7 @@ export class Term {
       cluster: this.#source?.state() ?? null,
       problems: this.#problems,
       size: this.#view.size,
+      silent: this.#silence.size,
       policies: this.#policies.counts(),
       nodes: this.#nodes.counts(),
       events: this.#events.counts(),

@@ -19,6 +19,8 @@ export interface OperatorReading {
   readonly synced: boolean
   readonly quiet: boolean
   readonly terms: number
+  /** Mistakes of our own, after each of which everything is read anew. */
+  readonly mistakes: number
   /** Objects by kind; empty while nobody leads here. */
   readonly objects: Counts
   readonly policies: PublishReading
@@ -40,8 +42,9 @@ export class OperatorMetrics {
     this.#gauge('picket_operator_synced', 'Whether the leader has read the cluster; 0 of who does not lead.', () => Number(read().synced))
     this.#gauge('picket_operator_quiet', 'Whether the leader writes nothing, because it was cut off or over half of the nodes went silent together: for a minute.', () => Number(read().quiet))
     this.#counter('picket_operator_terms_total', 'Times that this operator became the leader.', [], () => [[{}, read().terms]])
+    this.#counter('picket_operator_mistakes_total', 'Mistakes of its own, after each of which the leader read everything anew; its log has them.', [], () => [[{}, read().mistakes]])
     void new Gauge({
-      name: 'picket_operator_objects', help: 'Objects that the leader knows, by kind.', labelNames: ['kind'], registers,
+      name: 'picket_operator_objects', help: 'Objects that the leader knows, by kind; silent nodes are those whose Node or agent is not ready now.', labelNames: ['kind'], registers,
       collect() {
         this.reset()
         for (const [kind, count] of Object.entries(read().objects)) this.set({ kind }, count)

@@ -139,11 +139,13 @@ describe('operator: leading', () => {
       }
       return new Term({ ...options, onStep })
     }
-    await started('one', { newTerm })
+    const address = `127.0.0.1:${await freePort()}`
+    await started('one', { newTerm, address })
     await world.until('it was tried thrice', () => terms.length === 3)
     const [first = 0, second = 0, third = 0] = terms
     assert.ok(second - first >= 2_500 && third - second >= 5_000, terms.join(', '))
     assert.equal(holder(), 'one')
+    assert.ok((await (await fetch(`http://${address}/metrics`)).text()).includes('\npicket_operator_mistakes_total 2\n'))
     await world.pass(200)
     isWrong = false
     await world.until('it is told', () => programmed('web'))

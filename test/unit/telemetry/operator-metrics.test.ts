@@ -11,6 +11,7 @@ const READING: OperatorReading = {
   synced: true,
   quiet: false,
   terms: 2,
+  mistakes: 1,
   objects: { policies: 5, nodes: 2, pods: 9 },
   policies: { actions: { create: 1, apply: 7, delete: 0 }, setbacks: { conflict: 3, missing: 0, refused: 0, away: 0 }, waiting: 4 },
   nodes: { actions: { create: 0, apply: 2, delete: 1 }, setbacks: { conflict: 0, missing: 0, refused: 0, away: 0 }, waiting: 0 },
@@ -29,7 +30,7 @@ describe('the metrics of the operator', () => {
   it('say who leads, what is known and what was written', async () => {
     const found = await lines(READING)
     for (const line of [
-      'picket_operator_leader 1', 'picket_operator_synced 1', 'picket_operator_quiet 0', 'picket_operator_terms_total 2',
+      'picket_operator_leader 1', 'picket_operator_synced 1', 'picket_operator_quiet 0', 'picket_operator_terms_total 2', 'picket_operator_mistakes_total 1',
       'picket_operator_objects{kind="policies"} 5', 'picket_operator_waiting{object="PolicyEnforcement"} 4',
       'picket_operator_writes_total{object="PolicyEnforcement",action="apply"} 7', 'picket_operator_writes_total{object="NodeEnforcement",action="delete"} 1',
       'picket_operator_setbacks_total{object="PolicyEnforcement",setback="conflict"} 3',
