@@ -48,11 +48,11 @@ async function told(name: string, what: string, wanted: (status: PolicyEnforceme
   }, () => JSON.stringify(last?.status ?? last).slice(0, 1500))
 }
 
-/** Waits for an Event of the operator about the policy. */
-async function event(name: string, reason: string, note: RegExp): Promise<void> {
+/** Waits for an Event of the operator about the policy, or about a Node, whose events are in `default`. */
+async function event(name: string, reason: string, note: RegExp, namespace = NS): Promise<void> {
   let last: readonly unknown[] = []
   await until(`${name}: an Event ${reason}`, 20_000, async () => {
-    const found = (await api.list('events.k8s.io/v1', 'Event', NS)).filter((one) => one['reason'] === reason && (one['regarding'] as { readonly name?: string }).name === name)
+    const found = (await api.list('events.k8s.io/v1', 'Event', namespace)).filter((one) => one['reason'] === reason && (one['regarding'] as { readonly name?: string }).name === name)
     last = found.map((one) => one['note'])
     return last.some((one) => note.test(String(one))) ? true : null
   }, () => JSON.stringify(last))
@@ -172,6 +172,7 @@ describe('enforcements', function () {
       assert.equal(said(status, 'Reconciling'), 'True/NoReport')
       const reporting = (await api.get(API_VERSION, 'NodeEnforcement', null, node.name))['status'] as { readonly conditions: readonly Condition[] }
       assert.equal(said(reporting, 'Reporting'), 'False/AgentNotReady')
+      await event(node.name, 'NotEnforced', /does not report/, 'default')
     } finally {
       process.kill(pid, 'SIGCONT')
     }

@@ -66,11 +66,11 @@ describe('what agents tell of their nodes', function () {
     }, () => JSON.stringify(last).slice(0, 1500))
   }
 
-  /** An Event of the operator about it, whose note names `words`. */
-  async function untilEvent(kind: 'NetworkPolicy' | 'Node', name: string, reason: string, words: string): Promise<void> {
+  /** An Event of the operator about the policy, whose note names `words`. */
+  async function untilEvent(name: string, reason: string, words: string): Promise<void> {
     let last: readonly KubeObject[] = []
-    await until(`an Event ${reason} of ${kind} ${name}`, LONGEST_WAIT_MS, async () => {
-      last = (await api.list('events.k8s.io/v1', 'Event', kind === 'Node' ? 'default' : NS)).filter((one) => one['reason'] === reason && (one['regarding'] as { readonly name?: string }).name === name)
+    await until(`an Event ${reason} of ${name}`, LONGEST_WAIT_MS, async () => {
+      last = (await api.list('events.k8s.io/v1', 'Event', NS)).filter((one) => one['reason'] === reason && (one['regarding'] as { readonly name?: string }).name === name)
       return last.some((one) => String(one['note']).includes(words)) ? true : null
     }, () => JSON.stringify(last.map((one) => one['note'])))
   }
@@ -116,20 +116,24 @@ describe('what agents tell of their nodes', function () {
       const programmed = told.conditions.find(({ type }) => type === 'Programmed')
       assert.deepEqual([programmed?.status, programmed?.reason, told.nodes.failed], ['False', 'NodeFailures', 1])
       assert.match(programmed?.message ?? '', new RegExp(node1.name))
-      await untilEvent('NetworkPolicy', 'late', 'ProgrammingFailed', node1.name)
-      await untilEvent('Node', node1.name, 'NotEnforced', 'is False')
+      await untilEvent('late', 'ProgrammingFailed', node1.name)
     } finally {
       nft.stdin.end()
       await once(nft, 'exit')
     }
-    await untilTold(node1, 'it is mended', (one) => failed(one).length === 0 && said(one, 'Ready') === 'True Enforcing' && said(one, 'Programmed') === 'True Programmed')
+    await untilTold(node1, 'it is mended', (one) => failed(one).length === 0 && said(one, 'Ready') === 'True Enforcing' && said(one, 'Programmed') === 'True Programmed' && said(one, 'TableIntact') === 'True PacketsProve')
     await untilPolicy('late', 'the operator tells that it is programmed', (one) => one.conditions.some(({ type, status }) => type === 'Programmed' && status === 'True'))
   })
 
-  it(`nothing is written for ${IDLE_MS / 1000} s in which only watermarks and labels of policies change, nor for an agent that is killed`, async () => {
+  it(`nothing is written for ${IDLE_MS / 1000} s in which only watermarks and labels of policies change, and an agent that is killed writes nothing but a watermark`, async () => {
     await sleep(6_000)
     const objects = (): Promise<readonly (KubeObject | null)[]> => Promise.all(cluster.nodes.map((node) => objectOf(node)))
-    const versionsOf = (all: readonly (KubeObject | null)[]): readonly unknown[] => all.map((object) => object?.metadata.resourceVersion)
+    // Policies of the namespace were edited since node2 last wrote: an agent that starts cannot know whether one went meanwhile, and says up to where it is.
+    const withoutWatermark = (object: KubeObject | null | undefined): unknown => {
+      const { observedResourceVersions, ruleset, lastProgrammedTime, ...rest } = statusIn(object ?? null)
+      void [observedResourceVersions, ruleset, lastProgrammedTime]
+      return rest
+    }
     const before = await objects()
     await api.patch('networking.k8s.io/v1', 'NetworkPolicy', NS, 'told', { metadata: { labels: { looked: 'at' } } })
     const pid = pidOf(await agentPod(node2))
@@ -137,7 +141,8 @@ describe('what agents tell of their nodes', function () {
     await sleep(IDLE_MS)
     await settled(cluster.nodes)
     const after = await objects()
-    assert.deepEqual(versionsOf(after), versionsOf(before), JSON.stringify([before, after].map((all) => all.map((object) => object?.['status']))))
+    assert.equal(after[0]?.metadata.resourceVersion, before[0]?.metadata.resourceVersion, JSON.stringify([before[0]?.['status'], after[0]?.['status']]))
+    assert.deepEqual(withoutWatermark(after[1]), withoutWatermark(before[1]))
     assert.notEqual(pidOf(await agentPod(node2)), pid)
     for (const node of cluster.nodes) assert.deepEqual((await agentStatus(node))?.problems, [])
   })
