@@ -20,7 +20,7 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
   { title: 'operator: who was silent when it came is news', file: 'operator/silence.ts', search: 'if (this.#isOpen) ', replace: '', caughtBy: 'operatorSilence' },
   { title: 'operator: silence outlives the term', file: 'operator/silence.ts', search: 'for (const node of this.#silent) this.#quiet.heard(node)', replace: '', caughtBy: 'operatorSilence' },
   { title: 'operator: a former leader goes on', file: 'operator/term.ts', search: 'mayWrite: () => leads() && !this.#isDone', replace: 'mayWrite: () => !this.#isDone', caughtBy: 'operatorTerm' },
-  { title: 'operator: it ends before what it began', file: 'operator/term.ts', search: 'else this.#source = source', replace: 'this.#source = source', caughtBy: 'operatorTerm' },
+  { title: 'operator: it ends before what it began', file: 'operator/term.ts', search: 'if (this.#isDone) await source.close()\n    else this.#source = source', replace: 'this.#source = source', caughtBy: 'operatorTerm' },
   { title: 'operator: who waited through an outage saw it', file: 'operator/operator.ts', search: 'if (isBack || this.#clock', replace: 'if (false && this.#clock', caughtBy: 'operatorLeading' },
   { title: 'operator: a mistake ends all terms', file: 'operator/operator.ts', search: 'if (this.#term === null && this.#leader.leads()) this.#open()', replace: '', caughtBy: 'operatorLeading' },
   { title: 'operator: a mistake is made again at once', file: 'operator/operator.ts', search: 'this.#cancelAgain = this.#clock.after(pauseMs, ', replace: 'this.#cancelAgain = this.#clock.after(0, ', caughtBy: 'operatorLeading' },

@@ -145,7 +145,8 @@ describe('operator: leading', () => {
     const [first = 0, second = 0, third = 0] = terms
     assert.ok(second - first >= 2_500 && third - second >= 5_000, terms.join(', '))
     assert.equal(holder(), 'one')
-    assert.ok((await (await fetch(`http://${address}/metrics`)).text()).includes('\npicket_operator_mistakes_total 2\n'))
+    // Where the machine is slow the third has made its own by now.
+    assert.match(await (await fetch(`http://${address}/metrics`)).text(), /\npicket_operator_mistakes_total [23]\n/)
     await world.pass(200)
     isWrong = false
     await world.until('it is told', () => programmed('web'))
