@@ -141,10 +141,16 @@ export class ClusterView {
       case 'delete':
         set(event.key, null)
         return
-      case 'replace':
-        for (const key of keys()) if (!event.rows.has(key)) set(key, null)
+      case 'replace': {
+        const left = [...keys()].filter((key) => !event.rows.has(key))
+        const takeAway = (): void => left.forEach((key) => set(key, null))
+        // An agent goes after its successor has come: else its node is told as silent in between, and over half of them together are
+        // a time of quiet. A Node goes before: what one of its name was counts nothing for it.
+        if (event.kind !== 'agent') takeAway()
         for (const [key, decoded] of event.rows) set(key, rowIn<K>(decoded))
+        if (event.kind === 'agent') takeAway()
         return
+      }
       case 'synced':
     }
   }

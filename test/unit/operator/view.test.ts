@@ -46,7 +46,7 @@ class World {
 }
 
 const node = (uid: string, name = 'n'): object => ({ metadata: { name, uid, resourceVersion: '5' }, ...READY })
-const agent = (name = 'n'): object => ({ metadata: { name: `agent-${name}`, namespace: 'picket-system', uid: `agent-${name}` }, spec: { nodeName: name }, ...READY })
+const agent = (name = 'n', turn = 'first'): object => ({ metadata: { name: `agent-${name}`, namespace: 'picket-system', uid: `agent-${name}-${turn}` }, spec: { nodeName: name }, ...READY })
 const report = (owner: string): object => ({ metadata: { name: 'n', uid: 'r1', resourceVersion: '6', ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: 'n', uid: owner }] }, status: nodeStatus() })
 const policy = (uid: string, generation = 1): object => ({ metadata: { name: 'web', namespace: 'shop', uid, generation, resourceVersion: String(generation + 10) }, spec: { podSelector: {}, policyTypes: ['Ingress'] } })
 const status = (uid: string): object => ({ metadata: { name: 'web', namespace: 'shop', uid: `s-${uid}`, resourceVersion: '20', ownerReferences: [{ kind: 'NetworkPolicy', name: 'web', uid }] }, status: policyStatus({ policyRef: { name: 'web', uid, resourceVersion: '9' } }) })
@@ -103,6 +103,19 @@ describe("the operator's view", () => {
     assert.equal(world.heard.at(-1), 'n false')
     world.view.take({ verb: 'replace', kind: 'node', rows: new Map() })
     assert.equal(world.heard.at(-1), 'n true')
+  })
+
+  it('a list with the successor of each agent tells no node as silent, and one without tells it', () => {
+    const world = new World()
+    world.synced()
+    world.list('node', node('n1', 'n'), node('m1', 'm'))
+    world.list('agent', agent('n'), agent('m'))
+    world.step()
+    world.heard.length = 0
+    world.list('agent', agent('n', 'second'), agent('m', 'second'))
+    assert.deepEqual(world.heard.filter((told) => told.endsWith('false')), [])
+    world.list('agent', agent('n', 'second'))
+    assert.equal(world.heard.at(-1), 'm false')
   })
 
   it('a Node made anew makes the report of the one before an orphan, until its own is there', () => {
