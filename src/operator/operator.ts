@@ -198,7 +198,11 @@ class LeadingOperator implements Operator {
 
   #notReady(): string | null {
     const state = this.#term?.state() ?? null
+    if (state === null && this.#leader.leads()) return 'a mistake of our own, which the log tells: everything is read anew in a while'
     if (state !== null && !state.isSynced) return state.problems[0]?.message ?? `waiting for the API server: ${(state.cluster?.resources ?? []).filter(({ synced }) => !synced).map(({ resource }) => resource).join(', ')} not read yet`
+    // What it does not hear of it writes nothing about.
+    const failing = state?.problems.find(({ severity }) => severity === 'error')
+    if (failing !== undefined) return failing.message
     return this.#leaseTrouble ?? (this.#leader.holder === null ? 'the Lease was not read yet' : null)
   }
 

@@ -180,6 +180,13 @@ describe('operator: leading', () => {
     const status = JSON.parse((await ask('/status')).text) as { readonly leads: boolean; readonly terms: number; readonly quietMs: number }
     assert.deepEqual([status.leads, status.terms, status.quietMs], [true, 1, 0])
     const { text } = await ask('/metrics')
+    const usual = world.server.behaviour.instead
+    world.server.behaviour.instead = (asked) => (asked.path.endsWith('/nodes') ? { status: 403, body: '{}' } : usual(asked))
+    world.server.endWatches()
+    await world.pass(10_000)
+    const refused = await ask('/readyz')
+    assert.deepEqual([refused.status, refused.text.includes('the role lacks the verb')], [503, true], refused.text)
+    world.server.behaviour.instead = usual
     for (const line of ['picket_operator_leader 1', 'picket_operator_terms_total 1', 'picket_operator_writes_total{object="PolicyEnforcement",action="create"} 1', 'picket_operator_objects{kind="policies"} 1']) assert.ok(text.includes(`\n${line}\n`), line)
   })
 })
