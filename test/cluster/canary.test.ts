@@ -2,8 +2,11 @@
 //
 // **Invariant:** the agents run from the manifests alone, with NET_ADMIN and a read-only root; nothing is set for the test.
 import assert from 'node:assert/strict'
+import type { NodeEnforcementStatus } from '../../src/crd/node-enforcement.ts'
+import { API_VERSION } from '../../src/crd/schema.ts'
 import { CANARY_CLIENT, CANARY_LINKS, CANARY_SERVER } from '../../src/model/canary.ts'
 import { agentStatus, proven } from './agents.ts'
+import { api } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
 import { runIn, until } from './processes.ts'
 
@@ -38,6 +41,15 @@ describe('canary', function () {
     try {
       await result('leaked', 75_000)
       assert.deepEqual((await agentStatus(node))?.problems.map(({ code }) => code), ['CanaryLeaked'])
+      await until(`${node.name}: TableIntact is False`, 20_000, async () => {
+        const { conditions = [] } = ((await api.get(API_VERSION, 'NodeEnforcement', null, node.name))['status'] ?? {}) as NodeEnforcementStatus
+        return conditions.some(({ type, status, reason }) => type === 'TableIntact' && status === 'False' && reason === 'PacketsLeaked') ? true : null
+      })
+      await until(`${node.name}: an Event`, 20_000, async () => {
+        const events = await api.list('events.k8s.io/v1', 'Event', 'default')
+        const told = events.some((one) => one['reason'] === 'NotEnforced' && (one['regarding'] as { readonly name?: string }).name === node.name && /TableIntact is False \(PacketsLeaked\)/.test(String(one['note'])))
+        return told ? true : null
+      })
     } finally {
       await on(node.name, ['nft', 'delete table netdev past'])
     }
