@@ -9,6 +9,7 @@ import type { Regarding, WantedEvent } from '../../src/report/events.ts'
 import { eventFaults, type KeptEvent } from '../support/event-rules.ts'
 import { api, ask, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
+import { pauseOperators, type PausedOperators } from './operators.ts'
 import { until } from './processes.ts'
 import { sender } from './sender.ts'
 
@@ -19,12 +20,15 @@ const LONG = `${'a'.repeat(240)}-${'b'.repeat(12)}`
 describe('events on a real API server', function () {
   this.timeout(120_000)
   let cluster: TestCluster
+  let operators: PausedOperators
   let recorder: EventRecorder
   const troubles: (string | null)[] = []
   const policies = new Map<string, Regarding>()
 
   before(async () => {
     cluster = await openCluster(() => undefined)
+    // They would tell of the same policies.
+    operators = await pauseOperators()
     for (const name of [NAMESPACE, GOING]) await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
     for (const [namespace, name] of [[NAMESPACE, 'web'], [NAMESPACE, LONG], [GOING, 'web']] as const) {
       const made = await api.create({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { namespace, name }, spec: { podSelector: {} } })
@@ -44,6 +48,7 @@ describe('events on a real API server', function () {
   after(async () => {
     await recorder.close()
     for (const name of [NAMESPACE, GOING]) await api.remove('v1', 'Namespace', null, name)
+    await operators.resume()
   })
 
   const regarding = (apiVersion: string, kind: Regarding['kind'], namespace: string | null, { metadata: { name, uid = '', resourceVersion = '' } }: KubeObject): Regarding => ({ apiVersion, kind, namespace, name, uid, resourceVersion })
