@@ -34,7 +34,7 @@ describe('the API server', function () {
     load = new Load(cluster, pods, 'api-server')
     await load.start()
     // Found while the API can still tell.
-    for (const pod of await api.list('v1', 'Pod', 'picket-system', '?labelSelector=app.kubernetes.io/name%3Dpicket')) {
+    for (const pod of await api.list('v1', 'Pod', 'picket-system', '?labelSelector=app.kubernetes.io/name%3Dpicket,app.kubernetes.io/component%3Dagent')) {
       agents.set((pod['spec'] as { readonly nodeName: string }).nodeName, pidOf(pod))
     }
   })
