@@ -8,6 +8,7 @@ import { release } from 'node:os'
 import manifest from '../../package.json' with { type: 'json' }
 import type { NodeEnforcementStatus } from '../crd/node-enforcement.ts'
 import type { ClusterState } from '../kube/source.ts'
+import { apiTime } from '../lib/api-time.ts'
 import { messageOf } from '../lib/errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
@@ -31,7 +32,7 @@ import { notWritten, type WriteResult, writeResultOf } from './node-problems.ts'
 import { PodStates } from './pod-states.ts'
 import type { ProblemParts } from './problem-parts.ts'
 import type { Turns } from './turn.ts'
-import { Watermarks } from './watermarks.ts'
+import { versionsOf, Watermarks } from './watermarks.ts'
 
 export interface NodeEnforcementParts {
   readonly nodeName: string
@@ -67,6 +68,8 @@ export class NodeEnforcement implements PlanFollower, Closable {
   readonly #ring = new CommitRing()
   readonly #times = new FailureTimes()
   readonly #lasting = new Lasting()
+  /** As of the last notice. */
+  #wrong: readonly Problem[] = []
   #failing: readonly Failing[] = []
   #held: Revision = 0
   #heldAt = 0
@@ -156,6 +159,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
     const { object, committer, turns, nodeName, problems } = this.#parts
     // Of a start that goes well nothing is told before its end.
     if (this.#closed || committer()?.searching !== false || (this.#held === 0 && !this.#isStuck())) return
+    this.#notice()
     const node = this.#node()
     if (node === null) return problems.set('node-status', [notWritten(nodeName, 'NotFound', `the API has no Node ${nodeName}, which it would belong to (setting nodeName)`)])
     const nodes = turns.snapshot?.nodes.size ?? 1
@@ -218,6 +222,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
       this.#watermarks.drained(this.#held)
       this.#watermarks.held(this.#held)
     }
+    this.#notice()
     // Edits from before this agent are in its first list, of which no latency is told: the hash tells that there were some.
     const isSame = before !== null && (!isFirst || before.ruleset?.hash.split('-')[1] === this.#policies.hash(this.#gone.here()))
     if (isSame && !this.#isDue(before)) return null
@@ -226,13 +231,9 @@ export class NodeEnforcement implements PlanFollower, Closable {
   }
 
   #status(before: NodeEnforcementStatus | null, table: Fingerprint | null): NodeEnforcementStatus {
-    const { clock, turns, problems, canary, missing, nftables, committer } = this.#parts
-    const now = timeOf(clock.wallTime())
+    const { clock, turns, problems, canary, missing, nftables } = this.#parts
+    const now = apiTime(clock.wallTime())
     const conditions = before?.conditions ?? []
-    const wrong = this.#problems()
-    const found = failuresOf(turns, { problems: wrong, refusal: committer()?.refusal ?? null, localPolicies: this.#policies.uids() })
-    // No failure ends while nobody knows what the kernel holds: what it takes again may not be there yet.
-    this.#failing = this.#isUnknown() ? bothOf(found, this.#failing) : found
     const { rules = 0, elements = 0, hash = '' } = table ?? {}
     const facts = {
       agentVersion: manifest.version,
@@ -240,20 +241,29 @@ export class NodeEnforcement implements PlanFollower, Closable {
       nftables,
       ruleset: { revision: this.#held, hash: table === null ? '' : `${hash}-${this.#policies.hash(this.#gone.here())}` },
       observed: this.#watermarks.observed,
-      programmedAt: this.#heldAt === 0 ? (before?.lastProgrammedTime ?? null) : timeOf(this.#heldAt),
+      programmedAt: this.#heldAt === 0 ? (before?.lastProgrammedTime ?? null) : apiTime(this.#heldAt),
       counts: { pods: this.#pods.counts(this.#isStuck()), policies: this.#policies.size, rules, setElements: elements, services: turns.nat.services?.services.size ?? 0 },
       failures: this.#times.timed(this.#failing, now),
       conditions: conditionsOf({
         isHeld: this.#held !== 0,
         missing: missing(),
         kernel: problems.of('kernel'),
-        unenforced: wrong.filter(({ code }) => code === 'NotEnforced'),
+        unenforced: this.#wrong.filter(({ code }) => code === 'NotEnforced'),
         unread: problems.of('source').filter(({ code }) => code === 'ApiPermissionMissing'),
         canary: canary(),
         before: conditions,
       }),
     }
     return nodeStatusOf(facts, this.#ring.list(), conditions, now)
+  }
+
+  /** What is wrong now, whether or not it can be told: what is not noticed while the API server is away would be missed as soon as nobody knows what the kernel holds. */
+  #notice(): void {
+    const { turns, committer } = this.#parts
+    this.#wrong = this.#problems()
+    const found = failuresOf(turns, { problems: this.#wrong, refusal: committer()?.refusal ?? null, localPolicies: this.#policies.uids() })
+    // No failure ends while nobody knows what the kernel holds: what it takes again may not be there yet.
+    this.#failing = this.#isUnknown() ? bothOf(found, this.#failing) : found
   }
 
   /** Those of the kernel first, then of the node: of several the first is told. */
@@ -287,14 +297,4 @@ export class NodeEnforcement implements PlanFollower, Closable {
     const [node] = turns.snapshot?.nodes.where('name', nodeName) ?? []
     return node ?? null
   }
-}
-
-function versionsOf(cluster: ClusterState | null): Readonly<Record<string, string>> {
-  const known = (cluster?.resources ?? []).filter(({ synced, resourceVersion }) => synced && resourceVersion !== null && /^[0-9]{1,64}$/.test(resourceVersion))
-  return Object.fromEntries(known.map(({ resource, resourceVersion }) => [resource, resourceVersion as string]))
-}
-
-/** RFC 3339 in whole seconds. */
-function timeOf(wallTime: number): string {
-  return `${new Date(wallTime).toISOString().slice(0, 19)}Z`
 }

@@ -4,6 +4,7 @@
 //
 // A turn that changed nothing has the revision of the one before, and is held with it.
 // **Invariant:** nothing is observed that did not go through a turn whose revision the kernel holds; whatever is left out makes it older.
+import type { ClusterState } from '../kube/source.ts'
 import type { Revision } from '../model/changes.ts'
 
 /** By the plural of the resource. */
@@ -40,4 +41,10 @@ export class Watermarks {
     const count = this.#waiting.findLastIndex((one) => one.revision <= revision) + 1
     this.#observed = this.#waiting.splice(0, count).at(-1)?.versions ?? this.#observed
   }
+}
+
+/** Of the resources that were read whole, up to where each was followed. */
+export function versionsOf(cluster: ClusterState | null): Readonly<Record<string, string>> {
+  const known = (cluster?.resources ?? []).filter(({ synced, resourceVersion }) => synced && resourceVersion !== null && /^[0-9]{1,64}$/.test(resourceVersion))
+  return Object.fromEntries(known.map(({ resource, resourceVersion }) => [resource, resourceVersion as string]))
 }

@@ -2,7 +2,7 @@
 //
 // **Invariant:** a Lease that cannot be read says that nobody holds it; what others put on the object (labels, annotations, fields
 // that we do not know) is kept.
-import { microTime } from '../lib/micro-time.ts'
+import { microTime } from '../lib/api-time.ts'
 import type { ObjectBody, ObjectKind, StoredObject } from './object-writer.ts'
 
 export const LEASE: ObjectKind = { kind: 'Lease', plural: 'leases', group: 'coordination.k8s.io', version: 'v1', namespaced: true }

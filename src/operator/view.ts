@@ -5,6 +5,7 @@
 // **Invariant:** no step before every source is synced; between two steps nothing that was said is lost, and of each object only the
 // last word counts. An object that was made anew is never taken for the one before: what is kept is let go by UID only.
 import type { PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
+import { apiTime } from '../lib/api-time.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import type { PolicyUid, Uid } from '../model/objects.ts'
@@ -106,7 +107,7 @@ export class ClusterView {
     this.#versions = new Map()
     const reports = new Map<string, NodeReport | null>([...reported].map((node) => [node, this.reports.get(node)?.report ?? null]))
     const written = (namespace: string, name: string): PolicyEnforcementStatus | null => this.statuses.get(`${namespace}/${name}`)?.status ?? null
-    const summary = this.summary.step({ snapshot, delta, problems, versions, reports, liveness, dns: [...this.#dns.values()], written, now: timeOf(now) })
+    const summary = this.summary.step({ snapshot, delta, problems, versions, reports, liveness, dns: [...this.#dns.values()], written, now: apiTime(now) })
     this.#size = { policies: snapshot.policies.size, nodes: snapshot.nodes.size, pods: snapshot.pods.size }
     return { snapshot, summary, statuses, nodes: new Set([...reported, ...liveness.keys(), ...summary.reporting.keys(), ...summary.orphans]) }
   }
@@ -154,11 +155,6 @@ export class ClusterView {
       case 'synced':
     }
   }
-}
-
-/** RFC 3339 in whole seconds. */
-function timeOf(wallTime: number): string {
-  return `${new Date(wallTime).toISOString().slice(0, 19)}Z`
 }
 
 /** resources.ts decodes all of them as good; null is for one that came without a UID and cannot be told from others. */

@@ -6,7 +6,7 @@
 // **Invariant:** how often something happened costs no request; every field is within the API's bounds.
 import { createHash } from 'node:crypto'
 import type { ObjectBody, ObjectKind } from '../kube/object-writer.ts'
-import { microTime } from '../lib/micro-time.ts'
+import { microTime } from '../lib/api-time.ts'
 import type { WantedEvent } from './events.ts'
 
 export const EVENT: ObjectKind = { kind: 'Event', plural: 'events', group: 'events.k8s.io', version: 'v1', namespaced: true }
