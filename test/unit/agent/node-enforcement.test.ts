@@ -182,6 +182,32 @@ describe('the node status', () => {
       assert.equal(told.at(-1), 'holds ')
     })
 
+    it('are noticed while the API server is away, so that the first write afterwards has those that a lost answer hides', async () => {
+      // An agent that has read nothing of its object yet: there is no status to compare with.
+      world.api.fate = () => ({ status: 500 })
+      const again = await started(world, one('web', 1, 2001))
+      again.kernel.refuseText(REFUSED)
+      again.edit('102', one('web', 2, 6999))
+      await again.turn()
+      again.kernel.acceptText(REFUSED)
+      again.kernel.loseNextAnswer('dropped')
+      const read = again.kernel.readBack.bind(again.kernel)
+      let isAway = true
+      again.kernel.readBack = (table) => (isAway ? Promise.resolve({ kind: 'failed', message: 'no answer' }) : read(table))
+      await again.clock.advance(1_500)
+      assert.deepEqual(again.problems.of('kernel').map(({ code }) => code), ['KernelUnknown'])
+      const told: string[] = []
+      again.api.onChange = (_, { status }) => {
+        const { observedResourceVersions, failures = [] } = (status ?? {}) as NodeWorld['status']
+        if (observedResourceVersions !== undefined) told.push(`${observedResourceVersions['networkpolicies'] ?? ''} ${failures.map(({ ref }) => ref.name).join()}`)
+      }
+      again.api.fate = () => 'usual'
+      await again.clock.advance(60_000)
+      assert.equal(told[0], '102 web', told.join('; '))
+      isAway = false
+      await again.clock.advance(60_000)
+      assert.deepEqual([observed(again), again.failures], ['102', []])
+    })
     it('are those that wait, where the kernel refuses whoever is closed; new pods are pending, and nothing more is observed', async () => {
       world.edit('110', one('a'), one('b', 1, 82, 'app=other'))
       await world.rest()
