@@ -2,7 +2,7 @@
 //
 // Rows of other kinds come from decode/. **Invariant:** nothing throws; a status that is not as its schema says counts as none, so
 // that the node is pending and the policy's status is written anew, and the fault is handed out to be told.
-import { NODE_ENFORCEMENT } from '../crd/node-enforcement.ts'
+import { NODE_ENFORCEMENT, type NodeEnforcementStatus } from '../crd/node-enforcement.ts'
 import { POLICY_ENFORCEMENT, type PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
 import { faultOf, isA } from '../crd/read.ts'
 import { isMapping, own, type Mapping } from '../decode/fields.ts'
@@ -25,8 +25,8 @@ export function readNodeEnforcement(raw: unknown): ReadReport | null {
   const owners = own(metadata, 'ownerReferences')
   const owner = (Array.isArray(owners) ? owners : []).filter(isMapping).find((one) => own(one, 'kind') === 'Node' && own(one, 'apiVersion') === 'v1' && own(one, 'name') === name)
   const uid = owner === undefined ? '' : textOf(owner, 'uid')
-  const report = reportOf(name, uid === '' ? null : uid, isA(NODE_ENFORCEMENT.status, status) ? status : {})
-  return { report, fault: faultOf(NODE_ENFORCEMENT.status, status, 'status') }
+  const fault = faultOf(NODE_ENFORCEMENT.status, status, 'status')
+  return { report: reportOf(name, uid === '' ? null : uid, fault === null ? (status as NodeEnforcementStatus) : {}), fault }
 }
 
 export interface ReadPolicyEnforcement {
