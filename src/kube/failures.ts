@@ -58,6 +58,13 @@ export class ApiFailure extends PicketError {
   }
 }
 
+const OF_SERVER: readonly FailureCode[] = ['Unreachable', 'CertificateNotTrusted', 'TlsFailed', 'Credentials', 'CredentialsRefused', 'Overloaded', 'ServerError', 'Hung', 'Cut']
+
+/** Of the server or the way to it, and not of what was asked: it may be another time, and a change may have been carried out all the same. */
+export function isOfServer({ code }: ApiFailure): boolean {
+  return OF_SERVER.includes(code)
+}
+
 /** Of which a few are everyday life (a server that restarts, a proxy that ends connections) and no Problem. */
 const EVERYDAY: readonly FailureCode[] = ['Gone', 'Cut', 'Hung', 'Ended']
 const EVERYDAY_FAILURES = 2

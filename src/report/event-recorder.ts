@@ -6,7 +6,7 @@
 // **Invariant:** no more requests than the budget gives, whatever is recorded; nothing is tried more often than a few times, and
 // nothing here holds up what records.
 import { Backoff } from '../kube/backoff.ts'
-import { ApiFailure, type FailureCode } from '../kube/failures.ts'
+import { ApiFailure, isOfServer } from '../kube/failures.ts'
 import type { ObjectWriter } from '../kube/object-writer.ts'
 import type { Clock } from '../lib/clock.ts'
 import { messageOf } from '../lib/errors.ts'
@@ -67,8 +67,6 @@ export interface EventCounts {
   readonly dropped: number
 }
 
-/** It is not known whether it was carried out, or it may be another time. */
-const OF_SERVER: readonly FailureCode[] = ['Unreachable', 'CertificateNotTrusted', 'TlsFailed', 'Credentials', 'CredentialsRefused', 'Overloaded', 'ServerError', 'Hung', 'Cut']
 const FIRST_MS = 1_000
 const LONGEST_MS = 30_000
 /** What is on its way at the end may take so long. */
@@ -237,7 +235,7 @@ export class EventRecorder {
     this.#written = null
     this.#counts.failed += 1
     const failure = error instanceof ApiFailure ? error : null
-    const isAway = failure !== null && OF_SERVER.includes(failure.code)
+    const isAway = failure !== null && isOfServer(failure)
     series.failures += 1
     if (isAway) this.#pausedUntil = now + Math.max(this.#backoff.next(), failure.retryAfterMs ?? 0)
     if (!isAway || series.failures >= this.#limits.tries || this.#queue.holdsOther(series)) this.#drop(series)

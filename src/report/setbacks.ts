@@ -3,14 +3,13 @@
 // A server that is away or overloaded is a matter of all; a conflict or a refusal of the one object, until so many in a row say otherwise.
 // **Invariant:** one object that is refused again and again holds up no other; a server that takes nothing is not asked at the full rate.
 import { Backoff } from '../kube/backoff.ts'
-import { ApiFailure, type FailureCode } from '../kube/failures.ts'
+import { ApiFailure, isOfServer } from '../kube/failures.ts'
 import { isOlder } from '../lib/versions.ts'
 import type { Version } from './desired.ts'
 
 /** `missing`: the object is gone; `away`: whether it was carried out is not known. */
 export type Setback = 'conflict' | 'missing' | 'refused' | 'away'
 
-const OF_SERVER: readonly FailureCode[] = ['Unreachable', 'CertificateNotTrusted', 'TlsFailed', 'Credentials', 'CredentialsRefused', 'Overloaded', 'ServerError', 'Hung', 'Cut']
 /** Milliseconds. */
 const FIRST_MS = 1_000
 const LONGEST_MS = 30_000
@@ -100,5 +99,5 @@ function kindOf(error: unknown): Setback {
   if (!(error instanceof ApiFailure)) return 'refused'
   if (error.code === 'Conflict' || error.code === 'AlreadyExists') return 'conflict'
   if (error.code === 'NotFound') return 'missing'
-  return OF_SERVER.includes(error.code) ? 'away' : 'refused'
+  return isOfServer(error) ? 'away' : 'refused'
 }
