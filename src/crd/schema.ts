@@ -31,6 +31,16 @@ export interface Resource<Status extends ObjectField = ObjectField> {
 
 export type Json = string | number | boolean | readonly Json[] | { readonly [key: string]: Json }
 
+/** How the API server is asked for its objects: one of them by name. */
+export function apiKindOf({ kind, plural, scope }: Resource): { readonly kind: string; readonly plural: string; readonly group: string; readonly version: string; readonly namespaced: boolean } {
+  return Object.freeze({ kind, plural, group: GROUP, version: VERSION, namespaced: scope === 'Namespaced' })
+}
+
+/** How it is asked for all of them. */
+export function apiListOf({ kind, plural }: Resource): { readonly kind: string; readonly plural: string; readonly group: string; readonly path: string } {
+  return Object.freeze({ kind, plural, group: GROUP, path: `/apis/${API_VERSION}/${plural}` })
+}
+
 /** `conditions[?(@.type=="Ready")].status`, as columns read it. */
 export function conditionColumn(name: string, condition: string, description: string): Column {
   return { name, type: 'string', jsonPath: `.status.conditions[?(@.type=="${condition}")].status`, description }

@@ -45,3 +45,15 @@ export const RESOURCES: readonly Resource<ObjectKind>[] = [
   resource('Service', 'services', '', 'v1', SERVICE_MESSAGE),
   resource('EndpointSlice', 'endpointslices', 'discovery.k8s.io', 'v1', SLICE_MESSAGE),
 ]
+
+/** The line of that plural. */
+export function usualResource(plural: string): Resource<ObjectKind> {
+  const found = RESOURCES.find((one) => one.plural === plural)
+  if (found === undefined) throw new TypeError(`${plural} is not read by agents`)
+  return found
+}
+
+/** What `read` gives where it says itself what cannot be read. */
+export function goodRow<Row>(row: Row): Decoded<Row> {
+  return { kind: 'good', row, problems: [] }
+}

@@ -5,7 +5,7 @@
 import { NODE_ENFORCEMENT } from '../crd/node-enforcement.ts'
 import { nodeEnforcementOf, policyEnforcementOf } from '../crd/objects.ts'
 import { POLICY_ENFORCEMENT, type PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
-import { GROUP, VERSION } from '../crd/schema.ts'
+import { apiKindOf } from '../crd/schema.ts'
 import type { Condition } from '../crd/shared.ts'
 import { ApiFailure } from '../kube/failures.ts'
 import type { ObjectKind, ObjectName, ObjectWriter } from '../kube/object-writer.ts'
@@ -18,8 +18,8 @@ import type { ReadPolicyEnforcement } from '../summary/read.ts'
 import { countsOf, transitionOf } from '../summary/status.ts'
 import type { SeenReport } from './resources.ts'
 
-export const POLICY_STATUS: ObjectKind = { kind: POLICY_ENFORCEMENT.kind, plural: POLICY_ENFORCEMENT.plural, group: GROUP, version: VERSION, namespaced: true }
-export const NODE_STATUS: ObjectKind = { kind: NODE_ENFORCEMENT.kind, plural: NODE_ENFORCEMENT.plural, group: GROUP, version: VERSION, namespaced: false }
+const POLICY_STATUS: ObjectKind = apiKindOf(POLICY_ENFORCEMENT)
+const NODE_STATUS: ObjectKind = apiKindOf(NODE_ENFORCEMENT)
 const NETWORK_POLICY: ObjectKind = { kind: 'NetworkPolicy', plural: 'networkpolicies', group: 'networking.k8s.io', version: 'v1', namespaced: true }
 const NODE: ObjectKind = { kind: 'Node', plural: 'nodes', group: '', version: 'v1', namespaced: false }
 

@@ -5,11 +5,11 @@
 // are read as what they say. **Invariant:** nothing here throws; what cannot be read is handed on as such and never left out.
 import { NODE_ENFORCEMENT } from '../crd/node-enforcement.ts'
 import { POLICY_ENFORCEMENT } from '../crd/policy-enforcement.ts'
-import { GROUP, VERSION } from '../crd/schema.ts'
+import { apiListOf } from '../crd/schema.ts'
 import { isMapping, own, type Mapping } from '../decode/fields.ts'
 import { decodePolicy } from '../decode/network-policy.ts'
 import { decodeNode } from '../decode/node.ts'
-import { RESOURCES, type Resource } from '../kube/resources.ts'
+import { goodRow, usualResource, type Resource } from '../kube/resources.ts'
 import { versionOf } from '../kube/rows.ts'
 import type { Decoded, RowOf } from '../model/changes.ts'
 import type { Uid } from '../model/objects.ts'
@@ -72,30 +72,16 @@ const DNS_NAMESPACE = 'kube-system'
 /** `namespace`: of the agents. */
 export function operatorResources(namespace: string): readonly Resource[] {
   return [
-    usual('namespaces'),
-    usual('pods'),
-    usual('services'),
-    { ...usual('networkpolicies'), read: (raw, uid) => good<ReadPolicy>({ row: decodePolicy(raw, uid), version: readPolicyVersion(raw) }) },
-    { ...usual('nodes'), read: (raw, uid) => good<ReadNode>({ row: decodeNode(raw, uid), name: nameOf(raw), ready: readyOf(raw) }) },
-    { ...usual('pods'), rows: 'agent', title: 'pods (agents)', path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector: AGENTS }, message: null, read: (raw) => good(readAgent(raw)) },
-    { ...usual('services'), rows: 'dns', title: 'services (DNS)', path: `/api/v1/namespaces/${DNS_NAMESPACE}/services`, message: null, read: (raw) => good(readDnsService(raw)) },
-    { ...custom(NODE_ENFORCEMENT), rows: 'report', read: (raw) => good(readReport(raw)) },
-    { ...custom(POLICY_ENFORCEMENT), rows: 'status', read: (raw) => good(readPolicyEnforcement(raw)) },
+    usualResource('namespaces'),
+    usualResource('pods'),
+    usualResource('services'),
+    { ...usualResource('networkpolicies'), read: (raw, uid) => goodRow<ReadPolicy>({ row: decodePolicy(raw, uid), version: readPolicyVersion(raw) }) },
+    { ...usualResource('nodes'), read: (raw, uid) => goodRow<ReadNode>({ row: decodeNode(raw, uid), name: nameOf(raw), ready: readyOf(raw) }) },
+    { ...usualResource('pods'), rows: 'agent', title: 'pods (agents)', path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector: AGENTS }, message: null, read: (raw) => goodRow(readAgent(raw)) },
+    { ...usualResource('services'), rows: 'dns', title: 'services (DNS)', path: `/api/v1/namespaces/${DNS_NAMESPACE}/services`, message: null, read: (raw) => goodRow(readDnsService(raw)) },
+    { ...apiListOf(NODE_ENFORCEMENT), rows: 'report', message: null, read: (raw) => goodRow(readReport(raw)) },
+    { ...apiListOf(POLICY_ENFORCEMENT), rows: 'status', message: null, read: (raw) => goodRow(readPolicyEnforcement(raw)) },
   ]
-}
-
-function usual(plural: string): Resource {
-  const found = RESOURCES.find((one) => one.plural === plural)
-  if (found === undefined) throw new TypeError(`${plural} is not read by agents`)
-  return found
-}
-
-function custom({ kind, plural }: { readonly kind: string; readonly plural: string }): Omit<Resource, 'rows'> {
-  return { kind, plural, group: GROUP, path: `/apis/${GROUP}/${VERSION}/${plural}`, message: null }
-}
-
-function good<Row>(row: Row): Decoded<Row> {
-  return { kind: 'good', row, problems: [] }
 }
 
 function readReport(raw: unknown): SeenReport | null {

@@ -6,12 +6,12 @@
 import { NODE_ENFORCEMENT, type NodeEnforcementStatus } from '../crd/node-enforcement.ts'
 import { nodeEnforcementOf } from '../crd/objects.ts'
 import { isA } from '../crd/read.ts'
-import { GROUP, VERSION } from '../crd/schema.ts'
+import { apiKindOf } from '../crd/schema.ts'
 import { ApiFailure } from '../kube/failures.ts'
 import type { ObjectKind, ObjectWriter, StoredObject } from '../kube/object-writer.ts'
 import type { Uid } from '../model/objects.ts'
 
-const KIND: ObjectKind = { kind: NODE_ENFORCEMENT.kind, plural: NODE_ENFORCEMENT.plural, group: GROUP, version: VERSION, namespaced: false }
+const KIND: ObjectKind = apiKindOf(NODE_ENFORCEMENT)
 
 export interface OwnerNode {
   readonly name: string

@@ -4,14 +4,13 @@
 // **Invariant:** only reads; where the nodes may not be read that is told, everything else that fails is an ApiFailure.
 import { NODE_ENFORCEMENT } from '../crd/node-enforcement.ts'
 import { POLICY_ENFORCEMENT } from '../crd/policy-enforcement.ts'
-import { GROUP, VERSION } from '../crd/schema.ts'
+import { apiListOf, GROUP } from '../crd/schema.ts'
 import { ApiFailure } from '../kube/failures.ts'
 import { eachItem } from '../kube/list.ts'
-import { RESOURCES, type Resource } from '../kube/resources.ts'
+import { goodRow, usualResource, type Resource } from '../kube/resources.ts'
 import { rowOf } from '../kube/rows.ts'
 import type { Transport } from '../kube/transport.ts'
 import { PicketError } from '../lib/errors.ts'
-import type { Decoded } from '../model/changes.ts'
 import type { Pod } from '../model/objects.ts'
 import { isIn, nodeFacts, policyFacts, toldFacts, type NodeFacts, type PolicyFacts, type Scope, type ToldFacts } from './facts.ts'
 import type { Facts } from './report.ts'
@@ -24,28 +23,16 @@ function scoped(resource: Resource, { namespace, policy }: Scope): Resource {
   return { ...resource, path, ...(policy === null ? {} : { query: { fieldSelector: `metadata.name=${policy}` } }) }
 }
 
-function usual(plural: string): Resource {
-  const found = RESOURCES.find((one) => one.plural === plural)
-  if (found === undefined) throw new TypeError(`${plural} is not read by agents`)
-  return found
-}
-
-function good<Row>(row: Row): Decoded<Row> {
-  return { kind: 'good', row, problems: [] }
-}
-
 export function policiesOf(scope: Scope): Resource<'policy'> {
-  return { ...scoped(usual('networkpolicies'), scope), rows: 'policy', read: (raw) => good(policyFacts(raw)) }
+  return { ...scoped(usualResource('networkpolicies'), scope), rows: 'policy', read: (raw) => goodRow(policyFacts(raw)) }
 }
 
 export function toldOf(scope: Scope): Resource<'told'> {
-  const { kind, plural } = POLICY_ENFORCEMENT
-  return { ...scoped({ kind, plural, group: GROUP, path: `/apis/${GROUP}/${VERSION}/${plural}`, rows: 'told', message: null }, scope), rows: 'told', read: (raw) => good(toldFacts(raw)) }
+  return { ...scoped({ ...apiListOf(POLICY_ENFORCEMENT), rows: 'told', message: null }, scope), rows: 'told', read: (raw) => goodRow(toldFacts(raw)) }
 }
 
 export function nodesOf(): Resource<'node'> {
-  const { kind, plural } = NODE_ENFORCEMENT
-  return { kind, plural, group: GROUP, path: `/apis/${GROUP}/${VERSION}/${plural}`, rows: 'node', message: null, read: (raw) => good(nodeFacts(raw)) }
+  return { ...apiListOf(NODE_ENFORCEMENT), rows: 'node', message: null, read: (raw) => goodRow(nodeFacts(raw)) }
 }
 
 /** Everything in the scope, and all nodes. */
@@ -76,7 +63,7 @@ async function nodesIfAllowed(asking: Asking, signal: AbortSignal): Promise<read
 
 /** Names of the nodes with a pod of the namespace on the pod network, that has an address. */
 export async function placesOf(asking: Asking, namespace: string, signal: AbortSignal): Promise<ReadonlySet<string>> {
-  const pods = scoped(usual('pods'), { namespace, policy: null })
+  const pods = scoped(usualResource('pods'), { namespace, policy: null })
   const nodes = new Set<string>()
   await eachItem(asking as Transport, pods, signal, () => (item) => {
     const { decoded } = rowOf(item, pods)
