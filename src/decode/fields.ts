@@ -119,6 +119,18 @@ export function own(mapping: Mapping, key: string): unknown {
   return Object.hasOwn(mapping, key) ? (mapping[key] ?? undefined) : undefined
 }
 
+/** A part of a raw object that should be a mapping; an empty one where it is none. */
+export function partOf(raw: unknown, key: string): Mapping {
+  const value = isMapping(raw) ? own(raw, key) : undefined
+  return isMapping(value) ? value : {}
+}
+
+/** Empty where there is none, or no text. */
+export function textIn(mapping: Mapping, key: string): string {
+  const value = own(mapping, key)
+  return typeof value === 'string' ? value : ''
+}
+
 /** The path of a field in a field; the outermost path is empty. */
 export function at(field: string, key: string): string {
   return field === '' ? key : `${field}.${key}`

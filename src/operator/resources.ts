@@ -6,7 +6,7 @@
 import { NODE_ENFORCEMENT } from '../crd/node-enforcement.ts'
 import { POLICY_ENFORCEMENT } from '../crd/policy-enforcement.ts'
 import { apiListOf } from '../crd/schema.ts'
-import { isMapping, own, type Mapping } from '../decode/fields.ts'
+import { isMapping, own, partOf, textIn, type Mapping } from '../decode/fields.ts'
 import { decodePolicy } from '../decode/network-policy.ts'
 import { decodeNode } from '../decode/node.ts'
 import { goodRow, usualResource, type Resource } from '../kube/resources.ts'
@@ -86,42 +86,32 @@ export function operatorResources(namespace: string): readonly Resource[] {
 
 function readReport(raw: unknown): SeenReport | null {
   const read = readNodeEnforcement(raw)
-  return read === null ? null : { ...read, uid: textOf(part(raw, 'metadata'), 'uid'), resourceVersion: versionOf(raw) ?? '' }
+  return read === null ? null : { ...read, uid: textIn(partOf(raw, 'metadata'), 'uid'), resourceVersion: versionOf(raw) ?? '' }
 }
 
 /** One that is being deleted counts as not ready: its successor is another pod. */
 function readAgent(raw: unknown): ReadAgent {
-  const node = textOf(part(raw, 'spec'), 'nodeName')
+  const node = textIn(partOf(raw, 'spec'), 'nodeName')
   const ready = readyOf(raw)
-  const leaving = leavingSince(part(raw, 'metadata'))
+  const leaving = leavingSince(partOf(raw, 'metadata'))
   return { node: node === '' ? null : node, ready: leaving === null || !ready.isReady ? ready : { isReady: false, since: leaving } }
 }
 
 /** When its deletion was asked for: what it has is the time by which it has to be gone. Null: it was not. */
 function leavingSince(metadata: Mapping): number | null {
-  const by = Date.parse(textOf(metadata, 'deletionTimestamp'))
+  const by = Date.parse(textIn(metadata, 'deletionTimestamp'))
   const grace = own(metadata, 'deletionGracePeriodSeconds')
   return Number.isNaN(by) ? null : by - (typeof grace === 'number' ? grace * 1000 : 0)
 }
 
 /** The condition Ready of a Pod or a Node; one that has none is not ready since it was made. */
 function readyOf(raw: unknown): Ready {
-  const conditions = own(part(raw, 'status'), 'conditions')
+  const conditions = own(partOf(raw, 'status'), 'conditions')
   const ready = (Array.isArray(conditions) ? conditions : []).filter(isMapping).find((one) => own(one, 'type') === 'Ready')
-  const since = Date.parse(ready === undefined ? textOf(part(raw, 'metadata'), 'creationTimestamp') : textOf(ready, 'lastTransitionTime'))
+  const since = Date.parse(ready === undefined ? textIn(partOf(raw, 'metadata'), 'creationTimestamp') : textIn(ready, 'lastTransitionTime'))
   return { isReady: ready !== undefined && own(ready, 'status') === 'True', since: Number.isNaN(since) ? 0 : since }
 }
 
 function nameOf(raw: unknown): string {
-  return textOf(part(raw, 'metadata'), 'name')
-}
-
-function part(raw: unknown, key: string): Mapping {
-  const value = isMapping(raw) ? own(raw, key) : undefined
-  return isMapping(value) ? value : {}
-}
-
-function textOf(mapping: Mapping, key: string): string {
-  const value = own(mapping, key)
-  return typeof value === 'string' ? value : ''
+  return textIn(partOf(raw, 'metadata'), 'name')
 }

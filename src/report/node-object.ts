@@ -10,6 +10,7 @@ import { apiKindOf } from '../crd/schema.ts'
 import { ApiFailure } from '../kube/failures.ts'
 import type { ObjectKind, ObjectWriter, StoredObject } from '../kube/object-writer.ts'
 import type { Uid } from '../model/objects.ts'
+import { ownerIn } from '../summary/read.ts'
 
 const KIND: ObjectKind = apiKindOf(NODE_ENFORCEMENT)
 
@@ -75,7 +76,7 @@ export class NodeObject {
   async #read(node: OwnerNode, signal: AbortSignal): Promise<Known | null> {
     const object = await this.#writer.get(KIND, { name: node.name }, signal)
     if (object === null) return null
-    const owner = ownerOf(object)
+    const owner = ownerIn(object.metadata, 'Node')
     if (owner !== node.uid) {
       const whose = owner === null ? 'no Node' : `a Node of this name with UID ${owner}, which is gone`
       throw new ApiFailure('Conflict', `NodeEnforcement ${node.name} is owned by ${whose}; it is made anew once it is deleted (kubectl delete nodeenf ${node.name})`)
@@ -92,12 +93,4 @@ export class NodeObject {
 
 function versionOf({ metadata: { uid, resourceVersion } }: StoredObject): Pick<Known, 'uid' | 'resourceVersion'> {
   return { uid, resourceVersion }
-}
-
-/** UID of the Node that owns it; null where none does. */
-function ownerOf({ metadata }: StoredObject): Uid | null {
-  const owners = metadata['ownerReferences']
-  if (!Array.isArray(owners)) return null
-  const owner = (owners as readonly { readonly kind?: unknown; readonly name?: unknown; readonly uid?: unknown }[]).find(({ kind, name }) => kind === 'Node' && name === metadata.name)
-  return typeof owner?.uid === 'string' ? owner.uid : null
 }

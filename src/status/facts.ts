@@ -5,7 +5,7 @@ import { NODE_ENFORCEMENT, type NodeEnforcementStatus } from '../crd/node-enforc
 import type { PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
 import { isA } from '../crd/read.ts'
 import type { Condition } from '../crd/shared.ts'
-import { isMapping, own } from '../decode/fields.ts'
+import { isMapping, own, partOf, textIn } from '../decode/fields.ts'
 import { readPolicyEnforcement, readPolicyVersion } from '../summary/read.ts'
 
 /** Whose policies are asked for; null: any. */
@@ -39,7 +39,8 @@ export interface NodeFacts {
 
 export function policyFacts(raw: unknown): PolicyFacts | null {
   const version = readPolicyVersion(raw)
-  const [namespace, name] = [metadataText(raw, 'namespace'), metadataText(raw, 'name')]
+  const metadata = partOf(raw, 'metadata')
+  const [namespace, name] = [textIn(metadata, 'namespace'), textIn(metadata, 'name')]
   return version === null || name === '' ? null : { namespace, name, uid: version.uid, generation: version.generation }
 }
 
@@ -51,7 +52,7 @@ export function toldFacts(raw: unknown): ToldFacts | null {
 }
 
 export function nodeFacts(raw: unknown): NodeFacts | null {
-  const name = metadataText(raw, 'name')
+  const name = textIn(partOf(raw, 'metadata'), 'name')
   const status = isMapping(raw) ? own(raw, 'status') : undefined
   return name === '' ? null : { name, status: isA(NODE_ENFORCEMENT.status, status) ? status : {} }
 }
@@ -71,10 +72,4 @@ export function observedBy({ status }: NodeFacts): string | null {
 
 export function conditionOf({ conditions = [] }: { readonly conditions?: readonly Condition[] }, type: string): Condition | null {
   return conditions.find((one) => one.type === type) ?? null
-}
-
-export function metadataText(raw: unknown, key: string): string {
-  const metadata = isMapping(raw) ? own(raw, 'metadata') : undefined
-  const value = isMapping(metadata) ? own(metadata, key) : undefined
-  return typeof value === 'string' ? value : ''
 }

@@ -5,11 +5,14 @@
 import { NODE_ENFORCEMENT, type NodeEnforcementStatus } from '../crd/node-enforcement.ts'
 import { POLICY_ENFORCEMENT, type PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
 import { faultOf, isA } from '../crd/read.ts'
-import { isMapping, own, type Mapping } from '../decode/fields.ts'
+import { isMapping, own, partOf, textIn, type Mapping } from '../decode/fields.ts'
 import { PROTOCOLS, type Uid } from '../model/objects.ts'
 import type { DnsService } from './dns.ts'
 import type { PolicyVersion } from './first-seen.ts'
 import { reportOf, type NodeReport } from './node-report.ts'
+
+/** Their API versions. */
+const OWNERS = { Node: 'v1', NetworkPolicy: 'networking.k8s.io/v1' } as const
 
 export interface ReadReport {
   readonly report: NodeReport
@@ -22,11 +25,16 @@ export function readNodeEnforcement(raw: unknown): ReadReport | null {
   const { name, metadata } = metadataOf(raw)
   if (name === '') return null
   const status = isMapping(raw) ? (own(raw, 'status') ?? {}) : {}
-  const owners = own(metadata, 'ownerReferences')
-  const owner = (Array.isArray(owners) ? owners : []).filter(isMapping).find((one) => own(one, 'kind') === 'Node' && own(one, 'apiVersion') === 'v1' && own(one, 'name') === name)
-  const uid = owner === undefined ? '' : textOf(owner, 'uid')
   const fault = faultOf(NODE_ENFORCEMENT.status, status, 'status')
-  return { report: reportOf(name, uid === '' ? null : uid, fault === null ? (status as NodeEnforcementStatus) : {}), fault }
+  return { report: reportOf(name, ownerIn(metadata, 'Node'), fault === null ? (status as NodeEnforcementStatus) : {}), fault }
+}
+
+/** UID of the object of the same name that owns it; null where none of that kind does. */
+export function ownerIn(metadata: Mapping, kind: 'Node' | 'NetworkPolicy'): Uid | null {
+  const owners = own(metadata, 'ownerReferences')
+  const owner = (Array.isArray(owners) ? owners : []).filter(isMapping).find((one) => own(one, 'kind') === kind && own(one, 'apiVersion') === OWNERS[kind] && own(one, 'name') === own(metadata, 'name'))
+  const uid = owner === undefined ? '' : textIn(owner, 'uid')
+  return uid === '' ? null : uid
 }
 
 export interface ReadPolicyEnforcement {
@@ -45,15 +53,12 @@ export function readPolicyEnforcement(raw: unknown): ReadPolicyEnforcement | nul
   const { namespace, name, metadata } = metadataOf(raw)
   if (name === '' || namespace === '') return null
   const status = isMapping(raw) ? own(raw, 'status') : undefined
-  const owners = own(metadata, 'ownerReferences')
-  const owner = (Array.isArray(owners) ? owners : []).filter(isMapping).find((one) => own(one, 'kind') === 'NetworkPolicy' && own(one, 'name') === name)
-  const uid = owner === undefined ? '' : textOf(owner, 'uid')
   return {
     namespace,
     name,
-    uid: textOf(metadata, 'uid'),
-    resourceVersion: textOf(metadata, 'resourceVersion'),
-    owner: uid === '' ? null : uid,
+    uid: textIn(metadata, 'uid'),
+    resourceVersion: textIn(metadata, 'resourceVersion'),
+    owner: ownerIn(metadata, 'NetworkPolicy'),
     status: isA(POLICY_ENFORCEMENT.status, status) ? status : null,
   }
 }
@@ -61,10 +66,10 @@ export function readPolicyEnforcement(raw: unknown): ReadPolicyEnforcement | nul
 /** Of a NetworkPolicy, whatever its spec is. Null without a UID. */
 export function readPolicyVersion(raw: unknown): PolicyVersion | null {
   const { metadata } = metadataOf(raw)
-  const uid = textOf(metadata, 'uid')
+  const uid = textIn(metadata, 'uid')
   const generation = own(metadata, 'generation')
   if (uid === '') return null
-  return { uid, generation: typeof generation === 'number' && Number.isSafeInteger(generation) && generation >= 0 ? generation : 0, resourceVersion: textOf(metadata, 'resourceVersion') }
+  return { uid, generation: typeof generation === 'number' && Number.isSafeInteger(generation) && generation >= 0 ? generation : 0, resourceVersion: textIn(metadata, 'resourceVersion') }
 }
 
 const DNS_PORT = 53
@@ -74,9 +79,8 @@ export function readDnsService(raw: unknown): DnsService | null {
   const { namespace, name, metadata } = metadataOf(raw)
   const labels = own(metadata, 'labels')
   if (namespace !== 'kube-system' || !(name === 'kube-dns' || name === 'coredns' || (isMapping(labels) && own(labels, 'k8s-app') === 'kube-dns'))) return null
-  const spec = isMapping(raw) ? own(raw, 'spec') : undefined
-  const selector = isMapping(spec) ? own(spec, 'selector') : undefined
-  const ports = isMapping(spec) ? own(spec, 'ports') : undefined
+  const spec = partOf(raw, 'spec')
+  const [selector, ports] = [own(spec, 'selector'), own(spec, 'ports')]
   if (!isMapping(selector) || Object.keys(selector).length === 0) return null
   const targets = (Array.isArray(ports) ? ports : []).filter(isMapping).flatMap((port) => {
     const protocol = PROTOCOLS.find((one) => one === (own(port, 'protocol') ?? 'TCP'))
@@ -89,12 +93,6 @@ export function readDnsService(raw: unknown): DnsService | null {
 }
 
 function metadataOf(raw: unknown): { readonly namespace: string; readonly name: string; readonly metadata: Mapping } {
-  const metadata = isMapping(raw) ? own(raw, 'metadata') : undefined
-  const mapping = isMapping(metadata) ? metadata : {}
-  return { namespace: textOf(mapping, 'namespace'), name: textOf(mapping, 'name'), metadata: mapping }
-}
-
-function textOf(mapping: Mapping, key: string): string {
-  const value = own(mapping, key)
-  return typeof value === 'string' ? value : ''
+  const metadata = partOf(raw, 'metadata')
+  return { namespace: textIn(metadata, 'namespace'), name: textIn(metadata, 'name'), metadata }
 }

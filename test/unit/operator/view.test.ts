@@ -49,7 +49,7 @@ const node = (uid: string, name = 'n'): object => ({ metadata: { name, uid, reso
 const agent = (name = 'n', turn = 'first'): object => ({ metadata: { name: `agent-${name}`, namespace: 'picket-system', uid: `agent-${name}-${turn}` }, spec: { nodeName: name }, ...READY })
 const report = (owner: string): object => ({ metadata: { name: 'n', uid: 'r1', resourceVersion: '6', ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: 'n', uid: owner }] }, status: nodeStatus() })
 const policy = (uid: string, generation = 1): object => ({ metadata: { name: 'web', namespace: 'shop', uid, generation, resourceVersion: String(generation + 10) }, spec: { podSelector: {}, policyTypes: ['Ingress'] } })
-const status = (uid: string): object => ({ metadata: { name: 'web', namespace: 'shop', uid: `s-${uid}`, resourceVersion: '20', ownerReferences: [{ kind: 'NetworkPolicy', name: 'web', uid }] }, status: policyStatus({ policyRef: { name: 'web', uid, resourceVersion: '9' } }) })
+const status = (uid: string): object => ({ metadata: { name: 'web', namespace: 'shop', uid: `s-${uid}`, resourceVersion: '20', ownerReferences: [{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', name: 'web', uid }] }, status: policyStatus({ policyRef: { name: 'web', uid, resourceVersion: '9' } }) })
 
 describe("the operator's view", () => {
   for (const { rows, title, plural } of RESOURCES) it(`makes no step before ${title ?? plural} are read`, () => {
