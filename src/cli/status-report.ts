@@ -1,7 +1,7 @@
 // How `picket status` shows a cluster on one screen: counts, then what is not enforced, the worst first, then who is slow, and warnings.
 //
 // **Invariant:** of a cluster of any size at most a screen of lines; what is not shown is counted, with the command that shows it.
-import { keyOf } from '../status/facts.ts'
+import { keyOf } from '../lib/names.ts'
 import type { NotEnforced, StatusReport } from '../status/report.ts'
 import { formatTable } from './output.ts'
 

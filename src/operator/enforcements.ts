@@ -10,6 +10,7 @@ import type { Condition } from '../crd/shared.ts'
 import { ApiFailure } from '../kube/failures.ts'
 import type { ObjectKind, ObjectName, ObjectWriter } from '../kube/object-writer.ts'
 import { shortHash } from '../lib/hash.ts'
+import { keyOf, nameIn, type NamespacedName } from '../lib/names.ts'
 import type { Desired, Version } from '../report/desired.ts'
 import type { Write } from '../report/publisher.ts'
 import { remembered } from '../report/events.ts'
@@ -26,23 +27,8 @@ const NODE: ObjectKind = { kind: 'Node', plural: 'nodes', group: '', version: 'v
 /** 160 bits. */
 const FINGERPRINT = 32
 
-export interface PolicyName {
-  readonly namespace: string
-  readonly name: string
-}
-
-export function keyOf({ namespace, name }: PolicyName): string {
-  return `${namespace}/${name}`
-}
-
-/** Of `namespace/name`. */
-export function nameIn(key: string): PolicyName {
-  const at = key.indexOf('/')
-  return { namespace: key.slice(0, at), name: key.slice(at + 1) }
-}
-
 /** `uid` and `status` of the policy that has the name now; null: there is none. */
-export function policyDesired(at: PolicyName, policy: { readonly uid: string; readonly status: PolicyEnforcementStatus } | null, stands: ReadPolicyEnforcement | null): Desired<StatusBody> {
+export function policyDesired(at: NamespacedName, policy: { readonly uid: string; readonly status: PolicyEnforcementStatus } | null, stands: ReadPolicyEnforcement | null): Desired<StatusBody> {
   const from = stands === null ? null : {
     uid: stands.uid,
     resourceVersion: stands.resourceVersion,

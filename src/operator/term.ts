@@ -12,6 +12,7 @@ import { watchCluster, type ClusterAccess, type ClusterSource, type ClusterState
 import type { ObjectWriter } from '../kube/object-writer.ts'
 import type { Clock } from '../lib/clock.ts'
 import { messageOf } from '../lib/errors.ts'
+import { keyOf, nameIn, type NamespacedName } from '../lib/names.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { PolicyUid } from '../model/objects.ts'
 import { EventRecorder, type EventCounts } from '../report/event-recorder.ts'
@@ -19,7 +20,7 @@ import type { PublishCounts } from '../report/publish-counts.ts'
 import { Publisher, USUAL_TIMES } from '../report/publisher.ts'
 import type { Quiet } from '../report/quiet.ts'
 import { StatusNews } from '../report/status-news.ts'
-import { keyOf, nameIn, nodeDesired, nodeWrites, policyDesired, policyWrites, type PolicyName } from './enforcements.ts'
+import { nodeDesired, nodeWrites, policyDesired, policyWrites } from './enforcements.ts'
 import { operatorResources, type OperatorEvent } from './resources.ts'
 import { Silence } from './silence.ts'
 import { ClusterView, type ViewStep } from './view.ts'
@@ -73,7 +74,7 @@ export class Term {
   readonly #nodes: Publisher<StatusBody>
   readonly #news = new StatusNews()
   readonly #events: EventRecorder
-  readonly #names = new Map<PolicyUid, PolicyName>()
+  readonly #names = new Map<PolicyUid, NamespacedName>()
   readonly #silence: Silence
   #source: ClusterSource | null = null
   #starting: Promise<void> = Promise.resolve()
@@ -223,7 +224,7 @@ export class Term {
   }
 
   #offerPolicies({ snapshot, summary: { changed, gone }, statuses }: ViewStep): void {
-    const names = new Map<string, PolicyName>()
+    const names = new Map<string, NamespacedName>()
     for (const uid of changed) {
       const policy = snapshot.policies.get(uid)
       if (policy === undefined) continue
@@ -240,7 +241,7 @@ export class Term {
     for (const [key, name] of names) this.#contain(`NetworkPolicy ${key}`, () => this.#offerPolicy(name))
   }
 
-  #offerPolicy(name: PolicyName): void {
+  #offerPolicy(name: NamespacedName): void {
     const { summary, statuses } = this.#view
     // The last one: where one was made anew, the end of the one before may be seen later.
     const uid = summary.uidsOf(name.namespace, name.name).at(-1)

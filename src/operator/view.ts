@@ -7,6 +7,7 @@
 import type { PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
 import { apiTime } from '../lib/api-time.ts'
 import type { Clock } from '../lib/clock.ts'
+import { keyOf } from '../lib/names.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import type { PolicyUid, Uid } from '../model/objects.ts'
 import { Inbox } from '../store/inbox.ts'
@@ -90,7 +91,7 @@ export class ClusterView {
       case 'report':
         return this.#each(event, (key, seen) => this.reports.set(key, seen?.report.node ?? null, seen), () => this.reports.keys())
       case 'status':
-        return this.#each(event, (key, status) => this.statuses.set(key, status === null ? null : `${status.namespace}/${status.name}`, status), () => this.statuses.keys())
+        return this.#each(event, (key, status) => this.statuses.set(key, status === null ? null : keyOf(status), status), () => this.statuses.keys())
       default:
         this.#inbox.push(event as SourceEvent)
     }
@@ -106,7 +107,7 @@ export class ClusterView {
     const [versions, statuses, reported, liveness] = [this.#versions, this.statuses.take(), this.reports.take(), this.liveness.take(now)]
     this.#versions = new Map()
     const reports = new Map<string, NodeReport | null>([...reported].map((node) => [node, this.reports.get(node)?.report ?? null]))
-    const written = (namespace: string, name: string): PolicyEnforcementStatus | null => this.statuses.get(`${namespace}/${name}`)?.status ?? null
+    const written = (namespace: string, name: string): PolicyEnforcementStatus | null => this.statuses.get(keyOf({ namespace, name }))?.status ?? null
     const summary = this.summary.step({ snapshot, delta, problems, versions, reports, liveness, dns: [...this.#dns.values()], written, now: apiTime(now) })
     this.#size = { policies: snapshot.policies.size, nodes: snapshot.nodes.size, pods: snapshot.pods.size }
     return { snapshot, summary, statuses, nodes: new Set([...reported, ...liveness.keys(), ...summary.reporting.keys(), ...summary.orphans]) }

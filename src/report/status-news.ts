@@ -4,6 +4,7 @@
 // **Invariant:** two statuses are compared only where both are of the same policy, or Node, by UID.
 import type { PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
 import type { Condition } from '../crd/shared.ts'
+import { keyOf } from '../lib/names.ts'
 import { eventsOf, nodeEventsOf, type WantedEvent } from './events.ts'
 
 interface SeenNode {
@@ -26,7 +27,7 @@ export class StatusNews {
 
   /** The status of a policy as it stands now; null: there is none, or it cannot be read. */
   policy(namespace: string, name: string, status: PolicyEnforcementStatus | null): readonly WantedEvent[] {
-    const key = `${namespace}/${name}`
+    const key = keyOf({ namespace, name })
     const before = this.#policies.get(key) ?? null
     if (status === null) this.#policies.delete(key)
     else this.#policies.set(key, status)

@@ -4,6 +4,7 @@
 // leaves out goes. **Invariant:** a request carries the UID and the version that its content was computed from: a former leader's
 // late write is a Conflict, and its late creation an AlreadyExists.
 import type { ObjectBody, ObjectKind, ObjectName, ObjectWriter, Metadata } from '../kube/object-writer.ts'
+import { nameIn } from '../lib/names.ts'
 import type { Version } from './desired.ts'
 import type { Write } from './publisher.ts'
 
@@ -16,7 +17,7 @@ export interface StatusBody {
 /** `key`s are `namespace/name`, or names where the kind has no namespaces. */
 export function statusWrites(writer: Pick<ObjectWriter, 'create' | 'apply' | 'delete'>, kind: ObjectKind): (write: Write<StatusBody>, signal: AbortSignal) => Promise<Version | null> {
   return async ({ key, action, body, from }, signal) => {
-    const name = nameIn(key, kind)
+    const name: ObjectName = kind.namespaced ? nameIn(key) : { name: key }
     if (action === 'delete') {
       if (from !== null) await writer.delete(kind, name, from, signal)
       return null
@@ -32,10 +33,4 @@ export function statusWrites(writer: Pick<ObjectWriter, 'create' | 'apply' | 'de
 
 function applied(name: ObjectName, from: Version | null, { status }: StatusBody): ObjectBody {
   return { metadata: { ...name, ...from }, status }
-}
-
-function nameIn(key: string, { namespaced }: ObjectKind): ObjectName {
-  if (!namespaced) return { name: key }
-  const at = key.indexOf('/')
-  return { namespace: key.slice(0, at), name: key.slice(at + 1) }
 }

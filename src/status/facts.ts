@@ -6,6 +6,7 @@ import type { PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
 import { isA } from '../crd/read.ts'
 import type { Condition } from '../crd/shared.ts'
 import { isMapping, own, partOf, textIn } from '../decode/fields.ts'
+import type { NamespacedName } from '../lib/names.ts'
 import { readPolicyEnforcement, readPolicyVersion } from '../summary/read.ts'
 
 /** Whose policies are asked for; null: any. */
@@ -57,11 +58,7 @@ export function nodeFacts(raw: unknown): NodeFacts | null {
   return name === '' ? null : { name, status: isA(NODE_ENFORCEMENT.status, status) ? status : {} }
 }
 
-export function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
-  return `${namespace}/${name}`
-}
-
-export function isIn(scope: Scope, { namespace, name }: { readonly namespace: string; readonly name: string }): boolean {
+export function isIn(scope: Scope, { namespace, name }: NamespacedName): boolean {
   return (scope.namespace ?? namespace) === namespace && (scope.policy ?? name) === name
 }
 

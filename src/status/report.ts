@@ -2,10 +2,11 @@
 //
 // **Invariant:** whatever keeps `enforced` from being true is in `notEnforced` or `nodeTroubles`, the worst first; every policy is in one
 // state.
+import { keyOf } from '../lib/names.ts'
 import { by } from '../lib/sorting.ts'
 import type { WarningType } from '../crd/warnings.ts'
 import type { FailedNode } from '../crd/policy-enforcement.ts'
-import { conditionOf, keyOf, type NodeFacts, type PolicyFacts, type Scope, type ToldFacts } from './facts.ts'
+import { conditionOf, type NodeFacts, type PolicyFacts, type Scope, type ToldFacts } from './facts.ts'
 import { judgePolicy, POLICY_STATES, type PolicyState, type Verdict } from './verdict.ts'
 
 export interface Facts {

@@ -4,9 +4,10 @@
 // it is deleted or made anew. One that was deleted before the list is waited for on each node with pods of its namespace, until that
 // node's kernel has observed the deletion: an agent writes whenever a policy of such a namespace is gone.
 // **Invariant:** nothing is missing only when that holds for all of them; whatever is not known yet is missing.
+import { keyOf } from '../lib/names.ts'
 import { by } from '../lib/sorting.ts'
 import { compareVersions } from '../lib/versions.ts'
-import { conditionOf, keyOf, observedBy, type NodeFacts, type PolicyFacts, type ToldFacts } from './facts.ts'
+import { conditionOf, observedBy, type NodeFacts, type PolicyFacts, type ToldFacts } from './facts.ts'
 import type { Past, Removal } from './past.ts'
 import { judgePolicy, POLICY_STATES } from './verdict.ts'
 

@@ -3,6 +3,7 @@
 // **Invariant:** a policy's places and DNS pods are the members of its podSelector now; what two policies hold in common is held once,
 // and let go with the last of them.
 import type { Condition } from '../crd/shared.ts'
+import { keyOf } from '../lib/names.ts'
 import type { Changes } from '../model/changes.ts'
 import type { Pod, PodUid, PolicyUid } from '../model/objects.ts'
 import type { Policy } from '../model/policy.ts'
@@ -40,7 +41,7 @@ export class PolicyBook {
 
   /** Of several with one name, all: the old one's deletion may be seen after its successor. */
   named(namespace: string, name: string): Iterable<Entry> {
-    return this.#byName.get(nameKey({ namespace, name })) ?? []
+    return this.#byName.get(keyOf({ namespace, name })) ?? []
   }
 
   /** The policies with pods on a node. */
@@ -51,7 +52,7 @@ export class PolicyBook {
   open(policy: Policy, version: PolicyVersion, index: SelectorIndex): Entry {
     const entry: Entry = { policy, parts: partsOf(policy), version, places: new Places(), conditions: [] }
     this.#entries.set(policy.uid, entry)
-    add(this.#byName, nameKey(policy), entry)
+    add(this.#byName, keyOf(policy), entry)
     this.#hold(entry, index)
     this.#enter(entry)
     return entry
@@ -59,7 +60,7 @@ export class PolicyBook {
 
   close(entry: Entry, index: SelectorIndex): void {
     this.#entries.delete(entry.policy.uid)
-    remove(this.#byName, nameKey(entry.policy), entry)
+    remove(this.#byName, keyOf(entry.policy), entry)
     this.#exit(entry)
     this.#letGo(entry.policy.uid, entry.parts, NOTHING_KEPT, index)
   }
@@ -143,10 +144,6 @@ function blocksIn({ ingress, egress }: PolicyParts): readonly Block[] {
 
 function blockText({ cidr, except }: Block): string {
   return [cidr, ...except].map(({ text }) => text).join(' ')
-}
-
-function nameKey({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
-  return `${namespace}/${name}`
 }
 
 function add(to: Map<string, Set<Entry>>, key: string, entry: Entry): void {
