@@ -2,10 +2,11 @@
 //
 // **Invariant:** nothing that is measured changes what is written; what a term counted is not lost with it.
 import manifest from '../../package.json' with { type: 'json' }
+import { joinedEvents } from '../report/event-recorder.ts'
 import { joined, type PublishCounts } from '../report/publish-counts.ts'
 import { OperatorMetrics, type OperatorReading, type PublishReading } from '../telemetry/operator-metrics.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Term } from './term.ts'
+import type { Term, TermState } from './term.ts'
 
 export interface MeasuredOperator {
   readonly term: () => Term | null
@@ -21,7 +22,7 @@ export class OperatorMeasures {
   readonly #startedAt: number
   readonly #parts: MeasuredOperator
   #mistakes = 0
-  #past: { readonly policies: PublishCounts; readonly nodes: PublishCounts } | null = null
+  #past: Pick<TermState, 'policies' | 'nodes' | 'events'> | null = null
 
   constructor(clock: Clock, parts: MeasuredOperator) {
     this.#clock = clock
@@ -32,8 +33,9 @@ export class OperatorMeasures {
 
   /** Its counts are those of the past from now on. */
   ended(term: Term): void {
-    const { policies, nodes } = term.state()
-    this.#past = { policies: joined(this.#past?.policies ?? null, policies), nodes: joined(this.#past?.nodes ?? null, nodes) }
+    const { policies, nodes, events } = term.state()
+    const past = this.#past
+    this.#past = past === null ? { policies, nodes, events } : { policies: joined(past.policies, policies), nodes: joined(past.nodes, nodes), events: joinedEvents(past.events, events) }
   }
 
   broke(): void {
@@ -53,7 +55,7 @@ export class OperatorMeasures {
       objects: state === null ? {} : { ...state.size, 'silent nodes': state.silent },
       policies: published(this.#past?.policies ?? null, state?.policies ?? null),
       nodes: published(this.#past?.nodes ?? null, state?.nodes ?? null),
-      events: state?.events ?? null,
+      events: this.#past === null ? (state?.events ?? null) : joinedEvents(this.#past.events, state?.events ?? null),
       watches: (state?.cluster?.resources ?? []).map(({ resource, synced, lastHeardAt, lists, reconnects, errors }) => ({
         resource, synced, silence: Math.max(0, now - (lastHeardAt ?? this.#startedAt)) / 1000, lists, reconnects, errors: errors as Readonly<Record<string, number>>,
       })),

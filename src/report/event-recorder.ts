@@ -67,6 +67,22 @@ export interface EventCounts {
   readonly dropped: number
 }
 
+/** Counts of two recorders, one after the other: what is now is the second one's, or nothing where there is none. */
+export function joinedEvents(before: EventCounts, after: EventCounts | null): EventCounts {
+  const sum = (key: keyof EventCounts): number => before[key] + (after?.[key] ?? 0)
+  return {
+    waiting: after?.waiting ?? 0,
+    series: after?.series ?? 0,
+    recorded: sum('recorded'),
+    repeated: sum('repeated'),
+    superseded: sum('superseded'),
+    created: sum('created'),
+    patched: sum('patched'),
+    failed: sum('failed'),
+    dropped: sum('dropped'),
+  }
+}
+
 const FIRST_MS = 1_000
 const LONGEST_MS = 30_000
 /** What is on its way at the end may take so long. */

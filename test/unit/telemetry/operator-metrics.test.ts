@@ -2,6 +2,7 @@
 //
 // **Invariant:** figures are compared with what was handed in, by name and labels.
 import assert from 'node:assert/strict'
+import { joinedEvents, type EventCounts } from '../../../src/report/event-recorder.ts'
 import type { PublishCounts } from '../../../src/report/publish-counts.ts'
 import { joined } from '../../../src/report/publish-counts.ts'
 import { OperatorMetrics, type OperatorReading } from '../../../src/telemetry/operator-metrics.ts'
@@ -64,5 +65,10 @@ describe('counts of two terms', () => {
     assert.deepEqual([both.offers, both.coalesced, both.writes, both.transitions, both.refreshes, both.taken], [11, 11, 11, 11, 11, 11])
     assert.deepEqual([both.actions, both.setbacks], [{ create: 11, apply: 11, delete: 11 }, { conflict: 11, missing: 11, refused: 11, away: 11 }])
     assert.deepEqual(joined(null, counts(3)), counts(3))
+  })
+  it('add up for Events too, and wait for nothing once nobody leads', () => {
+    const events = (n: number): EventCounts => ({ waiting: n, series: n, recorded: n, repeated: n, superseded: n, created: n, patched: n, failed: n, dropped: n })
+    assert.deepEqual(joinedEvents(events(1), events(10)), { ...events(11), waiting: 10, series: 10 })
+    assert.deepEqual(joinedEvents(events(3), null), { ...events(3), waiting: 0, series: 0 })
   })
 })
