@@ -125,11 +125,6 @@ export class Wait {
     return this.#gone
   }
 
-  /** How many policies of the list are waited for no longer. */
-  done(): number {
-    return this.total - this.#unprogrammed().length
-  }
-
   /** The worst first; empty: all is as it was asked for. Throws nothing; before everything is synced something is missing. */
   missing(): readonly Missing[] {
     const waiting = this.#unprogrammed()

@@ -128,7 +128,8 @@ class Waiting {
   }
 
   #progress(): WaitProgress {
-    return { policies: this.#wait.total, programmed: this.#wait.done(), missing: this.#wait.missing() }
+    const missing = this.#wait.missing()
+    return { policies: this.#wait.total, programmed: this.#wait.total - missing.filter(({ what }) => what === 'policy').length, missing }
   }
 
   async #readPast(from: string, until: string): Promise<void> {
