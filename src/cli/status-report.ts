@@ -2,6 +2,7 @@
 //
 // **Invariant:** of a cluster of any size at most a screen of lines; what is not shown is counted, with the command that shows it.
 import { keyOf } from '../lib/names.ts'
+import { clipped } from '../lib/clipped.ts'
 import type { NotEnforced, StatusReport } from '../status/report.ts'
 import { formatTable } from './output.ts'
 
@@ -37,7 +38,7 @@ export function reportText(report: StatusReport, now: number, screen: Screen | n
     return [formatTable(headers, rows.slice(0, shown)), ...(below === '' ? [] : [below])]
   })]
   const lines = parts.map((part) => part.join('\n')).join('\n\n').split('\n')
-  return lines.map((line) => (screen === null ? line : clippedTo(line, screen.width))).join('\n')
+  return lines.map((line) => (screen === null ? line : clipped(line, screen.width))).join('\n')
 }
 
 /** One row for each, then what is left to the first ones. */
@@ -48,12 +49,6 @@ function sharesOf(wanted: readonly number[], room: number): readonly number[] {
     left -= more
     return 1 + more
   })
-}
-
-/** At most so many characters, with dots in place of the rest. */
-export function clippedTo(text: string, length: number): string {
-  const characters = [...text]
-  return characters.length <= length ? text : `${characters.slice(0, Math.max(0, length - 3)).join('')}...`
 }
 
 function summaryOf({ enforced, nodes, policies, pods, scope, notEnforced }: StatusReport): readonly string[] {

@@ -2,9 +2,9 @@
 //
 // **Invariant:** progress goes to stderr only; on a terminal it is one line that is written anew, elsewhere a line every few seconds.
 import type { Clock } from '../lib/clock.ts'
+import { clipped } from '../lib/clipped.ts'
 import type { Missing } from '../status/wait.ts'
 import type { WaitProgress, WaitResult } from '../status/waiting.ts'
-import { clippedTo } from './status-report.ts'
 
 /** As many as fit on one screen. */
 const MOST_LINES = 16
@@ -31,7 +31,7 @@ export class ProgressLine {
   show(text: string): void {
     const now = this.#clock.now()
     if (text === this.#shown) return
-    if (this.#stream.isTTY === true) this.#stream.write(`\r${clippedTo(text, (this.#stream.columns ?? 80) - 1)}\u001b[K`)
+    if (this.#stream.isTTY === true) this.#stream.write(`\r${clipped(text, (this.#stream.columns ?? 80) - 1)}\u001b[K`)
     else if (now >= this.#shownAt + PAUSE_MS) this.#stream.write(`picket status: ${text}\n`)
     else return
     this.#shown = text

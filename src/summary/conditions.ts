@@ -6,6 +6,7 @@ import type { Condition } from '../crd/shared.ts'
 import { MESSAGE_LENGTH } from '../crd/shared.ts'
 import type { NodeCounts } from '../crd/policy-enforcement.ts'
 import type { Problem } from '../lib/problem.ts'
+import { clipped } from '../lib/clipped.ts'
 import { byText } from '../lib/sorting.ts'
 import type { NodeReport } from './node-report.ts'
 import type { Places } from './places.ts'
@@ -92,10 +93,4 @@ export function reportingOf({ reporting }: NodeReport, liveness: Liveness = UNHE
   const said = { status: isAlive ? 'True' : 'False', reason, message } as const
   if (reporting !== null && reporting.status === said.status && reporting.reason === reason && reporting.message === message) return null
   return timed(new Map([['Reporting', said]]), reporting === null ? [] : [reporting], now)[0] as Condition
-}
-
-/** At most so many characters, whole ones. */
-export function clipped(text: string, length: number): string {
-  const characters = [...text]
-  return characters.length <= length ? text : `${characters.slice(0, length - 3).join('')}...`
 }

@@ -4,9 +4,10 @@
 // **Invariant:** the status is of constant size; a watermark alone never causes a write, and whatever a policy's status depends on does.
 import { LISTED_COMMITS, LISTED_FAILURES, type NodeEnforcementStatus, type NodeFailure, type PolicyCommit } from '../crd/node-enforcement.ts'
 import { MESSAGE_LENGTH, type Condition } from '../crd/shared.ts'
+import { clipped } from '../lib/clipped.ts'
 import { by } from '../lib/sorting.ts'
 import type { PolicyUid } from '../model/objects.ts'
-import { clipped, timed, type Time } from './conditions.ts'
+import { timed, type Time } from './conditions.ts'
 
 export interface NodeFacts {
   readonly agentVersion: string

@@ -3,10 +3,11 @@
 // **Invariant:** every text and list is within the bounds of the schema.
 import { LISTED_NODES, type DirectionPeers, type FailedNode, type PolicyEnforcementStatus, type PolicyWarning } from '../crd/policy-enforcement.ts'
 import { MESSAGE_LENGTH, type Condition } from '../crd/shared.ts'
+import { clipped } from '../lib/clipped.ts'
 import { by, byText } from '../lib/sorting.ts'
 import type { Pod, PodUid } from '../model/objects.ts'
 import type { Policy } from '../model/policy.ts'
-import { clipped, programmedMessage } from './conditions.ts'
+import { programmedMessage } from './conditions.ts'
 import type { PolicyVersion } from './first-seen.ts'
 import type { DirectionParts, PolicyParts } from './parts.ts'
 import type { Places } from './places.ts'
