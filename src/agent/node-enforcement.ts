@@ -261,7 +261,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
   #notice(): void {
     const { turns, committer } = this.#parts
     this.#wrong = this.#problems()
-    const found = failuresOf(turns, { problems: this.#wrong, refusal: committer()?.refusal ?? null, localPolicies: this.#policies.uids() })
+    const found = failuresOf(turns, { problems: this.#wrong, refusal: committer()?.refusal ?? null, localPolicies: () => this.#policies.uids() })
     // No failure ends while nobody knows what the kernel holds: what it takes again may not be there yet.
     this.#failing = this.#isUnknown() ? bothOf(found, this.#failing) : found
   }

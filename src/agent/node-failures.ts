@@ -21,7 +21,7 @@ export interface Wrongs {
   readonly problems: readonly Problem[]
   readonly refusal: Refusal | null
   /** UIDs of the policies that select a pod of this node. */
-  readonly localPolicies: Iterable<PolicyUid>
+  readonly localPolicies: () => Iterable<PolicyUid>
 }
 
 /** What is said of a pod and is so for the policies that select it. */
@@ -50,7 +50,7 @@ class Failures {
   of({ problems, refusal, localPolicies }: Wrongs): readonly Failing[] {
     for (const problem of problems) {
       if (problem.severity !== 'error') continue
-      if (isOfNode(problem)) for (const uid of localPolicies) this.#policy(uid, problem)
+      if (isOfNode(problem)) for (const uid of localPolicies()) this.#policy(uid, problem)
       else this.#object(problem.object, problem)
     }
     for (const owner of refusal?.owners ?? []) {

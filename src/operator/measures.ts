@@ -6,7 +6,8 @@ import { joinedEvents } from '../report/event-recorder.ts'
 import { joined, type PublishCounts } from '../report/publish-counts.ts'
 import { OperatorMetrics, type OperatorReading, type PublishReading } from '../telemetry/operator-metrics.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Term, TermState } from './term.ts'
+import type { TermState } from './term-parts.ts'
+import type { Term } from './term.ts'
 
 export interface MeasuredOperator {
   readonly term: () => Term | null

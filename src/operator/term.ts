@@ -7,58 +7,20 @@
 // Everything in here is made with the term and thrown away with it: nothing that a former term believed is written by this one.
 // **Invariant:** nothing is written before everything was read, in a time of quiet, or after the Lease was lost.
 import type { StatusBody } from '../report/status-writes.ts'
-import type { Log } from '../telemetry/log.ts'
-import { watchCluster, type ClusterAccess, type ClusterSource, type ClusterState } from '../kube/source.ts'
-import type { ObjectWriter } from '../kube/object-writer.ts'
-import type { Clock } from '../lib/clock.ts'
+import { watchCluster, type ClusterSource } from '../kube/source.ts'
 import { messageOf } from '../lib/errors.ts'
 import { keyOf, nameIn, type NamespacedName } from '../lib/names.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { PolicyUid } from '../model/objects.ts'
-import { EventRecorder, type EventCounts } from '../report/event-recorder.ts'
-import type { PublishCounts } from '../report/publish-counts.ts'
+import { EventRecorder } from '../report/event-recorder.ts'
 import { Publisher, USUAL_TIMES } from '../report/publisher.ts'
-import type { Quiet } from '../report/quiet.ts'
 import { StatusNews } from '../report/status-news.ts'
 import { nodeDesired, nodeWrites, policyDesired, policyWrites } from './enforcements.ts'
+import { Faults } from './faults.ts'
 import { operatorResources, type OperatorEvent } from './resources.ts'
 import { Silence } from './silence.ts'
+import type { TermOptions, TermState } from './term-parts.ts'
 import { ClusterView, type ViewStep } from './view.ts'
-
-export interface TermOptions {
-  readonly clock: Clock
-  readonly log: Log
-  readonly random: () => number
-  readonly access: ClusterAccess
-  /** Of the agents. */
-  readonly namespace: string
-  readonly writer: ObjectWriter
-  /** Name of this pod: who tells Events. */
-  readonly instance: string
-  readonly leads: () => boolean
-  /** Of the process: it outlives terms. */
-  readonly quiet: Quiet
-  readonly onStep: (ms: number) => void
-  readonly onTrouble: (of: TroubleOf, message: string | null) => void
-  /** A mistake of our own, once: what this term knows is in doubt, and it takes nothing more. To be closed. */
-  readonly onBroken: (error: unknown) => void
-  /** In place of the API server's watches. */
-  readonly watch?: typeof watchCluster<OperatorEvent>
-}
-
-export type TroubleOf = 'policies' | 'nodes' | 'events'
-
-export interface TermState {
-  readonly isSynced: boolean
-  readonly cluster: ClusterState | null
-  readonly problems: readonly Problem[]
-  readonly size: ClusterView['size']
-  /** Nodes that are not ready, or whose agent is not, now: it need not be for 20 s yet. */
-  readonly silent: number
-  readonly policies: PublishCounts
-  readonly nodes: PublishCounts
-  readonly events: EventCounts
-}
 
 /** Events of one burst are one step. */
 const GATHER_MS = 20
@@ -76,6 +38,7 @@ export class Term {
   readonly #events: EventRecorder
   readonly #names = new Map<PolicyUid, NamespacedName>()
   readonly #silence: Silence
+  readonly #faults: Faults
   #source: ClusterSource | null = null
   #starting: Promise<void> = Promise.resolve()
   #problems: readonly Problem[] = []
@@ -90,6 +53,7 @@ export class Term {
     this.#options = options
     const { clock, random, leads, quiet, writer, instance, onTrouble } = options
     this.#silence = new Silence(quiet)
+    this.#faults = new Faults(options.log)
     this.#view = new ClusterView({ clock, onReadiness: (node, isReady) => this.#silence.heard(node, isReady, clock.now()) })
     const usual = { clock, random, mayWrite: () => leads() && !this.#isDone, quietUntil: () => quiet.until }
     this.#events = new EventRecorder({
@@ -253,6 +217,7 @@ export class Term {
     for (const node of nodes) {
       this.#contain(`Node ${node}`, () => {
         const seen = this.#view.reports.get(node)
+        this.#faults.look(node, seen)
         const condition = orphans.has(node) ? null : (reporting.get(node) ?? seen?.report.reporting ?? null)
         this.#nodes.offer(nodeDesired(node, condition, seen))
       })
