@@ -2,6 +2,7 @@
 //
 // **Invariant:** writes are counted at the API, not at the publisher.
 import assert from 'node:assert/strict'
+import pino from 'pino'
 import { Quiet } from '../../../src/report/quiet.ts'
 import { OperatorWorld } from '../../support/operator-world.ts'
 
@@ -112,6 +113,15 @@ describe('operator: a term', () => {
       await world.pass(3_000)
       assert.equal(world.object('reports', 'n3'), undefined)
       assert.deepEqual(world.writes().toSorted(), ['PATCH nodeenforcements/n1/status', 'PATCH nodeenforcements/n2/status'])
+    })
+    it('whose status cannot be read are pending, and the log names the field', async () => {
+      const told: string[] = []
+      const log = pino({}, { write: (line: string) => void told.push(line) })
+      world.policy('web')
+      world.report('n1', { status: { failuresTotal: -1 } })
+      await world.syncedTerm({ log })
+      await world.until('it is pending', () => world.said('web') === 'False/Reconciling')
+      assert.match(told.filter((line) => line.includes('NodeEnforcement n1')).join(), /status\.failuresTotal: found -1, expected a whole number/)
     })
     it('one made anew loses what the one before told; one that is there by that UID does not', async () => {
       await world.syncedTerm()
