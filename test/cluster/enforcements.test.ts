@@ -71,6 +71,12 @@ function writesSince(offset: number): readonly string[] {
   return lines.map((line) => JSON.parse(line) as AuditLine).map(({ verb, user, objectRef: { resource, subresource } }) => `${user.username.split('picket-').at(-1) ?? ''} ${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`)
 }
 
+/** The lines of a page that wait with kubectl for `shop/web`, as arguments for another policy. */
+function waitsOf(page: string, name: string, generation: unknown): readonly (readonly string[])[] {
+  const lines = [...readFileSync(path.join(ROOT, page), 'utf8').matchAll(/^kubectl -n shop (wait .*)$/gm)]
+  return lines.map(([, line = '']) => line.replaceAll("'", '').replace('"$GENERATION"', String(generation)).replace('polenf/web', `polenf/${name}`).split(' '))
+}
+
 function auditEnd(): number {
   return readFileSync(FILES.audit, 'utf8').length
 }
@@ -102,6 +108,19 @@ describe('enforcements', function () {
     assert.deepEqual(owners.map(({ kind, name, uid, blockOwnerDeletion }) => [kind, name, uid, blockOwnerDeletion ?? false]), [['NetworkPolicy', 'new', made.metadata.uid, false]])
     await event('new', 'Programmed', /generation 1.*2\/2/)
     console.log((await cluster.mustKubectl(['get', 'polenf,nodeenf', '-A'])).split('\n').map((line) => `      ${line}`).join('\n'))
+  })
+
+  it('the pages\' lines for kubectl alone end when it is programmed: of a new policy, and of an edit', async () => {
+    for (const [page, change] of [['README.md', null], ['deploy/docs/status.md', { spec: { policyTypes: ['Ingress', 'Egress'] } }]] as const) {
+      const { metadata: { generation } } = change === null ? await api.create(policy('waited')) : await api.patch(NETWORKING, 'NetworkPolicy', NS, 'waited', change)
+      const waits = waitsOf(page, 'waited', generation)
+      assert.equal(waits.length, 3, page)
+      for (const args of waits) await cluster.mustKubectl(['-n', NS, ...args], { timeout: 70_000 })
+      const { status } = (await enforcement('waited')) ?? {}
+      assert.deepEqual([status?.policyGeneration, said(status, 'Programmed')], [generation, 'True/Programmed'], page)
+    }
+    await api.remove(NETWORKING, 'NetworkPolicy', NS, 'waited')
+    await until('its status is collected', 20_000, async () => ((await enforcement('waited')) === null ? true : null))
   })
 
   it('an edit costs under five writes besides the nodes\' own, by the audit log of the API server', async () => {
