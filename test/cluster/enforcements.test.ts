@@ -60,15 +60,26 @@ async function event(name: string, reason: string, note: RegExp, namespace = NS)
 
 interface AuditLine {
   readonly verb: string
-  readonly user: { readonly username: string }
+  /** With the pod that the token is bound to. */
+  readonly user: { readonly username: string; readonly extra?: Readonly<Record<string, readonly string[]>> }
   readonly objectRef: { readonly resource: string; readonly subresource?: string; readonly name?: string; readonly namespace?: string }
   readonly responseStatus: { readonly code: number }
 }
 
+function auditSince(offset: number): readonly AuditLine[] {
+  const lines = readFileSync(FILES.audit, 'utf8').slice(offset).split('\n').filter((line) => line !== '')
+  return lines.map((line) => JSON.parse(line) as AuditLine)
+}
+
 /** What Picket wrote since, by whom: `operator patch policyenforcements/status`. */
 function writesSince(offset: number): readonly string[] {
-  const lines = readFileSync(FILES.audit, 'utf8').slice(offset).split('\n').filter((line) => line !== '')
-  return lines.map((line) => JSON.parse(line) as AuditLine).map(({ verb, user, objectRef: { resource, subresource } }) => `${user.username.split('picket-').at(-1) ?? ''} ${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`)
+  return auditSince(offset).map(({ verb, user, objectRef: { resource, subresource } }) => `${user.username.split('picket-').at(-1) ?? ''} ${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`)
+}
+
+/** Pods of operators whose writes of custom resources were taken since. */
+function writersSince(offset: number): readonly string[] {
+  const taken = auditSince(offset).filter(({ user, objectRef, responseStatus }) => user.username.endsWith(':picket-operator') && /^(policy|node)enforcements$/.test(objectRef.resource) && responseStatus.code < 300)
+  return [...new Set(taken.map(({ user }) => user.extra?.['authentication.kubernetes.io/pod-name']?.[0] ?? 'nobody'))]
 }
 
 /** The lines of a page that wait with kubectl for `shop/web`, as arguments for another policy. */
@@ -215,6 +226,36 @@ describe('enforcements', function () {
     })
     assert.notEqual(after.metadata.uid, before.metadata.uid)
     await told('new', 'programmed everywhere', (now) => said(now, 'Programmed') === 'True/Programmed' && now.nodes.desired === cluster.nodes.length, 90_000)
+  })
+
+  it('a leader that stands still is followed by another one, and writes nothing more when it goes on', async () => {
+    const holder = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
+    const podOf = (identity: string): string => identity.slice(0, identity.lastIndexOf('_'))
+    const former = podOf(await holder())
+    const edited = async (types: readonly string[]): Promise<void> => {
+      const { metadata: { generation } } = await api.patch(NETWORKING, 'NetworkPolicy', NS, 'new', { spec: { policyTypes: types } })
+      await told('new', `programmed at generation ${String(generation)}`, (now) => now.policyGeneration === generation && said(now, 'Programmed') === 'True/Programmed', 70_000)
+    }
+    const pid = pidOf(await api.get('v1', 'Pod', 'picket-system', former))
+    process.kill(pid, 'SIGSTOP')
+    let from: number
+    let next: string
+    try {
+      // What was on its way has arrived.
+      await sleep(1000)
+      from = auditEnd()
+      next = await until('another one leads', 40_000, async () => {
+        const now = podOf(await holder())
+        return now !== '' && now !== former ? now : null
+      })
+      await edited(['Ingress', 'Egress'])
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    await edited(['Ingress'])
+    await sleep(5000)
+    assert.deepEqual([writersSince(from), podOf(await holder())], [[next], next])
+    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
   })
 
   it('another operator takes over at once, and writes nothing that is there already', async () => {
