@@ -303,8 +303,14 @@ describe('the node status', () => {
     const reporting = { type: 'Reporting', status: 'True', reason: 'AgentReady', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' }
     const { conditions = [] } = world.status
     world.api.put(OBJECTS, { ...object, status: { ...world.status, conditions: [...conditions, reporting] } } as typeof object)
+    const asked = world.api.requests.length
+    const { uid, resourceVersion } = world.object?.metadata ?? {}
     world.edit('110', one('a'))
     await world.rest()
+    const requests = world.api.requests.slice(asked)
+    assert.deepEqual(requests.map(({ method }) => method), ['PATCH', 'GET', 'PATCH'], 'refused, read anew, and written on that')
+    const { metadata } = JSON.parse(requests[2]?.body ?? '') as { readonly metadata: unknown }
+    assert.deepEqual(metadata, { name: 'n1', uid, resourceVersion })
     assert.deepEqual([world.said('Reporting'), world.said('Ready'), committed(world).length], ['True AgentReady', 'True Enforcing', 1])
     assert.deepEqual(world.written, ['written', 'written'], 'a conflict on the way is no failure')
   })
