@@ -60,15 +60,32 @@ async function event(name: string, reason: string, note: RegExp, namespace = NS)
 
 interface AuditLine {
   readonly verb: string
-  readonly user: { readonly username: string }
+  /** With the pod that the token is bound to. */
+  readonly user: { readonly username: string; readonly extra?: Readonly<Record<string, readonly string[]>> }
   readonly objectRef: { readonly resource: string; readonly subresource?: string; readonly name?: string; readonly namespace?: string }
   readonly responseStatus: { readonly code: number }
 }
 
+function auditSince(offset: number): readonly AuditLine[] {
+  const lines = readFileSync(FILES.audit, 'utf8').slice(offset).split('\n').filter((line) => line !== '')
+  return lines.map((line) => JSON.parse(line) as AuditLine)
+}
+
 /** What Picket wrote since, by whom: `operator patch policyenforcements/status`. */
 function writesSince(offset: number): readonly string[] {
-  const lines = readFileSync(FILES.audit, 'utf8').slice(offset).split('\n').filter((line) => line !== '')
-  return lines.map((line) => JSON.parse(line) as AuditLine).map(({ verb, user, objectRef: { resource, subresource } }) => `${user.username.split('picket-').at(-1) ?? ''} ${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`)
+  return auditSince(offset).map(({ verb, user, objectRef: { resource, subresource } }) => `${user.username.split('picket-').at(-1) ?? ''} ${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`)
+}
+
+/** Pods of operators whose writes of custom resources were taken since. */
+function writersSince(offset: number): readonly string[] {
+  const taken = auditSince(offset).filter(({ user, objectRef, responseStatus }) => user.username.endsWith(':picket-operator') && /^(policy|node)enforcements$/.test(objectRef.resource) && responseStatus.code < 300)
+  return [...new Set(taken.map(({ user }) => user.extra?.['authentication.kubernetes.io/pod-name']?.[0] ?? 'nobody'))]
+}
+
+/** The lines of a page that wait with kubectl for `shop/web`, as arguments for another policy. */
+function waitsOf(page: string, name: string, generation: unknown): readonly (readonly string[])[] {
+  const lines = [...readFileSync(path.join(ROOT, page), 'utf8').matchAll(/^kubectl -n shop (wait .*)$/gm)]
+  return lines.map(([, line = '']) => line.replaceAll("'", '').replace('"$GENERATION"', String(generation)).replace('polenf/web', `polenf/${name}`).split(' '))
 }
 
 function auditEnd(): number {
@@ -102,6 +119,19 @@ describe('enforcements', function () {
     assert.deepEqual(owners.map(({ kind, name, uid, blockOwnerDeletion }) => [kind, name, uid, blockOwnerDeletion ?? false]), [['NetworkPolicy', 'new', made.metadata.uid, false]])
     await event('new', 'Programmed', /generation 1.*2\/2/)
     console.log((await cluster.mustKubectl(['get', 'polenf,nodeenf', '-A'])).split('\n').map((line) => `      ${line}`).join('\n'))
+  })
+
+  it('the pages\' lines for kubectl alone end when it is programmed: of a new policy, and of an edit', async () => {
+    for (const [page, change] of [['README.md', null], ['deploy/docs/status.md', { spec: { policyTypes: ['Ingress', 'Egress'] } }]] as const) {
+      const { metadata: { generation } } = change === null ? await api.create(policy('waited')) : await api.patch(NETWORKING, 'NetworkPolicy', NS, 'waited', change)
+      const waits = waitsOf(page, 'waited', generation)
+      assert.equal(waits.length, 3, page)
+      for (const args of waits) await cluster.mustKubectl(['-n', NS, ...args], { timeout: 70_000 })
+      const { status } = (await enforcement('waited')) ?? {}
+      assert.deepEqual([status?.policyGeneration, said(status, 'Programmed')], [generation, 'True/Programmed'], page)
+    }
+    await api.remove(NETWORKING, 'NetworkPolicy', NS, 'waited')
+    await until('its status is collected', 20_000, async () => ((await enforcement('waited')) === null ? true : null))
   })
 
   it('an edit costs under five writes besides the nodes\' own, by the audit log of the API server', async () => {
@@ -196,6 +226,36 @@ describe('enforcements', function () {
     })
     assert.notEqual(after.metadata.uid, before.metadata.uid)
     await told('new', 'programmed everywhere', (now) => said(now, 'Programmed') === 'True/Programmed' && now.nodes.desired === cluster.nodes.length, 90_000)
+  })
+
+  it('a leader that stands still is followed by another one, and writes nothing more when it goes on', async () => {
+    const holder = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
+    const podOf = (identity: string): string => identity.slice(0, identity.lastIndexOf('_'))
+    const former = podOf(await holder())
+    const edited = async (types: readonly string[]): Promise<void> => {
+      const { metadata: { generation } } = await api.patch(NETWORKING, 'NetworkPolicy', NS, 'new', { spec: { policyTypes: types } })
+      await told('new', `programmed at generation ${String(generation)}`, (now) => now.policyGeneration === generation && said(now, 'Programmed') === 'True/Programmed', 70_000)
+    }
+    const pid = pidOf(await api.get('v1', 'Pod', 'picket-system', former))
+    process.kill(pid, 'SIGSTOP')
+    let from: number
+    let next: string
+    try {
+      // What was on its way has arrived.
+      await sleep(1000)
+      from = auditEnd()
+      next = await until('another one leads', 40_000, async () => {
+        const now = podOf(await holder())
+        return now !== '' && now !== former ? now : null
+      })
+      await edited(['Ingress', 'Egress'])
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    await edited(['Ingress'])
+    await sleep(5000)
+    assert.deepEqual([writersSince(from), podOf(await holder())], [[next], next])
+    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
   })
 
   it('another operator takes over at once, and writes nothing that is there already', async () => {

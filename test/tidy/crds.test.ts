@@ -99,6 +99,11 @@ describe('crds/', () => {
       for (const key of one['x-kubernetes-list-map-keys'] ?? []) assert.ok(one.items?.required?.includes(key), name)
     }
   })
+  it('lists as much as the issue says', () => {
+    const most = (list: string): number | undefined => all.find(([name]) => name === list)?.[1].maxItems
+    assert.deepEqual(['failures', 'committed'].map((list) => most(`nodeenforcements.picket.dev.status.${list}`)), [32, 64])
+    assert.equal(most('policyenforcements.picket.dev.status.failedNodes'), 10)
+  })
   it('has no top-level observedGeneration, and holds the name, the sum of nodes and the UID', () => {
     const status = schemaOf(policy).properties?.['status']
     assert.deepEqual(Object.keys(status?.properties ?? {}).filter((name) => name.includes('Generation')), ['policyGeneration', 'programmedGeneration'])

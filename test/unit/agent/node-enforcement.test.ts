@@ -2,6 +2,8 @@
 //
 // **Invariant:** what is written is read back from the API, never from the agent.
 import assert from 'node:assert/strict'
+import { release } from 'node:os'
+import manifest from '../../../package.json' with { type: 'json' }
 import type { NodeFailure } from '../../../src/crd/node-enforcement.ts'
 import type { Policy } from '../../../src/model/policy.ts'
 import { TABLE } from '../../../src/ruleset/skeleton.ts'
@@ -38,6 +40,21 @@ describe('the node status', () => {
     assert.deepEqual([world.status.counts?.pods, world.status.counts?.policies, observed(world)], [{ isolated: 0, open: 1, pending: 0 }, 0, '100'])
     assert.deepEqual(['Ready', 'Programmed', 'TableIntact'].map((type) => world.said(type)), ['True Enforcing', 'True Programmed', 'True ReadBack'])
     assert.deepEqual(world.written, ['written'])
+    const { agentVersion, kernel, nftables, summary } = world.status
+    assert.deepEqual([agentVersion, kernel, nftables, summary], [manifest.version, release(), 'fake', { pods: '0/1' }])
+  })
+
+  it('tells which revision the kernel holds and since when, and the table by its size and hash', async () => {
+    const { ruleset: before, counts: small } = world.status
+    await world.clock.advance(60_000)
+    world.edit('110', one('a'))
+    await world.turn()
+    const { ruleset, counts, lastProgrammedTime } = world.status
+    assert.equal(ruleset?.revision, world.world.committer.held)
+    assert.notEqual(ruleset?.hash, before?.hash)
+    assert.equal(lastProgrammedTime, `${new Date(world.clock.wallTime() - 1).toISOString().slice(0, 19)}Z`)
+    assert.ok((counts?.rules ?? 0) > (small?.rules ?? 0) && (counts?.setElements ?? 0) > (small?.setElements ?? 0), JSON.stringify([small, counts]))
+    assert.equal(counts?.policies, 1)
   })
 
   describe('observedResourceVersions', () => {
@@ -312,8 +329,14 @@ describe('the node status', () => {
     const reporting = { type: 'Reporting', status: 'True', reason: 'AgentReady', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' }
     const { conditions = [] } = world.status
     world.api.put(OBJECTS, { ...object, status: { ...world.status, conditions: [...conditions, reporting] } } as typeof object)
+    const asked = world.api.requests.length
+    const { uid, resourceVersion } = world.object?.metadata ?? {}
     world.edit('110', one('a'))
     await world.rest()
+    const requests = world.api.requests.slice(asked)
+    assert.deepEqual(requests.map(({ method }) => method), ['PATCH', 'GET', 'PATCH'], 'refused, read anew, and written on that')
+    const { metadata } = JSON.parse(requests[2]?.body ?? '') as { readonly metadata: unknown }
+    assert.deepEqual(metadata, { name: 'n1', uid, resourceVersion })
     assert.deepEqual([world.said('Reporting'), world.said('Ready'), committed(world).length], ['True AgentReady', 'True Enforcing', 1])
     assert.deepEqual(world.written, ['written', 'written'], 'a conflict on the way is no failure')
   })

@@ -2,6 +2,8 @@
 //
 // **Invariant:** 0 all that was asked for is enforced, 1 something is not, 2 it could not ask.
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import path from 'node:path'
 import { runProgram } from '../../../src/cli/program.ts'
 import { PicketError } from '../../../src/lib/errors.ts'
 import { condition } from '../../support/enforcements.ts'
@@ -161,6 +163,28 @@ describe('picket status', function () {
       const { status: exit, stderr } = await picket('--socket', '/nowhere/agent.sock')
       assert.equal(exit, 2)
       assert.match(stderr, /^picket: socket \/nowhere\/agent\.sock: no agent answers/)
+    })
+    it('tells what its agent says while no API server answers: 0, or 1 with what is wrong; as text, or whole', async () => {
+      await stage.server.close()
+      const well = { node: 'n1', version: '0.1.0', kernel: 'libnftables 1.0.6', ready: true, enforced: true, settled: true, programmedAt: '2026-01-31T12:00:00.000Z', counts: { localPods: 3 }, problems: [], problemsTotal: 0 }
+      const problems = [{ code: 'Quarantined', severity: 'error', object: 'NetworkPolicy shop/web', message: 'the kernel refused it' }]
+      let answer: object = well
+      const agent = createServer((request, response) => response.writeHead(request.url === '/status' ? 200 : 404).end(JSON.stringify(answer)))
+      const socket = path.join(path.dirname(stage.kubeconfig), 'agent.sock')
+      await new Promise<void>((resolve) => agent.listen(socket, resolve))
+      try {
+        const good = await picket('--socket', socket)
+        assert.deepEqual([good.status, good.stderr], [0, ''])
+        assert.equal(good.stdout, 'node       n1\nversion    0.1.0, libnftables 1.0.6\nready      yes, last written 2026-01-31T12:00:00.000Z\nenforced   yes\ncounts     localPods 3\nproblems   none\n')
+        answer = { ...well, enforced: false, settled: false, problems, problemsTotal: 3 }
+        const bad = await picket('--socket', socket)
+        assert.equal(bad.status, 1)
+        assert.match(bad.stdout, /\nenforced +no \(changes are being written\)\n.*\nproblems +3\n {2}error Quarantined: the kernel refused it\n {2}and 2 more\n$/)
+        const whole = await picket('--socket', socket, '--output', 'json')
+        assert.deepEqual([whole.status, JSON.parse(whole.stdout)], [1, answer])
+      } finally {
+        await new Promise((resolve) => void agent.close(resolve))
+      }
     })
     it('refuses to ask the agent what only the cluster knows', async () => {
       for (const args of [['--wait'], ['-n', 'shop'], ['-A'], ['--policy', 'web'], ['--kubeconfig', 'x'], ['--context', 'x']]) {

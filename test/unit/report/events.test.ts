@@ -84,6 +84,10 @@ describe('report: events of a policy', () => {
     ])
     assert.deepEqual(told(eventsOf(null, bad('a'), 'shop')).at(-1), 'Normal Programmed: generation 1: 2/2 nodes enforce it in 18ms (max 140ms); it is not accepted as it is written')
   })
+  it('Invalid is also told of a field that Picket does not know', () => {
+    const unknown = condition('Accepted', { status: 'False', reason: 'Unsupported', message: 'spec.later: unknown field' })
+    assert.deepEqual(told(eventsOf(policyStatus(), policyStatus({ conditions: conditions(['True', 'Programmed'], unknown) }), 'shop')), ['Warning Invalid: spec.later: unknown field'])
+  })
   it('whatever else changes is no event: pending, silent nodes, counts, warnings', () => {
     const silent = policyStatus({ conditions: conditions(['Unknown', 'NoReport']) })
     const warned = pending({ warnings: [{ type: 'EmptyPeer', message: '' }] })

@@ -19,6 +19,7 @@ function four(): NodeLiveness {
 }
 
 describe('the liveness of nodes', () => {
+  it('waits as long as the issue says', () => assert.deepEqual([SILENT_AFTER_MS, HOLD_MS], [20_000, 60_000]))
   it('is alive while the agent\'s Pod and the Node are Ready, and silent after 20 s of not', () => {
     const nodes = four()
     nodes.note('a', agentDown(1000), 1100)
