@@ -4,7 +4,9 @@
 // that the node is pending and the policy's status is written anew, and the fault is handed out to be told.
 import { NODE_ENFORCEMENT, type NodeEnforcementStatus } from '../crd/node-enforcement.ts'
 import { POLICY_ENFORCEMENT, type PolicyEnforcementStatus } from '../crd/policy-enforcement.ts'
+import { opened } from '../crd/fields.ts'
 import { faultOf, isA } from '../crd/read.ts'
+import type { Condition } from '../crd/shared.ts'
 import { isMapping, own, partOf, textIn, type Mapping } from '../decode/fields.ts'
 import { PROTOCOLS, type Uid } from '../model/objects.ts'
 import type { DnsService } from './dns.ts'
@@ -26,7 +28,14 @@ export function readNodeEnforcement(raw: unknown): ReadReport | null {
   if (name === '') return null
   const status = isMapping(raw) ? (own(raw, 'status') ?? {}) : {}
   const fault = faultOf(NODE_ENFORCEMENT.status, status, 'status')
-  return { report: reportOf(name, ownerIn(metadata, 'Node'), fault === null ? (status as NodeEnforcementStatus) : {}), fault }
+  return { report: reportOf(name, ownerIn(metadata, 'Node'), fault === null ? (status as NodeEnforcementStatus) : conditionsIn(status)), fault }
+}
+
+/** Of a status that cannot be read otherwise: one of the conditions is the operator's own, which would be written again and again. */
+function conditionsIn(status: unknown): NodeEnforcementStatus {
+  const conditions = isMapping(status) ? own(status, 'conditions') : undefined
+  const { field } = opened(NODE_ENFORCEMENT.status.fields.conditions)
+  return faultOf(field, conditions, 'status.conditions') === null ? { conditions: conditions as readonly Condition[] } : {}
 }
 
 /** UID of the object of the same name that owns it; null where none of that kind does. */
