@@ -2,17 +2,10 @@
 //
 // **Invariant:** 0 all that was asked for is enforced, 1 something is not, 2 it could not ask.
 import assert from 'node:assert/strict'
-import { runProgram } from '../../../src/cli/program.ts'
-import { PicketError } from '../../../src/lib/errors.ts'
 import { condition } from '../../support/enforcements.ts'
 import { POLICIES } from '../../support/cluster-follower.ts'
+import { picket as run, type Ran } from '../../support/picket-command.ts'
 import { REPORTS, StatusStage, TOLD } from '../../support/status-stage.ts'
-
-interface Ran {
-  readonly status: number
-  readonly stdout: string
-  readonly stderr: string
-}
 
 describe('picket status', function () {
   this.timeout(30_000)
@@ -25,23 +18,7 @@ describe('picket status', function () {
   })
   afterEach(() => stage.close())
 
-  /** In this process; errors as main.ts prints them. */
-  async function picket(...args: readonly string[]): Promise<Ran> {
-    const said: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' }
-    const streams = ['stdout', 'stderr'] as const
-    const writes = streams.map((name) => process[name].write.bind(process[name]))
-    for (const name of streams) process[name].write = (text) => Boolean((said[name] += String(text)))
-    try {
-      await runProgram(['status', ...args])
-      return { status: Number(process.exitCode ?? 0), ...said }
-    } catch (error) {
-      if (!(error instanceof PicketError)) throw error
-      return { status: error.exit, ...said, stderr: `${said.stderr}picket: ${error.message}\n` }
-    } finally {
-      streams.forEach((name, i) => (process[name].write = writes[i] as typeof process.stdout.write))
-      process.exitCode = 0
-    }
-  }
+  const picket = (...args: readonly string[]): Promise<Ran> => run('status', ...args)
   const status = (...args: readonly string[]): Promise<Ran> => picket('--kubeconfig', stage.kubeconfig, ...args)
   const json = async (...args: readonly string[]): Promise<Readonly<Record<string, unknown>>> => JSON.parse((await status(...args, '-o', 'json')).stdout) as Readonly<Record<string, unknown>>
   const seconds = async (ran: Promise<Ran>): Promise<{ readonly ran: Ran; readonly took: number }> => {
