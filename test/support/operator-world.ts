@@ -1,7 +1,7 @@
 // A cluster in the test's API server, and terms of operators over it: watched over loopback, written to in memory, on a fake clock.
 //
-// Time passes in small steps. In each of them what the server sends arrives: at first within a moment of real time, and where much time
-// passes within some turns of the event loop, since the server is in this process and its files are read by then.
+// Time passes in small steps. In each of them what the server sends arrives, within some turns of the event loop, since the server is in
+// this process; at first there is a moment of real time besides, in which files are read.
 // **Invariant:** every write of every term is recorded, as what it did to which object.
 import assert from 'node:assert/strict'
 import { ObjectWriter } from '../../src/kube/object-writer.ts'
@@ -184,7 +184,8 @@ export class OperatorWorld {
     const step = isLong ? LONG_STEP_MS : STEP_MS
     for (let left = ms; left > 0; left -= step) {
       await this.clock.advance(Math.min(step, left))
-      await (isLong ? turns() : moment())
+      if (!isLong) await moment()
+      await turns()
     }
   }
 
@@ -196,7 +197,8 @@ export class OperatorWorld {
       if (condition()) return
       const isLong = passed >= LONG_MS
       await this.clock.advance(isLong ? LONG_STEP_MS : STEP_MS)
-      await (isLong ? turns() : moment())
+      if (!isLong) await moment()
+      await turns()
     }
     assert.fail(`not within 10 minutes: ${what}; ${this.requests.join(', ')}`)
   }
