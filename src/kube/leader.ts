@@ -63,6 +63,8 @@ export class Leader {
   #seen: { readonly version: string; readonly at: number } | null = null
   /** When the request began that last renewed it; null: does not lead. */
   #renewed: Moment | null = null
+  /** A request that takes the Lease has no answer yet: the API server may have carried it out. */
+  #mayHold = false
   #cancelDeadline: () => void = () => {}
   #stopping: Promise<void> = Promise.resolve()
   #trouble: string | null = null
@@ -135,6 +137,7 @@ export class Leader {
     await this.#stopping
     if (signal.aborted) throw signal.reason
     const from = this.#moment()
+    this.#mayHold = lease === null || this.#waitMs() <= 0
     if (lease === null) return this.#took(await writer.create(LEASE, newLease(namespace, name, identity, duration, clock.wallTime()), signal), from)
     if (this.#waitMs() > 0) return
     this.#took(await writer.replace(LEASE, heldBy(lease, identity, duration, clock.wallTime()), {}, signal), from)
@@ -157,6 +160,7 @@ export class Leader {
   }
 
   #took(lease: StoredObject, from: Moment): void {
+    this.#mayHold = false
     if (this.#stop.signal.aborted) {
       this.#lease = lease
       return
@@ -233,12 +237,13 @@ export class Leader {
     })
   }
 
-  /** Twice, where an answer was lost that had renewed it. */
+  /** Read anew where the end cut off the request that takes it; twice, where an answer was lost that had renewed it. */
   async #release(): Promise<void> {
     const { writer, clock, identity, namespace, name } = this.#options
     const overdue = new AbortController()
     const cancel = clock.after(LONGEST_RELEASE_MS, () => overdue.abort(new Error('released by time alone')))
     try {
+      if (this.#mayHold) this.#lease = await writer.get(LEASE, { namespace, name }, overdue.signal)
       for (let i = 0; i < 2 && this.#lease !== null && this.holder === identity; i += 1) {
         try {
           this.#lease = await writer.replace(LEASE, released(this.#lease, clock.wallTime()), {}, overdue.signal)

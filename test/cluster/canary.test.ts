@@ -8,6 +8,7 @@ import { CANARY_CLIENT, CANARY_LINKS, CANARY_SERVER } from '../../src/model/cana
 import { agentStatus, proven } from './agents.ts'
 import { api } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
+import { untilEvent } from './enforcement-objects.ts'
 import { runIn, until } from './processes.ts'
 
 describe('canary', function () {
@@ -45,11 +46,7 @@ describe('canary', function () {
         const { conditions = [] } = ((await api.get(API_VERSION, 'NodeEnforcement', null, node.name))['status'] ?? {}) as NodeEnforcementStatus
         return conditions.some(({ type, status, reason }) => type === 'TableIntact' && status === 'False' && reason === 'PacketsLeaked') ? true : null
       })
-      await until(`${node.name}: an Event`, 20_000, async () => {
-        const events = await api.list('events.k8s.io/v1', 'Event', 'default')
-        const told = events.some((one) => one['reason'] === 'NotEnforced' && (one['regarding'] as { readonly name?: string }).name === node.name && /TableIntact is False \(PacketsLeaked\)/.test(String(one['note'])))
-        return told ? true : null
-      })
+      await untilEvent('default', node.name, 'NotEnforced', /TableIntact is False \(PacketsLeaked\)/, 20_000)
     } finally {
       await on(node.name, ['nft', 'delete table netdev past'])
     }

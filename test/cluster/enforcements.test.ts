@@ -9,54 +9,25 @@ import type { PolicyEnforcementStatus } from '../../src/crd/policy-enforcement.t
 import { API_VERSION } from '../../src/crd/schema.ts'
 import type { Condition } from '../../src/crd/shared.ts'
 import { eventFaults, type KeptEvent } from '../support/event-rules.ts'
-import { agentPod, settled } from './agents.ts'
+import { agentPod } from './agents.ts'
 import { api, ask, pathOf, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
+import { condition, enforcementOf, said, untilEvent, untilPolicy, webOnEachNode, type Stored, type Told } from './enforcement-objects.ts'
 import { CONTROL, FILES } from './layout.ts'
-import { pidOf, podObject, runningPod } from './pods.ts'
+import { pidOf } from './pods.ts'
 import { mustRun, sleep, until } from './processes.ts'
 
 const NS = 'enforcements'
 const NETWORKING = 'networking.k8s.io/v1'
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
-type Stored = KubeObject & { readonly status?: PolicyEnforcementStatus }
-
 function policy(name: string, spec: unknown = { podSelector: {}, policyTypes: ['Ingress'] }, labels: Readonly<Record<string, string>> = {}): KubeObject {
   return { apiVersion: NETWORKING, kind: 'NetworkPolicy', metadata: { namespace: NS, name, labels }, spec }
 }
 
-function condition(status: { readonly conditions?: readonly Condition[] } | undefined, type: string): Condition | undefined {
-  return status?.conditions?.find((one) => one.type === type)
-}
-
-function said(status: { readonly conditions?: readonly Condition[] } | undefined, type: string): string {
-  const found = condition(status, type)
-  return found === undefined ? '' : `${found.status}/${found.reason}`
-}
-
-async function enforcement(name: string): Promise<Stored | null> {
-  return (await api.find(API_VERSION, 'PolicyEnforcement', NS, name)) as Stored | null
-}
-
-/** Waits until the status of a policy is as wanted. */
-async function told(name: string, what: string, wanted: (status: PolicyEnforcementStatus, object: Stored) => boolean, timeout = 20_000): Promise<Stored & { readonly status: PolicyEnforcementStatus }> {
-  let last: Stored | null = null
-  return until(`${name}: ${what}`, timeout, async () => {
-    last = await enforcement(name)
-    return last?.status !== undefined && wanted(last.status, last) ? (last as Stored & { readonly status: PolicyEnforcementStatus }) : null
-  }, () => JSON.stringify(last?.status ?? last).slice(0, 1500))
-}
-
-/** Waits for an Event of the operator about the policy, or about a Node, whose events are in `default`. */
-async function event(name: string, reason: string, note: RegExp, namespace = NS): Promise<void> {
-  let last: readonly unknown[] = []
-  await until(`${name}: an Event ${reason}`, 20_000, async () => {
-    const found = (await api.list('events.k8s.io/v1', 'Event', namespace)).filter((one) => one['reason'] === reason && (one['regarding'] as { readonly name?: string }).name === name)
-    last = found.map((one) => one['note'])
-    return last.some((one) => note.test(String(one))) ? true : null
-  }, () => JSON.stringify(last))
-}
+const enforcement = (name: string): Promise<Stored | null> => enforcementOf(NS, name)
+const told = (name: string, what: string, wanted: (status: PolicyEnforcementStatus) => boolean, timeout = 20_000): Promise<Told> => untilPolicy(NS, name, what, wanted, timeout)
+const event = (name: string, reason: string, note: RegExp, namespace = NS): Promise<void> => untilEvent(namespace, name, reason, note, 20_000)
 
 interface AuditLine {
   readonly verb: string
@@ -98,11 +69,7 @@ describe('enforcements', function () {
 
   before(async () => {
     cluster = await openCluster(() => undefined)
-    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
-    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NS } })
-    for (const node of cluster.nodes) await api.create(podObject({ namespace: NS, name: `web-${node.name}`, node: node.name, labels: { app: 'web' }, container: { args: ['serve', '8080/tcp'] } }))
-    for (const node of cluster.nodes) await runningPod(NS, `web-${node.name}`)
-    await settled(cluster.nodes)
+    await webOnEachNode(cluster, NS)
   })
 
   after(async () => {

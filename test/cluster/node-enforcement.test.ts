@@ -5,12 +5,12 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { NODE_ENFORCEMENT, type NodeEnforcementStatus } from '../../src/crd/node-enforcement.ts'
-import type { PolicyEnforcementStatus } from '../../src/crd/policy-enforcement.ts'
 import { faultOf } from '../../src/crd/read.ts'
 import { API_VERSION } from '../../src/crd/schema.ts'
 import { agentPod, agentStatus, settled } from './agents.ts'
 import { api, ask, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
+import { untilEvent, untilPolicy } from './enforcement-objects.ts'
 import { netnsPath, type NodePlace } from './layout.ts'
 import { pidOf, RealPods } from './pods.ts'
 import { sleep, until } from './processes.ts'
@@ -58,23 +58,6 @@ describe('what agents tell of their nodes', function () {
     }, () => JSON.stringify(statusIn(last)).slice(0, 1500))
   }
 
-  async function untilPolicy(name: string, what: string, condition: (status: PolicyEnforcementStatus) => boolean): Promise<PolicyEnforcementStatus> {
-    let last: PolicyEnforcementStatus | undefined
-    return until(`${name}: ${what}`, LONGEST_WAIT_MS, async () => {
-      last = (await api.find(API_VERSION, 'PolicyEnforcement', NS, name))?.['status'] as PolicyEnforcementStatus | undefined
-      return last !== undefined && condition(last) ? last : null
-    }, () => JSON.stringify(last).slice(0, 1500))
-  }
-
-  /** An Event of the operator about the policy, whose note names `words`. */
-  async function untilEvent(name: string, reason: string, words: string): Promise<void> {
-    let last: readonly KubeObject[] = []
-    await until(`an Event ${reason} of ${name}`, LONGEST_WAIT_MS, async () => {
-      last = (await api.list('events.k8s.io/v1', 'Event', NS)).filter((one) => one['reason'] === reason && (one['regarding'] as { readonly name?: string }).name === name)
-      return last.some((one) => String(one['note']).includes(words)) ? true : null
-    }, () => JSON.stringify(last.map((one) => one['note'])))
-  }
-
   it('each node has its object, owned by the Node, ready, and proven by packets', async () => {
     for (const place of cluster.nodes) {
       const object = await untilTold(place, 'it is ready', (status) => said(status, 'Ready') === 'True Enforcing' && said(status, 'TableIntact') === 'True PacketsProve')
@@ -112,17 +95,17 @@ describe('what agents tell of their nodes', function () {
       assert.match(said(status, 'Programmed'), /^(Unknown KernelUnknown|False CommitRefused)$/)
       assert.doesNotMatch(said(status, 'Ready'), /^True/)
       assert.equal(said(statusIn(await objectOf(node2)), 'Ready'), 'True Enforcing')
-      const told = await untilPolicy('late', 'the operator tells of the node', (one) => one.failedNodes.some(({ name }) => name === node1.name))
+      const { status: told } = await untilPolicy(NS, 'late', 'the operator tells of the node', (one) => one.failedNodes.some(({ name }) => name === node1.name), LONGEST_WAIT_MS)
       const programmed = told.conditions.find(({ type }) => type === 'Programmed')
       assert.deepEqual([programmed?.status, programmed?.reason, told.nodes.failed], ['False', 'NodeFailures', 1])
       assert.match(programmed?.message ?? '', new RegExp(node1.name))
-      await untilEvent('late', 'ProgrammingFailed', node1.name)
+      await untilEvent(NS, 'late', 'ProgrammingFailed', new RegExp(node1.name), LONGEST_WAIT_MS)
     } finally {
       nft.stdin.end()
       await once(nft, 'exit')
     }
     await untilTold(node1, 'it is mended', (one) => failed(one).length === 0 && said(one, 'Ready') === 'True Enforcing' && said(one, 'Programmed') === 'True Programmed' && said(one, 'TableIntact') === 'True PacketsProve')
-    await untilPolicy('late', 'the operator tells that it is programmed', (one) => one.conditions.some(({ type, status }) => type === 'Programmed' && status === 'True'))
+    await untilPolicy(NS, 'late', 'the operator tells that it is programmed', (one) => one.conditions.some(({ type, status }) => type === 'Programmed' && status === 'True'), LONGEST_WAIT_MS)
   })
 
   it(`nothing is written for ${IDLE_MS / 1000} s in which only watermarks and labels of policies change, and an agent that is killed writes nothing but a watermark`, async () => {

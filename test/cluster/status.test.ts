@@ -5,11 +5,12 @@
 import assert from 'node:assert/strict'
 import { ownCommand } from '../../src/lab/places.ts'
 import type { StatusReport } from '../../src/status/report.ts'
-import { agentPod, settled } from './agents.ts'
+import { agentPod } from './agents.ts'
 import { api, ask, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
+import { webOnEachNode } from './enforcement-objects.ts'
 import { CONTROL, FILES, type NodePlace } from './layout.ts'
-import { pidOf, podObject, runningPod } from './pods.ts'
+import { pidOf } from './pods.ts'
 import { mustRun, runIn, type Ended } from './processes.ts'
 
 const NS = 'status-test'
@@ -21,11 +22,7 @@ describe('picket status on a real cluster', function () {
 
   before(async () => {
     cluster = await openCluster(() => undefined)
-    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
-    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NS } })
-    for (const node of cluster.nodes) await api.create(podObject({ namespace: NS, name: `web-${node.name}`, node: node.name, labels: { app: 'web' }, container: { args: ['serve', '8080/tcp'] } }))
-    for (const node of cluster.nodes) await runningPod(NS, `web-${node.name}`)
-    await settled(cluster.nodes)
+    await webOnEachNode(cluster, NS)
   })
   after(() => api.remove('v1', 'Namespace', null, NS))
 

@@ -1,6 +1,7 @@
 // A cluster in the test's API server, and terms of operators over it: watched over loopback, written to in memory, on a fake clock.
 //
-// Time passes in small steps with a moment of real time in each, in which what the server sends arrives.
+// Time passes in small steps. In each of them what the server sends arrives, within some turns of the event loop, since the server is in
+// this process; at first there is a moment of real time besides, in which files are read.
 // **Invariant:** every write of every term is recorded, as what it did to which object.
 import assert from 'node:assert/strict'
 import { ObjectWriter } from '../../src/kube/object-writer.ts'
@@ -32,6 +33,8 @@ const STEP_MS = 50
 /** Where much time passes. */
 const LONG_STEP_MS = 200
 const LONG_MS = 8_000
+/** A request and its answer take about six. */
+const TURNS = 24
 const MADE = '2026-01-01T00:00:00Z'
 
 export class OperatorWorld {
@@ -178,10 +181,12 @@ export class OperatorWorld {
   }
 
   async pass(ms: number): Promise<void> {
-    const step = ms >= LONG_MS ? LONG_STEP_MS : STEP_MS
+    const isLong = ms >= LONG_MS
+    const step = isLong ? LONG_STEP_MS : STEP_MS
     for (let left = ms; left > 0; left -= step) {
       await this.clock.advance(Math.min(step, left))
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      if (!isLong) await moment()
+      await turns()
     }
   }
 
@@ -191,8 +196,10 @@ export class OperatorWorld {
     const from = this.clock.now()
     for (let passed = 0; passed < 600_000 && performance.now() < end; passed = this.clock.now() - from) {
       if (condition()) return
-      await this.clock.advance(passed < LONG_MS ? STEP_MS : LONG_STEP_MS)
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      const isLong = passed >= LONG_MS
+      await this.clock.advance(isLong ? LONG_STEP_MS : STEP_MS)
+      if (!isLong) await moment()
+      await turns()
     }
     assert.fail(`not within 10 minutes: ${what}; ${this.requests.join(', ')}`)
   }
@@ -209,6 +216,14 @@ export class OperatorWorld {
     if (said.status > 202) throw statusFailure(said.status, body, 'memory', target, 'none', undefined)
     return { server: 'memory', contentType: 'application/json', body: once(body) }
   }
+}
+
+async function moment(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 1))
+}
+
+async function turns(): Promise<void> {
+  for (let i = 0; i < TURNS; i += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
 async function* once(body: Buffer): AsyncGenerator<Buffer, void> {

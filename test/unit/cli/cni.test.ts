@@ -6,9 +6,8 @@ import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { runProgram } from '../../../src/cli/program.ts'
-import { PicketError } from '../../../src/lib/errors.ts'
 import { asList, withEntry, withoutEntry } from '../../../src/cli/cni-conf.ts'
+import { picket as run, type Ran } from '../../support/picket-command.ts'
 
 const main = path.resolve(import.meta.dirname, '../../../src/main.ts')
 const ENTRY = { socket: '/run/picket/agent.sock', timeout: '10s', onTimeout: 'fail' } as const
@@ -51,12 +50,6 @@ describe('the entry in a network configuration', () => {
   })
 })
 
-interface Ran {
-  readonly status: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
 describe('picket cni', function () {
   this.timeout(30_000)
   let node: string
@@ -71,23 +64,7 @@ describe('picket cni', function () {
   afterEach(() => rmSync(node, { recursive: true }))
 
   const flags = (): readonly string[] => ['--bin-dir', bin, '--conf-dir', conf]
-  /** In this process, since each start of the program takes a moment; errors as main.ts prints them. */
-  async function picket(...args: readonly string[]): Promise<Ran> {
-    const said: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' }
-    const streams = ['stdout', 'stderr'] as const
-    const writes = streams.map((name) => process[name].write.bind(process[name]))
-    for (const name of streams) process[name].write = (text) => Boolean((said[name] += String(text)))
-    try {
-      await runProgram(['cni', ...args])
-      return { status: Number(process.exitCode ?? 0), ...said }
-    } catch (error) {
-      if (!(error instanceof PicketError)) throw error
-      return { status: error.exit, ...said, stderr: `${said.stderr}picket: ${error.message}\n` }
-    } finally {
-      streams.forEach((name, i) => (process[name].write = writes[i] as typeof process.stdout.write))
-      process.exitCode = 0
-    }
-  }
+  const picket = (...args: readonly string[]): Promise<Ran> => run('cni', ...args)
   const install = (...args: readonly string[]) => picket('install', ...flags(), '--plugin', path.join(node, 'plugin'), ...args)
   const done = async (ran: Promise<Ran>): Promise<string> => {
     const { status, stdout, stderr } = await ran

@@ -4,17 +4,10 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import path from 'node:path'
-import { runProgram } from '../../../src/cli/program.ts'
-import { PicketError } from '../../../src/lib/errors.ts'
 import { condition } from '../../support/enforcements.ts'
 import { POLICIES } from '../../support/cluster-follower.ts'
+import { picket as run, type Ran } from '../../support/picket-command.ts'
 import { REPORTS, StatusStage, TOLD } from '../../support/status-stage.ts'
-
-interface Ran {
-  readonly status: number
-  readonly stdout: string
-  readonly stderr: string
-}
 
 describe('picket status', function () {
   this.timeout(30_000)
@@ -27,23 +20,7 @@ describe('picket status', function () {
   })
   afterEach(() => stage.close())
 
-  /** In this process; errors as main.ts prints them. */
-  async function picket(...args: readonly string[]): Promise<Ran> {
-    const said: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' }
-    const streams = ['stdout', 'stderr'] as const
-    const writes = streams.map((name) => process[name].write.bind(process[name]))
-    for (const name of streams) process[name].write = (text) => Boolean((said[name] += String(text)))
-    try {
-      await runProgram(['status', ...args])
-      return { status: Number(process.exitCode ?? 0), ...said }
-    } catch (error) {
-      if (!(error instanceof PicketError)) throw error
-      return { status: error.exit, ...said, stderr: `${said.stderr}picket: ${error.message}\n` }
-    } finally {
-      streams.forEach((name, i) => (process[name].write = writes[i] as typeof process.stdout.write))
-      process.exitCode = 0
-    }
-  }
+  const picket = (...args: readonly string[]): Promise<Ran> => run('status', ...args)
   const status = (...args: readonly string[]): Promise<Ran> => picket('--kubeconfig', stage.kubeconfig, ...args)
   const json = async (...args: readonly string[]): Promise<Readonly<Record<string, unknown>>> => JSON.parse((await status(...args, '-o', 'json')).stdout) as Readonly<Record<string, unknown>>
   const seconds = async (ran: Promise<Ran>): Promise<{ readonly ran: Ran; readonly took: number }> => {
@@ -94,18 +71,22 @@ describe('picket status', function () {
   })
 
   describe('--wait', () => {
+    /** The server says in each watch how far it has told, as it may: then nobody has to listen for a second whether there is more of the past. */
+    beforeEach(() => (stage.server.behaviour.onWatch = () => void setImmediate(() => stage.server.bookmark())))
+
     it('ends when all is told, and says how many', async () => {
+      assert.deepEqual(await json('--wait'), { enforced: true, policies: 1, programmed: 1, missing: [], isPastKnown: true })
+      stage.server.behaviour.onWatch = () => {}
       const { status: exit, stdout } = await status('--wait')
       assert.deepEqual([exit, stdout], [0, '1 policy is enforced\n'])
-      assert.deepEqual(await json('--wait'), { enforced: true, policies: 1, programmed: 1, missing: [], isPastKnown: true })
     })
     it('waits for the generation of the call, and tells what for', async () => {
       stage.policy('shop', 'web', 2)
-      setTimeout(() => stage.told('shop', 'web', { policyGeneration: 2, conditions: [condition('Accepted'), condition('Programmed', { status: 'False', reason: 'Reconciling', message: '1 of 2 nodes have not said yet that they enforce it: n1' })] }), 600)
-      setTimeout(() => stage.told('shop', 'web', { policyGeneration: 2 }), 1800)
+      setTimeout(() => stage.told('shop', 'web', { policyGeneration: 2, conditions: [condition('Accepted'), condition('Programmed', { status: 'False', reason: 'Reconciling', message: '1 of 2 nodes have not said yet that they enforce it: n1' })] }), 300)
+      setTimeout(() => stage.told('shop', 'web', { policyGeneration: 2 }), 900)
       const { ran, took } = await seconds(status('--wait', '-n', 'shop'))
       assert.deepEqual([ran.status, ran.stdout], [0, '1 policy is enforced\n'])
-      assert.ok(took >= 1.7 && took < 5, `${took} s`)
+      assert.ok(took >= 0.8 && took < 4, `${took} s`)
       assert.match(ran.stderr, /^picket status: 0 of 1 policy is programmed; waiting for shop\/web \(OldGeneration: .*\n$/)
     })
     it('is not held up by a policy that is edited, made or deleted after the call', async () => {
@@ -113,7 +94,7 @@ describe('picket status', function () {
       setTimeout(() => {
         stage.server.remove(POLICIES, 'shop/db')
         stage.policy('shop', 'new')
-      }, 500)
+      }, 300)
       const { ran, took } = await seconds(status('--wait'))
       assert.equal(ran.status, 0)
       assert.ok(took < 4, `${took} s`)
@@ -123,29 +104,29 @@ describe('picket status', function () {
       stage.pod('shop', 'web-1', 'n1')
       stage.policy('shop', 'old')
       stage.server.remove(POLICIES, 'shop/old')
-      const late = await status('--wait', '--timeout', '1800ms')
+      const late = await status('--wait', '--timeout', '900ms')
       assert.equal(late.status, 1)
-      assert.match(late.stdout, /^After 1.8 s 1 of 1 policy is programmed; missing:\n {2}shop\/old \(NotObserved: it was deleted, and n1 has not said yet that it is gone there\)\n$/)
-      setTimeout(() => stage.node('n1'), 700)
+      assert.match(late.stdout, /^After 0.9 s 1 of 1 policy is programmed; missing:\n {2}shop\/old \(NotObserved: it was deleted, and n1 has not said yet that it is gone there\)\n$/)
+      setTimeout(() => stage.node('n1'), 300)
       assert.equal((await status('--wait', '--timeout', '10s')).status, 0)
     })
     it('waits for the status object of what was deleted', async () => {
       stage.server.remove(POLICIES, 'shop/web')
       stage.node('n1')
-      const late = await status('--wait', '--timeout', '1500ms', '--policy', 'web')
+      const late = await status('--wait', '--timeout', '800ms', '--policy', 'web')
       assert.deepEqual([late.status, late.stdout.includes('shop/web (StatusLeft:')], [1, true])
       stage.server.remove(TOLD, 'shop/web')
       assert.deepEqual(await json('--wait', '--policy', 'web'), { enforced: true, policies: 0, programmed: 0, missing: [], isPastKnown: true })
     })
     it('its time is over: 1, with what is missing', async () => {
       stage.failing('shop', 'web', 'NodeFailures', 'n1 says no')
-      const { status: exit, stdout } = await status('--wait', '--timeout', '1300ms')
-      assert.deepEqual([exit, stdout], [1, 'After 1.3 s 0 of 1 policy is programmed; missing:\n  shop/web (NodeFailures: n1 says no)\n'])
+      const { status: exit, stdout } = await status('--wait', '--timeout', '800ms')
+      assert.deepEqual([exit, stdout], [1, 'After 0.8 s 0 of 1 policy is programmed; missing:\n  shop/web (NodeFailures: n1 says no)\n'])
     })
     it('the API server is away, from the beginning or at the end: 2', async () => {
       stage.policy('shop', 'web', 2)
-      setTimeout(() => void stage.server.close(), 800)
-      const { status: exit, stdout, stderr } = await status('--wait', '--timeout', '2s')
+      setTimeout(() => void stage.server.close(), 500)
+      const { status: exit, stdout, stderr } = await status('--wait', '--timeout', '1200ms')
       assert.deepEqual([exit, stdout], [2, ''])
       assert.match(stderr, /picket: API server, \w+: .*\n$/)
       assert.equal((await status('--wait')).status, 2)

@@ -274,4 +274,15 @@ describe('kube: who leads', () => {
     await a.leader.close()
     assert.equal(world.spec()['holderIdentity'], undefined)
   })
+  it('an end that meets the request that takes the Lease gives it back all the same', async () => {
+    for (const name of ['makes', 'takes']) {
+      const a = world.add(name)
+      a.fate = ({ method }) => (method === 'GET' ? 'usual' : 'lost')
+      await world.pass(250)
+      assert.deepEqual([world.leaders(), world.spec()['holderIdentity']], [[], name])
+      a.fate = () => 'usual'
+      await a.leader.close()
+      assert.equal(world.spec()['holderIdentity'], undefined)
+    }
+  })
 })
