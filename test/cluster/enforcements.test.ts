@@ -13,7 +13,8 @@ import { agentPod } from './agents.ts'
 import { api, ask, pathOf, type KubeObject } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
 import { condition, enforcementOf, said, untilEvent, untilPolicy, webOnEachNode, type Stored, type Told } from './enforcement-objects.ts'
-import { CONTROL, FILES } from './layout.ts'
+import { endKubeProxies, startKubeProxy } from './kube-proxy.ts'
+import { CONTROL, FILES, type NodePlace } from './layout.ts'
 import { pidOf } from './pods.ts'
 import { mustRun, sleep, until } from './processes.ts'
 
@@ -177,7 +178,8 @@ describe('enforcements', function () {
   })
 
   it('a Node that was deleted and made anew within a second has a NodeEnforcement of its own', async () => {
-    const { name } = cluster.nodes.at(-1) as { readonly name: string }
+    const place = cluster.nodes.at(-1) as NodePlace
+    const { name } = place
     const before = await api.get(API_VERSION, 'NodeEnforcement', null, name)
     const node = await api.get('v1', 'Node', null, name)
     await api.remove('v1', 'Node', null, name)
@@ -192,6 +194,9 @@ describe('enforcements', function () {
       return found !== null && owners[0]?.uid === made.metadata.uid && (found['status'] as { readonly conditions?: unknown } | undefined)?.conditions !== undefined ? found : null
     })
     assert.notEqual(after.metadata.uid, before.metadata.uid)
+    // It ends with its Node.
+    await endKubeProxies([place])
+    startKubeProxy(place, cluster.roomOf(name), cluster.programs)
     await told('new', 'programmed everywhere', (now) => said(now, 'Programmed') === 'True/Programmed' && now.nodes.desired === cluster.nodes.length, 90_000)
   })
 

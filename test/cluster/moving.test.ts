@@ -2,17 +2,15 @@
 //
 // **Invariant:** connections go on through each step, and after each step new ones come to every endpoint.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Flow } from '../../src/lab/testbed.ts'
 import type { Address } from '../../src/model/ip.ts'
 import { api, ask } from './api.ts'
 import { openCluster, type TestCluster } from './cluster.ts'
-import { kubeconfigOf } from './control-plane.ts'
-import { startKubeProxy } from './node.ts'
+import { endKubeProxies, kubeProxies, startKubeProxy } from './kube-proxy.ts'
 import { FOR_SERVICES, OwnInstallation, restartAgents } from './own-installation.ts'
 import { RealPods } from './pods.ts'
-import { cgroupFolder, runIn, sleep, until } from './processes.ts'
+import { runIn, sleep, until } from './processes.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const NS = 'moving'
@@ -53,6 +51,7 @@ describe('from kube-proxy to Picket and back', function () {
   })
 
   it('kube-proxy alone: connections are open', async () => {
+    assert.deepEqual([...kubeProxies().keys()].toSorted(), cluster.nodes.map(({ name }) => name))
     await untilBothAnswer()
     flows = await Promise.all(addresses.flatMap((address) => (['TCP', 'UDP'] as const).flatMap((protocol) => [1, 2].map(() => pods.openFlowTo(`${NS}/client`, address, protocol, 80, { packetsPerSecond: 100 })))))
     await goOn('at the start')
@@ -69,8 +68,7 @@ describe('from kube-proxy to Picket and back', function () {
   })
 
   it('kube-proxy ends, and what it left is removed', async () => {
-    for (const pid of proxies()) process.kill(pid, 'SIGTERM')
-    await until('kube-proxy is gone', 10_000, async () => (proxies().length === 0 ? true : null))
+    await endKubeProxies(cluster.nodes)
     for (const { name } of cluster.nodes) for (const family of ['ip', 'ip6']) assert.equal((await runIn(cluster.roomOf(name), ['nft', 'delete', 'table', family, 'kube-proxy'])).status, 0)
     await goOn('without kube-proxy')
     await untilBothAnswer()
@@ -78,7 +76,7 @@ describe('from kube-proxy to Picket and back', function () {
   })
 
   it('and back: kube-proxy again, then policy-only', async () => {
-    for (const place of cluster.nodes) startKubeProxy(place, cluster.roomOf(place.name), cluster.programs, kubeconfigOf('proxy'))
+    for (const place of cluster.nodes) startKubeProxy(place, cluster.roomOf(place.name), cluster.programs)
     for (const { name } of cluster.nodes) for (const family of ['ip', 'ip6']) await until(`kube-proxy of ${name} translates`, 30_000, async () => ((await translates(name, family)) ? true : null))
     await goOn('with kube-proxy again')
     await cluster.mustKubectl(['apply', '-k', path.join(root, 'deploy/policy-only')])
@@ -135,16 +133,5 @@ describe('from kube-proxy to Picket and back', function () {
         }, () => [...found].join())
       }
     }
-  }
-
-  function proxies(): readonly number[] {
-    const pids = readFileSync(path.join(cgroupFolder(), 'daemons/cgroup.procs'), 'utf8').split('\n').filter((line) => line !== '').map(Number)
-    return pids.filter((pid) => {
-      try {
-        return path.basename(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '') === 'kube-proxy'
-      } catch {
-        return false
-      }
-    })
   }
 })

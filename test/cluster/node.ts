@@ -5,7 +5,8 @@
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { ControlPlane } from './control-plane.ts'
-import { DNS_ADDRESSES, DNS_DOMAIN, POD_RANGES, type Attachment, type NodePlace } from './layout.ts'
+import { startKubeProxy } from './kube-proxy.ts'
+import { DNS_ADDRESSES, DNS_DOMAIN, type Attachment, type NodePlace } from './layout.ts'
 import { POD_IMAGE } from './images.ts'
 import { logOf, mustRun, runIn, startDaemon, until, type Room } from './processes.ts'
 import type { Programs } from './programs.ts'
@@ -76,15 +77,7 @@ export function startKubelet({ place, room }: RunningNode, { programs, kubeProxy
     programs.of('kubelet'), '--config', config, '--kubeconfig', control.kubeconfigOf(place), '--hostname-override', place.name,
     '--node-ip', `${place.addresses[4]},${place.addresses[6]}`,
   ])
-  if (kubeProxy) startKubeProxy(place, room, programs, control.kubeconfigOf('proxy'))
-}
-
-/** Its process id. */
-export function startKubeProxy(place: NodePlace, room: Room, programs: Programs, kubeconfig: string): number {
-  return startDaemon(`${place.name}-kube-proxy`, room, [
-    programs.of('kube-proxy'), '--kubeconfig', kubeconfig, '--hostname-override', place.name, '--proxy-mode', 'nftables',
-    '--cluster-cidr', `${POD_RANGES[4]},${POD_RANGES[6]}`, '--conntrack-max-per-core', '0', '--conntrack-tcp-timeout-established', '0', '--conntrack-tcp-timeout-close-wait', '0',
-  ])
+  if (kubeProxy) startKubeProxy(place, room, programs)
 }
 
 /** How pods are attached; from then on the node is Ready. */
