@@ -53,7 +53,7 @@ async function check({ runs, only }: Flags): Promise<readonly Result[]> {
   const files = FREE_FOLDERS.flatMap((folder) => filesBelow(folder, only))
   const env = runs === null ? {} : { PICKET_TEST_RUNS: String(runs) }
   const limit = runs === null ? 5 * MINUTE : 24 * 60 * MINUTE
-  if (files.length > 0) results.push(await runPart(mocha(FREE_FOLDERS.join(', '), files, ['--parallel', '--jobs', '2', '--timeout', '20000'], env, limit)))
+  if (files.length > 0) results.push(await runPart(mocha(FREE_FOLDERS.join(', '), files, ['--parallel', '--jobs', '4', '--timeout', '20000'], env, limit)))
   return results
 }
 
