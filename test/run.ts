@@ -7,7 +7,7 @@
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { conclude, failedPart, runPart, type Part, type Result } from './support/summary.ts'
+import { conclude, failedPart, runPart, runTogether, type Part, type Result } from './support/summary.ts'
 import { AFTERWARDS, CLUSTER_TESTS, OTHER_CLUSTER, goIsThere, type ClusterTest } from './cluster/tests.ts'
 
 const root = path.resolve(import.meta.dirname, '..')
@@ -57,15 +57,23 @@ async function check({ runs, only }: Flags): Promise<readonly Result[]> {
   return results
 }
 
-/** One process a file, in turn: they use the same kernel, and one that crashes must not take the others along. */
+/**
+ * Files that mostly wait for packets and count no time (two cores are half idle): two of them run at once. The others, which
+ * flood, kill or count what the kernel does in a time, run alone.
+ */
+const SIDE_BY_SIDE = ['cases', 'random-cases', 'services', 'services-udp', 'services-policy', 'services-lab', 'services-lab-bridge', 'services-connections', 'services-bad-input', 'lab-services', 'rules-lifecycle', 'rules-lifecycle-more', 'rules-time-wait', 'rules-stale-udp', 'rules-reuse', 'rules-crafted', 'rules-isolation-selectors', 'rules-connections', 'rules-node-host-self', 'rules-packets', 'rules-ports', 'rules-fragments', 'rules-spoofing', 'rules-nat', 'rules-resets', 'demo', 'check', 'check-services', 'cut-both-ways', 'bridge', 'masquerade']
+
+/** One process a file: one that crashes must not take the others along. */
 async function kernel(env: Record<string, string>, only: string | null, leftOut: readonly string[] = []): Promise<readonly Result[]> {
   const files = filesBelow('kernel', only).filter((file) => !leftOut.includes(file))
   if (files.length > 0 && process.getuid?.() !== 0) {
     return [failedPart('kernel', 'these tests make network namespaces and need root: run the command as root')]
   }
+  const parts = files.map((file) => mocha(file, [file], ['--exit', '--timeout', '60000'], env, 30 * MINUTE))
+  const isCalm = ({ title }: Part): boolean => SIDE_BY_SIDE.includes(path.basename(title, '.test.ts'))
   const results: Result[] = []
-  for (const file of files) results.push(await runPart(mocha(file, [file], ['--exit', '--timeout', '60000'], env, 30 * MINUTE)))
-  return results
+  for (const part of parts.filter((one) => !isCalm(one))) results.push(await runPart(part))
+  return [...results, ...(await runTogether(parts.filter(isCalm), 2))]
 }
 
 /** Where `.ci/run` lets `npm test` say which kernel tests it ran whole, so that they are not run again minutes later; null for nobody else. */

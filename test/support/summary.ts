@@ -1,4 +1,4 @@
-// Runs the parts of a test command one after the other and adds up what they found.
+// Runs the parts of a test command, one after the other or some at once, and adds up what they found.
 //
 // A part is a program: a tool (passed or failed as a whole) or mocha with test/support/summary-reporter.ts.
 // **Invariant:** a part that crashes, hangs or cannot be started counts as a failure; the last line of a test command
@@ -38,9 +38,12 @@ interface Ending {
   readonly reason: string | null
 }
 
-function runProgram(part: Part, env: NodeJS.ProcessEnv): Promise<Ending> {
+/** `say` null: what it prints is seen as it comes. */
+function runProgram(part: Part, env: NodeJS.ProcessEnv, say: ((text: string) => void) | null): Promise<Ending> {
   return new Promise((resolve) => {
-    const child = spawn(part.program, part.args, { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...part.env, ...env } })
+    const output = say === null ? 'inherit' : 'pipe'
+    const child = spawn(part.program, part.args, { stdio: ['ignore', output, output], env: { ...process.env, ...part.env, ...env } })
+    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => say?.(text))
     let reason: string | null = null
     const limit = setTimeout(() => {
       reason = `not done after ${part.limit / 1000} s; killed`
@@ -57,22 +60,52 @@ function runProgram(part: Part, env: NodeJS.ProcessEnv): Promise<Ending> {
       resolve(ending)
     }
     child.once('error', (error) => end({ status: null, reason: error.message }))
-    child.once('exit', (status, signal) => end({ status, reason: reason ?? (signal === null ? null : `ended by ${signal}`) }))
+    child.once('exit', (status, signal) => {
+      const ended = (): void => end({ status, reason: reason ?? (signal === null ? null : `ended by ${signal}`) })
+      if (say === null) return ended()
+      // The rest of what it printed; somebody whom it left behind may hold the pipe for ever.
+      const patience = setTimeout(ended, 2000)
+      child.once('close', () => {
+        clearTimeout(patience)
+        ended()
+      })
+    })
   })
 }
 
-export async function runPart(part: Part): Promise<Result> {
-  process.stdout.write(`== ${part.title}\n`)
+export function runPart(part: Part): Promise<Result> {
+  return runAndTell(part, null)
+}
+
+/** So many at once; what each prints is printed when it has ended, so that it stays together. */
+export async function runTogether(parts: readonly Part[], lanes: number): Promise<readonly Result[]> {
+  const left = [...parts]
+  const results: Result[] = []
+  const lane = async (): Promise<void> => {
+    for (let part = left.shift(); part !== undefined; part = left.shift()) {
+      process.stdout.write(`-- ${part.title} begins\n`)
+      const texts: string[] = []
+      results.push(await runAndTell(part, (text) => texts.push(text)))
+      process.stdout.write(texts.join(''))
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
+  return results
+}
+
+async function runAndTell(part: Part, held: ((text: string) => void) | null): Promise<Result> {
+  const say = held ?? ((text: string): void => void process.stdout.write(text))
+  say(`== ${part.title}\n`)
   const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-test-'))
   const totalsFile = path.join(folder, 'totals.json')
   const leftOutFile = path.join(folder, 'left-out')
   const started = performance.now()
   try {
-    const ending = await runProgram(part, { PICKET_TEST_TOTALS: totalsFile, PICKET_TEST_LEFT_OUT: leftOutFile })
+    const ending = await runProgram(part, { PICKET_TEST_TOTALS: totalsFile, PICKET_TEST_LEFT_OUT: leftOutFile }, held)
     const { passed, failed, fault } = judge(part, ending, readIfThere(totalsFile))
-    if (fault !== null) process.stdout.write(`  FAILED: ${fault}\n`)
+    if (fault !== null) say(`  FAILED: ${fault}\n`)
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    process.stdout.write(`  ${passed} passed, ${failed} failed (${seconds} s)\n`)
+    say(`  ${passed} passed, ${failed} failed (${seconds} s)\n`)
     return { title: part.title, passed, failed, leftOut: readIfThere(leftOutFile).split('\n').filter((id) => id !== '') }
   } finally {
     rmSync(folder, { recursive: true, force: true })
