@@ -200,6 +200,25 @@ describe('enforcements', function () {
     await told('new', 'programmed everywhere', (now) => said(now, 'Programmed') === 'True/Programmed' && now.nodes.desired === cluster.nodes.length, 90_000)
   })
 
+  it('another operator takes over at once, and writes nothing that is there already', async () => {
+    const lease = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
+    const holder = await lease()
+    const before = (await api.list(API_VERSION, 'PolicyEnforcement', NS)).map(({ metadata }) => metadata.resourceVersion)
+    await api.remove('v1', 'Pod', 'picket-system', holder.slice(0, holder.lastIndexOf('_')))
+    const next = await until('another one leads', 20_000, async () => {
+      const now = await lease()
+      return now !== '' && now !== holder ? now : null
+    })
+    assert.notEqual(next, holder)
+    await sleep(6000)
+    assert.deepEqual((await api.list(API_VERSION, 'PolicyEnforcement', NS)).map(({ metadata }) => metadata.resourceVersion), before)
+    await api.create(policy('second', { podSelector: { matchLabels: { app: 'nobody' } } }))
+    const { status } = await told('second', 'told by the new leader', (now) => said(now, 'Programmed') === 'True/Programmed')
+    assert.deepEqual([status.nodes.desired, status.warnings.map(({ type }) => type)], [0, ['SelectsNoPods']])
+    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
+  })
+
+  /** Behind the other one: whoever lost the Lease is quiet for a minute when it leads again. */
   it('a leader that stands still is followed by another one, and writes nothing more when it goes on', async () => {
     const holder = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
     const podOf = (identity: string): string => identity.slice(0, identity.lastIndexOf('_'))
@@ -230,24 +249,6 @@ describe('enforcements', function () {
     await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
   })
 
-  it('another operator takes over at once, and writes nothing that is there already', async () => {
-    const lease = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
-    const holder = await lease()
-    const before = (await api.list(API_VERSION, 'PolicyEnforcement', NS)).map(({ metadata }) => metadata.resourceVersion)
-    await api.remove('v1', 'Pod', 'picket-system', holder.slice(0, holder.lastIndexOf('_')))
-    const next = await until('another one leads', 20_000, async () => {
-      const now = await lease()
-      return now !== '' && now !== holder ? now : null
-    })
-    assert.notEqual(next, holder)
-    await sleep(6000)
-    assert.deepEqual((await api.list(API_VERSION, 'PolicyEnforcement', NS)).map(({ metadata }) => metadata.resourceVersion), before)
-    await api.create(policy('second', { podSelector: { matchLabels: { app: 'nobody' } } }))
-    const { status } = await told('second', 'told by the new leader', (now) => said(now, 'Programmed') === 'True/Programmed')
-    assert.deepEqual([status.nodes.desired, status.warnings.map(({ type }) => type)], [0, ['SelectsNoPods']])
-    await cluster.mustKubectl(['-n', 'picket-system', 'rollout', 'status', 'deployment/picket-operator', '--timeout=120s'], { timeout: 150_000 })
-  })
-
   it('was told as Events: Programmed once a generation, whatever flapped and whoever led; Invalid with the field; NotEnforced of the Node', async () => {
     const events = (await api.list('events.k8s.io/v1', 'Event', null)) as unknown as readonly KeptEvent[]
     const ours = events.filter(({ reportingController }) => reportingController === 'picket.dev/operator')
@@ -258,7 +259,7 @@ describe('enforcements', function () {
     assert.equal(new Set(generations).size, generations.length)
     assert.ok(generations.every((text) => !text.includes(' x')), generations.join())
     assert.match(of('Invalid', 'bad')[0]?.note ?? '', /spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr/)
-    assert.match(of('NotEnforced', cluster.nodes[0]?.name ?? '')[0]?.note ?? '', /the node does not report \(AgentNotReady\)/)
+    assert.ok(of('NotEnforced', cluster.nodes[0]?.name ?? '').some(({ note }) => /the node does not report \(AgentNotReady\)/.test(note ?? '')))
   })
 
   it('deletion collects the status objects', async () => {
