@@ -61,7 +61,7 @@ async function check({ runs, only }: Flags): Promise<readonly Result[]> {
  * Files that mostly wait for packets and count no time (two cores are half idle): two of them run at once. The others, which
  * flood, kill or count what the kernel does in a time, run alone.
  */
-const SIDE_BY_SIDE = ['cases', 'random-cases', 'services', 'services-udp', 'services-policy', 'services-lab', 'services-lab-bridge', 'services-connections', 'services-bad-input', 'lab-services', 'rules-lifecycle', 'rules-lifecycle-more', 'rules-time-wait', 'rules-stale-udp', 'rules-reuse', 'rules-crafted', 'rules-isolation-selectors', 'rules-connections', 'rules-node-host-self', 'rules-packets', 'rules-ports', 'rules-fragments', 'rules-spoofing', 'rules-nat', 'rules-resets', 'demo', 'check', 'check-services', 'cut-both-ways', 'bridge', 'masquerade']
+const SIDE_BY_SIDE = ['cases', 'random-cases', 'services', 'services-udp', 'services-policy', 'services-lab', 'services-lab-bridge', 'services-connections', 'services-bad-input', 'lab-services', 'rules-lifecycle', 'rules-lifecycle-more', 'rules-time-wait', 'rules-stale-udp', 'rules-reuse', 'rules-crafted', 'rules-isolation-selectors', 'rules-connections', 'rules-node-host-self', 'rules-packets', 'rules-ports', 'rules-fragments', 'rules-spoofing', 'rules-nat', 'rules-resets', 'check', 'check-services', 'cut-both-ways', 'bridge', 'masquerade']
 
 /** One process a file: one that crashes must not take the others along. */
 async function kernel(env: Record<string, string>, only: string | null, leftOut: readonly string[] = []): Promise<readonly Result[]> {
