@@ -24,7 +24,7 @@ export interface Party {
 export type Target = (Party & { readonly kind: 'places' }) | { readonly kind: 'service'; readonly title: string; readonly service: Service }
 
 export function readSource(world: World, text: string): Party {
-  const address = parseAddress(text)
+  const address = readAddress(text)
   if (address !== null) return { title: address, places: [placeOf(world, address)] }
   const [namespace, name, ...rest] = text.split('/')
   if (!namespace || !name || rest.length > 0) throw new PicketError('Usage', `--from ${show(text)}: expected NAMESPACE/POD or an address`)
@@ -32,7 +32,7 @@ export function readSource(world: World, text: string): Party {
 }
 
 export function readTarget(world: World, text: string): Target {
-  const address = parseAddress(text)
+  const address = readAddress(text)
   if (address !== null) return { kind: 'places', title: address, places: [placeOf(world, address)] }
   const [namespace, second, third, ...rest] = text.split('/')
   if (namespace && second === 'svc' && third && rest.length === 0) {
@@ -42,6 +42,10 @@ export function readTarget(world: World, text: string): Target {
   }
   if (!namespace || !second || third !== undefined) throw new PicketError('Usage', `--to ${show(text)}: expected NAMESPACE/POD, NAMESPACE/svc/NAME or an address`)
   return { kind: 'places', title: `${namespace}/${second}`, places: placesOfPod(world, namespace, second) }
+}
+
+function readAddress(text: string): Address | null {
+  return text.includes('/') ? null : parseAddress(text)
 }
 
 /** Whose address it is. */

@@ -2,6 +2,7 @@
 //
 // **Invariant:** what nat/ planned for that node is what is told; nothing is guessed where the node is not known.
 import { PicketError } from '../lib/errors.ts'
+import { show } from '../lib/show.ts'
 import { contains, familyOf, toBits, type Address } from '../model/ip.ts'
 import type { Protocol } from '../model/objects.ts'
 import { entryKey } from '../nat/memory.ts'
@@ -43,6 +44,7 @@ export class Routes {
   constructor(world: World, via: string | null) {
     this.#world = world
     this.#via = via
+    if (via !== null && [...world.snapshot.nodes.where('name', via)].length === 0) throw new PicketError('NoSuchNode', `--via ${show(via)}: there is no such Node; kubectl get nodes shows which are`)
   }
 
   route(call: Call): Route {

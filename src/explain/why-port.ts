@@ -25,8 +25,8 @@ export function whyPort(ports: Policy['ingress'][number]['ports'], context: Port
   if (servicePort !== null && ports.some((port) => holds(port, packet.protocol, servicePort, context))) {
     return { kind: 'service-port', text: `it allows ${servicePort}/${packet.protocol}, the Service's port; policies see the pod's, which is ${asked}` }
   }
-  const missing = ports.find((port) => port.kind === 'named' && port.protocol === packet.protocol && numbersOf(port, context).length === 0)
-  if (missing !== undefined && ports.every((port) => port.kind === 'named')) return { kind: 'named-port', text: noSuchName(missing, context) }
+  const missing = ports.find((port) => port.kind === 'named' && numbersOf(port, context).length === 0)
+  if (missing !== undefined && ports.every((port) => port.kind === 'named' && numbersOf(port, context).length === 0)) return { kind: 'named-port', text: noSuchName(missing, context) }
   const other = ports.find((port) => port.protocol !== packet.protocol && holds(port, port.protocol, packet.port, context))
   if (other !== undefined) return { kind: 'protocol', text: `it allows ${portText(other)}, and this is ${packet.protocol ?? 'none of TCP, UDP and SCTP'}` }
   const [only] = ports
