@@ -54,7 +54,7 @@ function ask(more: readonly AnyObject[], port = '8080/TCP', to = 'pay/api', from
 
 /** Of both families, which say the same. */
 function halves(answer: Answer, direction: 'ingress' | 'egress'): readonly Half[] {
-  assert.deepEqual(answer.flows.map(({ family }) => family).sort(), [4, 6])
+  assert.deepEqual(answer.flows.map(({ family }) => family), [4, 6])
   return answer.flows.flatMap(({ legs }) => legs.map((leg) => leg[direction]))
 }
 
@@ -204,7 +204,7 @@ describe('explain: through Services', () => {
   const API_SERVICE = service('pay/api', [2])
 
   function only({ flows }: Answer): Flow {
-    assert.deepEqual(flows.map(({ family }) => family).sort(), [4, 6])
+    assert.deepEqual(flows.map(({ family }) => family), [4, 6])
     return flows[0] as Flow
   }
 
