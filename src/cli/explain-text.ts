@@ -33,7 +33,7 @@ function parts(flow: Flow): readonly { readonly title: string; readonly body: st
   const { source, called, protocol, ports, service } = flow
   const range = ports.first === ports.last ? String(ports.first) : `${ports.first}-${ports.last}`
   const at = `${called.includes(':') ? `[${called}]` : called}:${range}/${protocol}`
-  const through = service === null ? '' : `, Service ${service.namespace}/${service.name}`
+  const through = service === null || service.name === null ? '' : `, Service ${service.namespace}/${service.name}`
   if (flow.legs.length === 0) return [{ title: `${source} -> ${at}${through}: denied`, body: `  ${safe(service?.text ?? 'it leads nowhere')}` }]
   return flow.legs.map((leg) => {
     const to = leg.destination.address === called && leg.port === ports.first ? '' : ` -> ${targetKey({ address: leg.destination.address, port: leg.port })}`

@@ -33,10 +33,11 @@ export interface Flow {
   readonly legs: readonly Leg[]
 }
 
+/** `namespace` and `name` are null where no Service has an address that is one of Services. */
 export interface ServiceStep {
-  readonly namespace: string
-  readonly name: string
-  readonly outcome: 'translated' | 'no-endpoint' | 'no-local-endpoint' | 'no-such-port' | 'source-range' | 'headless'
+  readonly namespace: string | null
+  readonly name: string | null
+  readonly outcome: 'translated' | 'no-such-service' | 'no-endpoint' | 'no-local-endpoint' | 'no-such-port' | 'source-range' | 'headless'
   readonly text: string
 }
 
@@ -45,6 +46,8 @@ export interface Leg {
   /** After translation. */
   readonly destination: End
   readonly port: number
+  /** What the destination takes for the source: the node's address, where it masquerades on the way to another one. */
+  readonly seen_as: Address
   readonly egress: Half
   readonly ingress: Half
 }

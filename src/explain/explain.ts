@@ -93,7 +93,7 @@ class Asking {
     const egress = halfOf(this.#world, 'egress', source, packet, called)
     const ingress = halfOf(this.#world, 'ingress', destination, { ...packet, source: seenAs }, called)
     const denied = egress.kind === 'denied' || ingress.kind === 'denied'
-    return { verdict: denied ? 'denied' : 'allowed', destination: endOf(destination), port, egress, ingress }
+    return { verdict: denied ? 'denied' : 'allowed', destination: endOf(destination), port, seen_as: seenAs, egress, ingress }
   }
 }
 
@@ -126,7 +126,7 @@ function saying({ verdict, service, legs }: Flow): string {
 function objectsIn(flows: readonly Flow[]): ReadonlySet<string> {
   const objects = new Set<string>()
   for (const { service, legs } of flows) {
-    if (service !== null) objects.add(`Service ${service.namespace}/${service.name}`)
+    if (service !== null && service.name !== null) objects.add(`Service ${service.namespace}/${service.name}`)
     for (const { destination, egress, ingress } of legs) {
       if (destination.kind === 'pod') objects.add(`Pod ${destination.name}`)
       for (const half of [egress, ingress]) if ('isolatedBy' in half) for (const { namespace, name } of half.isolatedBy) objects.add(`NetworkPolicy ${namespace}/${name}`)

@@ -24,7 +24,7 @@ export function halfOf(world: World, direction: Direction, subject: Place, packe
   const { pod } = subject
   if (pod === null) return { kind: 'no-policy', text: subject.kind === 'node' ? `node ${subject.name}: no policy holds for what is on the network of a node` : `${subject.address} is of no pod: no policy holds there` }
   const plan = world.planFor(pod)
-  const judge = new Judge(plan, world.snapshot, { nodeEgress: 'allow' })
+  const judge = new Judge(plan, world.snapshot, world.settings)
   const side = judge.judge(packet)[direction]
   const profileId = side.kind === 'not-here' ? 'open' : side.pod[direction]
   const profile = profileId === 'open' ? undefined : plan.profiles.get(profileId)

@@ -3,7 +3,7 @@
 // **Invariant:** what nat/ planned for that node is what is told; nothing is guessed where the node is not known.
 import { PicketError } from '../lib/errors.ts'
 import { show } from '../lib/show.ts'
-import { contains, familyOf, toBits, type Address } from '../model/ip.ts'
+import { contains, familyOf, toBits, type Address, type Cidr } from '../model/ip.ts'
 import type { Protocol } from '../model/objects.ts'
 import { entryKey } from '../nat/memory.ts'
 import type { Client, PlannedService, ServiceEntry } from '../nat/plan.ts'
@@ -82,6 +82,7 @@ export class Routes {
       const { namespace, name } = owner.planned
       return { service: { namespace, name, outcome: 'no-such-port', text: `it has no port ${port}/${protocol}${ports === '' ? '' : `, but ${ports}`}` }, targets: [] }
     }
+    if (isIn(address, this.#world.settings.serviceCidrs)) return { service: { namespace: null, name: null, outcome: 'no-such-service', text: `${address} is of the Services' range, and no Service has it` }, targets: [] }
     const place = placeOf(this.#world, address)
     if (place.kind === 'node' && place.node !== source.node && this.#entriesOn(place.node).has(entryKey('outside', address, protocol, port))) {
       throw new PicketError('NodePortElsewhere', `${port}/${protocol} is a node port of another node, ${place.name}: ask for the Service itself, NAMESPACE/svc/NAME`)
@@ -115,7 +116,10 @@ function clientOf({ kind }: Place): Client {
   return kind === 'external' ? 'outside' : kind
 }
 
+function isIn(address: Address, ranges: readonly Cidr[]): boolean {
+  return ranges.some((range) => range.family === familyOf(address) && contains(range, toBits(address)))
+}
+
 function mayCall({ restricted }: PlannedService, { source, address, protocol, port }: Call): boolean {
-  const bits = toBits(source.address)
-  return restricted.every((one) => one.address !== address || one.protocol !== protocol || one.port !== port || one.ranges.some((range) => contains(range, bits)))
+  return restricted.every((one) => one.address !== address || one.protocol !== protocol || one.port !== port || isIn(source.address, one.ranges))
 }

@@ -5,12 +5,25 @@
 // **Invariant:** what a policy or a Service means is what the agents would enforce: nothing here reads the specification.
 import type { Problem } from '../lib/problem.ts'
 import { KINDS, type SourceEvent } from '../model/changes.ts'
+import type { Cidr } from '../model/ip.ts'
 import type { Pod, PodUid } from '../model/objects.ts'
 import { ServicePlan } from '../nat/step.ts'
 import { PolicyPlan } from '../policy/step.ts'
 import { Inbox } from '../store/inbox.ts'
 import type { Snapshot, SnapshotDelta } from '../store/snapshot.ts'
 import { Store } from '../store/store.ts'
+
+/** What the agents' settings change of an answer. */
+export interface WorldSettings {
+  readonly nodeEgress: 'allow' | 'enforce'
+  readonly masqueradeAll: boolean
+  /** `primary`: each node's first address of each family. */
+  readonly nodePortAddresses: readonly Cidr[] | 'primary'
+  /** Where no Service has the address, a call there is dropped; empty: not known. */
+  readonly serviceCidrs: readonly Cidr[]
+}
+
+export const USUAL_SETTINGS: WorldSettings = { nodeEgress: 'allow', masqueradeAll: false, nodePortAddresses: 'primary', serviceCidrs: [] }
 
 /** No mark has to hold them here. */
 const AS_MANY_AS_THERE_ARE = 2 ** 31
@@ -24,8 +37,11 @@ export class World {
   readonly #plans = new Map<PodUid, PolicyPlan>()
   readonly #services = new Map<string | null, ServicePlan>()
 
+  readonly settings: WorldSettings
+
   /** Never throws for what the objects say. */
-  constructor(events: readonly SourceEvent[]) {
+  constructor(events: readonly SourceEvent[], settings: WorldSettings = USUAL_SETTINGS) {
+    this.settings = settings
     const inbox = new Inbox(() => undefined)
     for (const event of events) inbox.push(event)
     for (const kind of KINDS) inbox.push({ verb: 'synced', kind })
@@ -49,7 +65,8 @@ export class World {
   servicesOn(nodeName: string | null): ServicePlan {
     const known = this.#services.get(nodeName)
     if (known !== undefined) return known
-    const plan = new ServicePlan({ nodeName, nodePortAddresses: 'primary', masqueradeAll: false, mostLists: AS_MANY_AS_THERE_ARE, mostSizes: AS_MANY_AS_THERE_ARE })
+    const { nodePortAddresses, masqueradeAll } = this.settings
+    const plan = new ServicePlan({ nodeName, nodePortAddresses, masqueradeAll, mostLists: AS_MANY_AS_THERE_ARE, mostSizes: AS_MANY_AS_THERE_ARE })
     plan.step(this.snapshot, this.rows)
     this.#services.set(nodeName, plan)
     return plan

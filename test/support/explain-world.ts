@@ -4,7 +4,7 @@
 import { decodeObject } from '../../src/decode/decode.ts'
 import { explain, type Question } from '../../src/explain/explain.ts'
 import type { Answer } from '../../src/explain/answer.ts'
-import { World } from '../../src/explain/world.ts'
+import { World, type WorldSettings } from '../../src/explain/world.ts'
 import type { SourceEvent } from '../../src/model/changes.ts'
 
 interface AnyObject {
@@ -12,7 +12,7 @@ interface AnyObject {
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly uid?: string }
 }
 
-export function worldOf(objects: Iterable<AnyObject>): World {
+export function worldOf(objects: Iterable<AnyObject>, settings?: WorldSettings): World {
   const events: SourceEvent[] = []
   for (const object of objects) {
     const { uid, namespace = '', name } = object.metadata
@@ -21,7 +21,7 @@ export function worldOf(objects: Iterable<AnyObject>): World {
     if (decoded === null) throw new Error(`decode does not know ${object.kind}`)
     events.push({ verb: 'upsert', key, ...decoded } as SourceEvent)
   }
-  return new World(events)
+  return new World(events, settings)
 }
 
 /** `port`: `80/TCP`, `/TCP` or `80`. */
