@@ -65,7 +65,7 @@ async function openManifests(directory: string, unread: readonly ObjectKind[], l
   return { cluster: () => null, missing: () => 'waiting for the first complete reading of the sources', close: () => watch.close() }
 }
 
-function fromManifest(event: ManifestEvent, unread: readonly ObjectKind[]): readonly SourceEvent[] {
+export function fromManifest(event: ManifestEvent, unread: readonly ObjectKind[] = []): readonly SourceEvent[] {
   if (event.verb === 'synced') return KINDS.map((kind) => ({ verb: 'synced', kind }))
   if (event.verb === 'delete') {
     const kind = objectKindOf(event.kind)

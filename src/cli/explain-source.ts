@@ -1,34 +1,14 @@
-// Where `picket explain` reads the objects: a folder of manifests, or the API server, once; and policies that are not there yet.
+// What `picket explain` asks about: the objects of a cluster, read once; and policies that are not there yet.
 //
 // **Invariant:** what could not be read is an error or a line on stderr, never an answer without it; nothing is watched or changed.
-import { openSource } from '../agent/source.ts'
 import type { Clock } from '../lib/clock.ts'
 import { PicketError } from '../lib/errors.ts'
-import { formatProblem, type Problem } from '../lib/problem.ts'
+import { formatProblem } from '../lib/problem.ts'
 import type { Decoded, SourceEvent } from '../model/changes.ts'
 import type { Uid } from '../model/objects.ts'
 import type { Policy } from '../model/policy.ts'
 import type { ClusterAccess } from '../kube/source.ts'
-
-export interface Folder {
-  readonly events: readonly SourceEvent[]
-  /** Of files; those of objects come with their rows. */
-  readonly problems: readonly Problem[]
-}
-
-export async function readFolder(directory: string, clock: Clock): Promise<Folder> {
-  const events: SourceEvent[] = []
-  let problems: readonly Problem[] = []
-  const source = await openSource({ source: { kind: 'manifests', directory }, serviceProxy: 'picket' }, clock, {
-    onEvents: (more) => events.push(...more),
-    onProblems: (now) => {
-      problems = now
-    },
-    onCovers: () => undefined,
-  })
-  await source.close()
-  return { events, problems }
-}
+import { readFolder } from './explain-folder.ts'
 
 /** ApiFailure, which names the right that is missing, where any kind cannot be read whole. */
 export async function readCluster(access: ClusterAccess, clock: Clock, signal: AbortSignal): Promise<readonly SourceEvent[]> {

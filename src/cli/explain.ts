@@ -72,15 +72,18 @@ async function answer(options: ExplainOptions): Promise<void> {
 }
 
 async function readEvents(options: ExplainOptions): Promise<readonly SourceEvent[]> {
-  const [{ readCluster, readFolder }, { systemClock }] = await Promise.all([import('./explain-source.ts'), import('../lib/clock.ts')])
+  const { systemClock } = await import('../lib/clock.ts')
   if (options.source !== null) {
     if (options.kubeconfig !== undefined || options.context !== undefined) throw new PicketError('Usage', '--kubeconfig and --context are for --source cluster: expected one or the other')
-    const { events, problems } = await readFolder(options.source, systemClock)
+    const { readCompletedFolder } = await import('./explain-folder.ts')
+    const { events, problems, notes } = await readCompletedFolder(options.source, systemClock)
+    for (const note of notes) process.stderr.write(`picket explain: ${note}\n`)
     for (const problem of problems) if (problem.severity === 'error') process.stderr.write(`picket explain: ${formatProblem(problem)}\n`)
     return events
   }
   const access = accessOf(options, '--source manifests:DIR reads a folder instead')
   const late = AbortSignal.timeout(options.timeout)
+  const { readCluster } = await import('./explain-source.ts')
   try {
     return await readCluster(access, systemClock, late)
   } catch (error) {
