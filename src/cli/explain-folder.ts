@@ -44,8 +44,8 @@ export async function readCompletedFolder(directory: string, clock: Clock): Prom
   const catalog = new Catalog()
   for (const [file, text] of decided.wanted.files) catalog.setFile(file, readObjects(file, await readDocuments(text)))
   const { events, problems } = catalog.settle()
-  const many = lacking.length === 1 ? '1 pod of the folder has no address and got one' : `${lacking.length} pods of the folder have no addresses and got some`
-  return { events: events.flatMap((event) => fromManifest(event)), problems, notes: [`${many} that is made up, and so did Services without endpoints: an ipBlock is judged by these`] }
+  const who = lacking.length === 1 ? '1 pod of the folder has no address: it' : `${lacking.length} pods of the folder have no addresses: they`
+  return { events: events.flatMap((event) => fromManifest(event)), problems, notes: [`${who} got made-up ones, and an ipBlock is judged by these; Services without EndpointSlices got some by their selectors`] }
 }
 
 /** Those that the folder names; where it names none, two. */

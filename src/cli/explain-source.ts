@@ -8,16 +8,18 @@ import type { Decoded, SourceEvent } from '../model/changes.ts'
 import type { Uid } from '../model/objects.ts'
 import type { Policy } from '../model/policy.ts'
 import type { ClusterAccess } from '../kube/source.ts'
+import type { ReadSettings } from './explain-settings.ts'
 import { readFolder } from './explain-folder.ts'
 
 /** ApiFailure, which names the right that is missing, where any kind cannot be read whole. */
-export async function readCluster(access: ClusterAccess, clock: Clock, signal: AbortSignal): Promise<readonly SourceEvent[]> {
-  const [{ transportFor }, { RESOURCES }, { readList }] = await Promise.all([import('../kube/source.ts'), import('../kube/resources.ts'), import('../kube/list.ts')])
+export async function readCluster(access: ClusterAccess, clock: Clock, signal: AbortSignal): Promise<ReadSettings & { readonly events: readonly SourceEvent[] }> {
+  const [{ transportFor }, { RESOURCES }, { readList }, { readSettings }] = await Promise.all([import('../kube/source.ts'), import('../kube/resources.ts'), import('../kube/list.ts'), import('./explain-settings.ts')])
   const transport = transportFor(access, clock)
   try {
     await transport.check()
     const lists = await Promise.all(RESOURCES.map(async (resource) => ({ kind: resource.rows, rows: (await readList(transport, resource, signal)).rows })))
-    return lists.map(({ kind, rows }) => ({ verb: 'replace', kind, rows }) as SourceEvent)
+    const events = lists.map(({ kind, rows }) => ({ verb: 'replace', kind, rows }) as SourceEvent)
+    return { events, ...(await readSettings(transport, signal)) }
   } finally {
     await transport.close()
   }

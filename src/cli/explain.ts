@@ -6,6 +6,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { PicketError } from '../lib/errors.ts'
 import { formatProblem } from '../lib/problem.ts'
+import type { WorldSettings } from '../explain/world.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import { accessOf } from './access.ts'
 import { contextOption, formatPort, fromOption, kubeconfigOption, outputOption, portOption, timeoutOption, toOption, type PortFilter } from './options.ts'
@@ -26,8 +27,8 @@ interface ExplainOptions {
 }
 
 const USAGE = `
-Of a new connection's first packet, with the settings nodeEgress=allow and masqueradeAll=false. Both ends are told: egress at the source,
-ingress at the destination, after the Service's translation. Exit status: 0 allowed, 1 denied (or in part), 2 could not ask.
+Of a new connection's first packet, with the settings of the installed agents, else the defaults. Both ends are told: egress at the source,
+ingress at the destination, after the Service's translation. Pods of a folder that have no addresses get made-up ones. Exit status: 0 allowed, 1 denied (or in part), 2 could not ask.
 
   picket explain --from shop/web --to pay/svc/api --port 80/tcp
   picket explain --from shop/web --to pay/api-0 --port /tcp --source manifests:./cluster --policies ./draft`
@@ -61,9 +62,9 @@ async function answer(options: ExplainOptions): Promise<void> {
   ])
   const { from, to, port, via = null, policies, output } = options
   const question = { from, to, ports: port, via }
-  const events = await readEvents(options)
-  const now = explain(new World(events), question)
-  const then = policies === undefined ? null : explain(new World(await readPolicies(policies, systemClock, events)), question)
+  const { events, settings } = await readObjects(options)
+  const now = explain(new World(events, settings), question)
+  const then = policies === undefined ? null : explain(new World(await readPolicies(policies, systemClock, events), settings), question)
   const asked = then ?? now
   if (asked.verdict !== 'allowed') process.exitCode = 1
   const before = then === null ? null : now.verdict
@@ -71,7 +72,13 @@ async function answer(options: ExplainOptions): Promise<void> {
   else print(answerText(asked, formatPort(port), before))
 }
 
-async function readEvents(options: ExplainOptions): Promise<readonly SourceEvent[]> {
+interface Objects {
+  readonly events: readonly SourceEvent[]
+  /** Of the agents; absent: the defaults. */
+  readonly settings?: WorldSettings
+}
+
+async function readObjects(options: ExplainOptions): Promise<Objects> {
   const { systemClock } = await import('../lib/clock.ts')
   if (options.source !== null) {
     if (options.kubeconfig !== undefined || options.context !== undefined) throw new PicketError('Usage', '--kubeconfig and --context are for --source cluster: expected one or the other')
@@ -79,13 +86,15 @@ async function readEvents(options: ExplainOptions): Promise<readonly SourceEvent
     const { events, problems, notes } = await readCompletedFolder(options.source, systemClock)
     for (const note of notes) process.stderr.write(`picket explain: ${note}\n`)
     for (const problem of problems) if (problem.severity === 'error') process.stderr.write(`picket explain: ${formatProblem(problem)}\n`)
-    return events
+    return { events }
   }
   const access = accessOf(options, '--source manifests:DIR reads a folder instead')
   const late = AbortSignal.timeout(options.timeout)
   const { readCluster } = await import('./explain-source.ts')
   try {
-    return await readCluster(access, systemClock, late)
+    const { note, ...objects } = await readCluster(access, systemClock, late)
+    if (note !== null) process.stderr.write(`picket explain: ${note}\n`)
+    return objects
   } catch (error) {
     if (late.aborted && error === late.reason) throw new PicketError('Timeout', `no answer from the API server within ${options.timeout / 1000} s; see that it is reachable, or raise --timeout`)
     throw error

@@ -47,7 +47,7 @@ class Asking {
 
   places(source: Party, destinations: readonly Place[]): readonly Flow[] {
     return pairs(source, destinations).flatMap(([from, to]) => {
-      const owner = this.#ports.port === null ? this.#routes.ownerOf(to.address) : null
+      const owner = this.#ports.port === null ? this.#routes.ownerOf(from, to.address) : null
       const ranges = owner === null ? rangesBetween(this.#world, this.#ports, from, to) : this.#portsOf(owner.ports)
       return merged(ranges.map((range) => this.#flow(from, to.address, range)))
     })

@@ -65,9 +65,9 @@ export class Routes {
     return { service: step('translated', `${targetKey(call)}/${protocol} leads to ${slots.length === 1 ? 'its endpoint' : `one of its ${slots.length} endpoints`}`), targets }
   }
 
-  /** The Service whose own address it is, with the ports that it has there. */
-  ownerOf(address: Address): { readonly planned: PlannedService; readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[] } | null {
-    for (const { planned } of this.#world.servicesOn(null).services.values()) {
+  /** The Service whose own address it is for that client, with the ports that it has there. */
+  ownerOf({ node }: Place, address: Address): { readonly planned: PlannedService; readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[] } | null {
+    for (const { planned } of this.#world.servicesOn(node ?? this.#via).services.values()) {
       if (!planned.clusterIps.includes(address)) continue
       const ports = planned.entries.filter((entry) => entry.client === 'pod' && entry.address === address)
       return { planned, ports: ports.map(({ protocol, port }) => ({ protocol, port })) }
@@ -76,7 +76,7 @@ export class Routes {
   }
 
   #untranslated({ source, address, protocol, port }: Call): Route {
-    const owner = this.ownerOf(address)
+    const owner = this.ownerOf(source, address)
     if (owner !== null) {
       const ports = owner.ports.map((one) => `${one.port}/${one.protocol}`).join(', ')
       const { namespace, name } = owner.planned

@@ -3,12 +3,14 @@
 // **Invariant:** every run is a process that may load no native library.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Answer } from '../../../src/explain/answer.ts'
 import { ApiServer, type ApiObject } from '../../support/api-server.ts'
 import { kubeconfigText, PODS, POLICIES, TemporaryFolder } from '../../support/cluster-follower.ts'
 
-const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts')
+const ROOT = path.resolve(import.meta.dirname, '../../..')
+const MAIN = path.join(ROOT, 'src/main.ts')
 /** Fails where anything asks for the native library, as on a machine that has none. */
 const NO_NATIVE = `data:text/javascript,${encodeURIComponent("import { registerHooks } from 'node:module'; registerHooks({ resolve(name, context, next) { if (name === 'koffi') throw new Error('koffi is not to be loaded'); return next(name, context) } })")}`
 
@@ -130,6 +132,15 @@ describe('picket explain', function () {
     assert.deepEqual([drafted.status, /--policies: error: broken\.yaml/.test(drafted.stderr)], [2, true], drafted.stderr)
   })
 
+  it('takes a folder as people write it, and says which addresses are made up', async () => {
+    const { status, stdout, stderr } = await explain('--from', 'shop/front', '--to', 'shop/db', '--port', '5432/tcp', '--source', `manifests:${path.join(ROOT, 'deploy/examples/shop')}`)
+    assert.equal(status, 1)
+    assert.match(stderr, /^picket explain: 5 pods of the folder have no addresses: they got made-up ones[^\n]*\n$/)
+    // As the README shows it.
+    const readme = readFileSync(path.join(ROOT, 'README.md'), 'utf8')
+    assert.ok(readme.includes(`--port 5432/tcp --source manifests:deploy/examples/shop\n${stdout}\`\`\``), stdout)
+  })
+
   it('asks a cluster', async () => {
     const server = await ApiServer.start()
     try {
@@ -140,6 +151,13 @@ describe('picket explain', function () {
       const [yes, no] = await Promise.all(['80/tcp', '8080/tcp'].map((port) => explain(...ASK, '--kubeconfig', kubeconfig, '--port', port)))
       assert.deepEqual([yes?.status, no?.status, yes?.stderr, no?.stderr], [0, 1, '', ''])
       assert.match(no?.stdout ?? '', /nearest pay\/allow ingress\[0\]/)
+      // By the settings of the agents that are installed there.
+      server.put('/api/v1/nodes', { metadata: { name: 'n1', uid: 'uid-n1' }, status: { addresses: [{ type: 'InternalIP', address: '192.168.1.1' }] } })
+      server.put(POLICIES, { metadata: { namespace: 'shop', name: 'closed', uid: 'uid-closed' }, spec: { podSelector: {}, policyTypes: ['Egress'] } })
+      const toNode = ['--from', 'shop/web', '--to', '192.168.1.1', '--port', '22/tcp', '--kubeconfig', kubeconfig] as const
+      assert.equal((await explain(...toNode)).status, 0)
+      server.put('/apis/apps/v1/daemonsets', { metadata: { namespace: 'picket-system', name: 'picket-agent', uid: 'uid-ds' }, spec: { template: { spec: { containers: [{ image: 'x', args: ['agent', '--node-egress', 'enforce'] }] } } } })
+      assert.equal((await explain(...toNode)).status, 1)
     } finally {
       await server.close()
     }
