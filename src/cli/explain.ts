@@ -6,19 +6,24 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { PicketError } from '../lib/errors.ts'
 import { formatProblem } from '../lib/problem.ts'
+import type { Question } from '../explain/explain.ts'
 import type { WorldSettings } from '../explain/world.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import { accessOf } from './access.ts'
 import { contextOption, formatPort, fromOption, kubeconfigOption, outputOption, portOption, timeoutOption, toOption, type PortFilter } from './options.ts'
 import { print, printJson } from './output.ts'
 
+type Source = { readonly kind: 'cluster' } | { readonly kind: 'manifests'; readonly directory: string } | { readonly kind: 'socket'; readonly path: string }
+
+const CLUSTER: Source = { kind: 'cluster' }
+const SOCKET = '/run/picket/agent.sock'
+
 interface ExplainOptions {
   readonly from: string
   readonly to: string
   readonly port: PortFilter
   readonly via?: string
-  /** Null: the cluster. */
-  readonly source: string | null
+  readonly source: Source
   readonly policies?: string
   readonly kubeconfig?: string
   readonly context?: string
@@ -40,7 +45,7 @@ export function command(): Command {
     .addOption(toOption().makeOptionMandatory())
     .addOption(portOption().makeOptionMandatory())
     .addOption(new Option('--via <node>', 'the node where calls from outside the cluster enter'))
-    .addOption(new Option('--source <source>', 'where the objects are read: cluster, or manifests:DIR').argParser(folderOf).default(null, 'cluster'))
+    .addOption(new Option('--source <source>', 'whom to ask: cluster, manifests:DIR, or socket (socket:PATH): the agent of this node').argParser(sourceOf).default(CLUSTER, 'cluster'))
     .addOption(new Option('--policies <dir>', 'ask what would be with the NetworkPolicies of this folder, too'))
     .addOption(kubeconfigOption())
     .addOption(contextOption())
@@ -50,18 +55,23 @@ export function command(): Command {
     .action(answer)
 }
 
-function folderOf(text: string): string | null {
-  if (text === 'cluster') return null
-  if (/^manifests:./.test(text)) return text.slice('manifests:'.length)
-  throw new InvalidArgumentError('expected cluster or manifests:DIR')
+function sourceOf(text: string): Source {
+  if (text === 'cluster') return CLUSTER
+  if (text === 'socket') return { kind: 'socket', path: SOCKET }
+  const [, kind, rest] = /^(manifests|socket):(.+)$/.exec(text) ?? []
+  if (kind === 'manifests' && rest !== undefined) return { kind, directory: rest }
+  if (kind === 'socket' && rest !== undefined) return { kind, path: rest }
+  throw new InvalidArgumentError('expected cluster, manifests:DIR, socket or socket:PATH')
 }
 
 async function answer(options: ExplainOptions): Promise<void> {
   const [{ explain }, { World }, { readPolicies }, { answerText }, { systemClock }] = await Promise.all([
     import('../explain/explain.ts'), import('../explain/world.ts'), import('./explain-source.ts'), import('./explain-text.ts'), import('../lib/clock.ts'),
   ])
-  const { from, to, port, via = null, policies, output } = options
+  const { from, to, port, via = null, policies, output, source } = options
   const question = { from, to, ports: port, via }
+  if (source.kind !== 'cluster' && (options.kubeconfig !== undefined || options.context !== undefined)) throw new PicketError('Usage', '--kubeconfig and --context are for --source cluster: expected one or the other')
+  if (source.kind === 'socket') return answerOfNode(source.path, question, options)
   const { events, settings } = await readObjects(options)
   const now = explain(new World(events, settings), question)
   const then = policies === undefined ? null : explain(new World(await readPolicies(policies, systemClock, events), settings), question)
@@ -72,6 +82,16 @@ async function answer(options: ExplainOptions): Promise<void> {
   else print(answerText(asked, formatPort(port), before))
 }
 
+/** Its own half, by the plan that it holds. */
+async function answerOfNode(socket: string, question: Question, { policies, port, output, timeout }: ExplainOptions): Promise<void> {
+  if (policies !== undefined) throw new PicketError('Usage', '--policies with --source socket: an agent answers by what it enforces; ask a cluster or a folder')
+  const [{ askNode, programmedText }, { answerText }] = await Promise.all([import('./explain-node.ts'), import('./explain-text.ts')])
+  const said = await askNode(socket, question, timeout)
+  if (said.verdict !== 'allowed') process.exitCode = 1
+  if (output === 'json') printJson(said)
+  else print(`${answerText(said, formatPort(port), null)}\n\n${programmedText(said)}`)
+}
+
 interface Objects {
   readonly events: readonly SourceEvent[]
   /** Of the agents; absent: the defaults. */
@@ -80,10 +100,9 @@ interface Objects {
 
 async function readObjects(options: ExplainOptions): Promise<Objects> {
   const { systemClock } = await import('../lib/clock.ts')
-  if (options.source !== null) {
-    if (options.kubeconfig !== undefined || options.context !== undefined) throw new PicketError('Usage', '--kubeconfig and --context are for --source cluster: expected one or the other')
+  if (options.source.kind === 'manifests') {
     const { readCompletedFolder } = await import('./explain-folder.ts')
-    const { events, problems, notes } = await readCompletedFolder(options.source, systemClock)
+    const { events, problems, notes } = await readCompletedFolder(options.source.directory, systemClock)
     for (const note of notes) process.stderr.write(`picket explain: ${note}\n`)
     for (const problem of problems) if (problem.severity === 'error') process.stderr.write(`picket explain: ${formatProblem(problem)}\n`)
     return { events }

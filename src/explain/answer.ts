@@ -75,6 +75,8 @@ export interface RuleName extends PolicyName {
 }
 
 export type Half =
+  /** Its own node judges it, which was not asked. */
+  | { readonly kind: 'elsewhere'; readonly text: string }
   /** No policy applies there: outside the cluster, a node, or a pod on the network of its node. */
   | { readonly kind: 'no-policy'; readonly text: string }
   | { readonly kind: 'not-isolated'; readonly text: string }

@@ -12,7 +12,7 @@ import { halfOf } from './half.ts'
 import { placeOf, readSource, readTarget, type Party, type Place } from './places.ts'
 import { protocolsOf, rangesBetween, type PortRange, type PortsAsked } from './ports.ts'
 import { Routes, type RoutedTarget } from './route.ts'
-import type { World } from './world.ts'
+import type { Planned } from './planned.ts'
 
 export interface Question {
   /** `NAMESPACE/POD` or an address. */
@@ -25,7 +25,7 @@ export interface Question {
 }
 
 /** PicketError where the question cannot be answered: no such pod, no address, nothing in common. */
-export function explain(world: World, question: Question): Answer {
+export function explain(world: Planned, question: Question): Answer {
   const source = readSource(world, question.from)
   const target = readTarget(world, question.to)
   const asking = new Asking(world, question)
@@ -35,11 +35,11 @@ export function explain(world: World, question: Question): Answer {
 }
 
 class Asking {
-  readonly #world: World
+  readonly #world: Planned
   readonly #ports: PortsAsked
   readonly #routes: Routes
 
-  constructor(world: World, { ports, via }: Question) {
+  constructor(world: Planned, { ports, via }: Question) {
     this.#world = world
     this.#ports = ports
     this.#routes = new Routes(world, via)

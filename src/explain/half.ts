@@ -11,7 +11,7 @@ import type { Half, PolicyName, RuleName } from './answer.ts'
 import { allowing, misses, type Trial } from './misses.ts'
 import type { Place } from './places.ts'
 import { ruleName } from './rule-text.ts'
-import type { World } from './world.ts'
+import type { Planned } from './planned.ts'
 
 /** What a packet was before a Service changed it; null where none did. */
 export interface Called {
@@ -20,12 +20,16 @@ export interface Called {
 }
 
 /** `subject` is the end whose policies are asked, `packet` as that end sees it. */
-export function halfOf(world: World, direction: Direction, subject: Place, packet: Packet, called: Called | null): Half {
+export function halfOf(world: Planned, direction: Direction, subject: Place, packet: Packet, called: Called | null): Half {
   const { pod } = subject
   if (pod === null) return { kind: 'no-policy', text: subject.kind === 'node' ? `node ${subject.name}: no policy holds for what is on the network of a node` : `${subject.address} is of no pod: no policy holds there` }
   const plan = world.planFor(pod)
+  if (plan === null) return { kind: 'elsewhere', text: `${pod.namespace}/${pod.name} runs on ${pod.node === null ? 'no node' : `node ${pod.node}`}, whose agent judges it: ask there` }
   const judge = new Judge(plan, world.snapshot, world.settings)
   const side = judge.judge(packet)[direction]
+  // By interface, one in quarantine is an unknown pod to the judge; that denies, too.
+  if (side.kind === 'closed' || pod.quarantined !== undefined) return { kind: 'denied', text: `${pod.namespace}/${pod.name} is in quarantine: the kernel refused what belongs to it, and nothing passes`, isolatedBy: [], nearest: [] }
+  if (side.kind === 'ambiguous') return { kind: 'denied', text: `${pod.namespace}/${pod.name} cannot be told from other pods behind its interface: nothing passes`, isolatedBy: [], nearest: [] }
   const profileId = side.kind === 'not-here' ? 'open' : side.pod[direction]
   const profile = profileId === 'open' ? undefined : plan.profiles.get(profileId)
   if (profile === undefined || side.kind === 'open' || side.kind === 'not-here') return passing(pod, direction, packet, side)
@@ -43,7 +47,7 @@ function passing(pod: Pod, direction: Direction, packet: Packet, side: Side): Ha
   return { kind: 'exempt', text: why }
 }
 
-function trialOf({ snapshot }: World, judge: Judge, profile: Profile, packet: Packet, called: Called | null): Trial {
+function trialOf({ snapshot }: Planned, judge: Judge, profile: Profile, packet: Packet, called: Called | null): Trial {
   const address = profile.direction === 'ingress' ? packet.source : packet.destination
   const peer = { snapshot, peer: judge.peerAt(address), address, serviceAddress: profile.direction === 'egress' ? sameFamily(called?.address, address) : null }
   const port = { packet, pods: judge.peerAt(packet.destination).pods, servicePort: called !== null && called.port !== packet.port ? called.port : null }
@@ -54,13 +58,13 @@ function sameFamily(called: Address | undefined, address: Address): Address | nu
   return called !== undefined && familyOf(called) === familyOf(address) ? called : null
 }
 
-function allowed(world: World, rule: PlanRule, trial: Trial, isolatedBy: readonly PolicyName[]): Half {
+function allowed(world: Planned, rule: PlanRule, trial: Trial, isolatedBy: readonly PolicyName[]): Half {
   const by = nameOf(world, rule, trial)
   const also = allowing(trial).filter((one) => one.name !== by.name || one.index !== by.index)
   return { kind: 'allowed', text: `allowed by ${by.namespace}/${by.name} ${by.direction}[${by.index}]`, by, also, isolatedBy }
 }
 
-function nameOf({ snapshot }: World, { policy: uid, index }: PlanRule, { profile: { direction, namespace, policies } }: Trial): RuleName {
+function nameOf({ snapshot }: Planned, { policy: uid, index }: PlanRule, { profile: { direction, namespace, policies } }: Trial): RuleName {
   const policy = snapshot.policies.get(uid)
   const rule = policy?.[direction].find((one) => one.index === index)
   if (policy !== undefined && rule !== undefined) return ruleName(policy, direction, rule)

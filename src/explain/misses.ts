@@ -61,13 +61,20 @@ function allows({ judge, packet, peer }: Trial, rule: PlanRule): boolean {
 }
 
 function reasons(trial: Trial, { rule, compiled }: Candidate): readonly Why[] {
-  const { judge, packet, peer, port } = trial
+  const { judge, packet, peer, port, profile } = trial
   // Pairs of address and port say nothing of either alone: there the text is asked.
   const numeric = compiled.find(({ peers }) => peers === 'all' || peers.every(({ kind }) => kind === 'addresses'))
   const portHolds = numeric !== undefined && namesPort(numeric, packet)
   const peerHolds = numeric !== undefined && judge.namesPeer(numeric, peer.peer, packet)
   const why = [portHolds ? null : whyPort(rule.ports, port), peerHolds ? null : whyPeers(rule, peer)].filter((one) => one !== null)
-  return why.length > 0 ? why : [{ kind: 'compiled', text: 'its text seems to allow this, and what is compiled of it does not; that is a bug of Picket: report it with the policy' }]
+  if (why.length > 0) return why
+  if (profile.direction === 'egress' && isNameTowardBlock(rule, peer)) return [{ kind: 'named-port', text: 'a port by its name is one of the pods that a selector means: toward an ipBlock it allows nothing' }]
+  return [{ kind: 'compiled', text: 'its text seems to allow this, and what is compiled of it does not; that is a bug of Picket: report it with the policy' }]
+}
+
+/** Only blocks hold the other end, and only a name the port (rule 42). */
+function isNameTowardBlock({ peers, ports }: PolicyRule, context: PeerContext): boolean {
+  return peers !== 'all' && ports !== 'all' && ports.some(({ kind }) => kind === 'named') && peers.every((peer) => peer.kind === 'ipBlock' || whyPeer(peer, context) !== null)
 }
 
 /** Of several peers the nearest. */

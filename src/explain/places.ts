@@ -8,7 +8,7 @@ import { FAMILIES, familyOf, parseAddress, type Address } from '../model/ip.ts'
 import type { Node, Pod } from '../model/objects.ts'
 import { serviceKey, type Service } from '../model/service.ts'
 import type { End } from './answer.ts'
-import type { World } from './world.ts'
+import type { Planned } from './planned.ts'
 
 export interface Place extends End {
   /** Whose policies apply; null where there are none. */
@@ -23,7 +23,7 @@ export interface Party {
 
 export type Target = (Party & { readonly kind: 'places' }) | { readonly kind: 'service'; readonly title: string; readonly service: Service }
 
-export function readSource(world: World, text: string): Party {
+export function readSource(world: Planned, text: string): Party {
   const address = readAddress(text)
   if (address !== null) return { title: address, places: [placeOf(world, address)] }
   const [namespace, name, ...rest] = text.split('/')
@@ -31,7 +31,7 @@ export function readSource(world: World, text: string): Party {
   return { title: `${namespace}/${name}`, places: placesOfPod(world, namespace, name) }
 }
 
-export function readTarget(world: World, text: string): Target {
+export function readTarget(world: Planned, text: string): Target {
   const address = readAddress(text)
   if (address !== null) return { kind: 'places', title: address, places: [placeOf(world, address)] }
   const [namespace, second, third, ...rest] = text.split('/')
@@ -49,15 +49,13 @@ function readAddress(text: string): Address | null {
 }
 
 /** Whose address it is. */
-export function placeOf({ snapshot, rows }: World, address: Address): Place {
+export function placeOf({ snapshot }: Planned, address: Address): Place {
   for (const pod of snapshot.pods.where('address', address)) return { kind: 'pod', name: `${pod.namespace}/${pod.name}`, address, node: pod.node, pod }
-  for (const { after: node } of rows.nodes.values()) {
-    if (node?.addresses.includes(address) === true) return { kind: 'node', name: node.name, address, node: node.name, pod: null }
-  }
+  for (const { name } of snapshot.nodes.where('address', address)) return { kind: 'node', name, address, node: name, pod: null }
   return { kind: 'external', name: address, address, node: null, pod: null }
 }
 
-function placesOfPod(world: World, namespace: string, name: string): readonly Place[] {
+function placesOfPod(world: Planned, namespace: string, name: string): readonly Place[] {
   const named = [...world.snapshot.pods.where('namespace', namespace)].filter((pod) => pod.name === name)
   const pod = named.find(({ finished }) => !finished) ?? named[0]
   const title = `${namespace}/${name}`
@@ -72,7 +70,7 @@ function placesOfPod(world: World, namespace: string, name: string): readonly Pl
 }
 
 /** A pod on the network of its node is the node, as far as policies see. */
-function placesOfNode(world: World, nodeName: string | null, title: string): readonly Place[] {
+function placesOfNode(world: Planned, nodeName: string | null, title: string): readonly Place[] {
   const [node] = nodeName === null ? [] : world.snapshot.nodes.where('name', nodeName)
   const addresses = FAMILIES.flatMap((family) => primaryOf(node, family) ?? [])
   if (node === undefined || addresses.length === 0) {

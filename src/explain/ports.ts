@@ -5,7 +5,7 @@
 import { PROTOCOLS, type Pod, type Protocol } from '../model/objects.ts'
 import type { Profile } from '../policy/plan.ts'
 import type { Place } from './places.ts'
-import type { World } from './world.ts'
+import type { Planned } from './planned.ts'
 
 /** Null stands for every protocol, or every port. */
 export interface PortsAsked {
@@ -26,7 +26,7 @@ export function protocolsOf({ protocol }: PortsAsked): readonly Protocol[] {
 }
 
 /** Between two places, with nothing translated. */
-export function rangesBetween(world: World, asked: PortsAsked, source: Place, destination: Place): readonly PortRange[] {
+export function rangesBetween(world: Planned, asked: PortsAsked, source: Place, destination: Place): readonly PortRange[] {
   const { port } = asked
   return protocolsOf(asked).flatMap((protocol) => {
     if (port !== null) return [{ protocol, first: port, last: port }]
@@ -35,11 +35,11 @@ export function rangesBetween(world: World, asked: PortsAsked, source: Place, de
   })
 }
 
-function beginsOf(world: World, protocol: Protocol, pod: Pod | null, direction: Profile['direction']): readonly number[] {
+function beginsOf(world: Planned, protocol: Protocol, pod: Pod | null, direction: Profile['direction']): readonly number[] {
   if (pod === null) return []
   const plan = world.planFor(pod)
-  const id = plan.locals.get(pod.uid)?.attachment[direction] ?? 'open'
-  const rules = id === 'open' ? [] : (plan.profiles.get(id)?.rules ?? [])
+  const id = plan?.locals.get(pod.uid)?.attachment[direction] ?? 'open'
+  const rules = id === 'open' ? [] : (plan?.profiles.get(id)?.rules ?? [])
   return rules.flatMap(({ ports }) => (ports === 'all' ? [] : ports.filter((one) => one.protocol === protocol).flatMap(({ first, last }) => [first, last + 1])))
 }
 

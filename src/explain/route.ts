@@ -10,7 +10,7 @@ import type { Client, PlannedService, ServiceEntry } from '../nat/plan.ts'
 import { targetKey, type Target } from '../nat/targets.ts'
 import type { ServiceStep } from './answer.ts'
 import { placeOf, primaryOf, type Place } from './places.ts'
-import type { World } from './world.ts'
+import type { Planned } from './planned.ts'
 
 export interface Call {
   readonly source: Place
@@ -37,13 +37,13 @@ interface Found {
 
 /** The calls of one question; `via`: the node where what comes from outside enters, null where nobody said. */
 export class Routes {
-  readonly #world: World
+  readonly #world: Planned
   readonly #via: string | null
   readonly #entries = new Map<string | null, ReadonlyMap<string, Found>>()
 
-  constructor(world: World, via: string | null) {
+  constructor(world: Planned, via: string | null) {
     this.#world = world
-    this.#via = via
+    this.#via = via ?? world.entrance
     if (via !== null && [...world.snapshot.nodes.where('name', via)].length === 0) throw new PicketError('NoSuchNode', `--via ${show(via)}: there is no such Node; kubectl get nodes shows which are`)
   }
 
@@ -67,7 +67,7 @@ export class Routes {
 
   /** The Service whose own address it is for that client, with the ports that it has there. */
   ownerOf({ node }: Place, address: Address): { readonly planned: PlannedService; readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[] } | null {
-    for (const { planned } of this.#world.servicesOn(node ?? this.#via).services.values()) {
+    for (const { planned } of this.#world.servicesOn(node ?? this.#via)?.services.values() ?? []) {
       if (!planned.clusterIps.includes(address)) continue
       const ports = planned.entries.filter((entry) => entry.client === 'pod' && entry.address === address)
       return { planned, ports: ports.map(({ protocol, port }) => ({ protocol, port })) }
@@ -104,7 +104,7 @@ export class Routes {
     const known = this.#entries.get(node)
     if (known !== undefined) return known
     const entries = new Map<string, Found>()
-    for (const { planned } of this.#world.servicesOn(node).services.values()) {
+    for (const { planned } of this.#world.servicesOn(node)?.services.values() ?? []) {
       for (const entry of planned.entries) entries.set(entryKey(entry.client, entry.address, entry.protocol, entry.port), { planned, entry })
     }
     this.#entries.set(node, entries)

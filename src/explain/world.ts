@@ -12,15 +12,12 @@ import { PolicyPlan } from '../policy/step.ts'
 import { Inbox } from '../store/inbox.ts'
 import type { Snapshot, SnapshotDelta } from '../store/snapshot.ts'
 import { Store } from '../store/store.ts'
+import type { Planned, VerdictSettings } from './planned.ts'
 
-/** What the agents' settings change of an answer. */
-export interface WorldSettings {
-  readonly nodeEgress: 'allow' | 'enforce'
+export interface WorldSettings extends VerdictSettings {
   readonly masqueradeAll: boolean
   /** `primary`: each node's first address of each family. */
   readonly nodePortAddresses: readonly Cidr[] | 'primary'
-  /** Where no Service has the address, a call there is dropped; empty: not known. */
-  readonly serviceCidrs: readonly Cidr[]
 }
 
 export const USUAL_SETTINGS: WorldSettings = { nodeEgress: 'allow', masqueradeAll: false, nodePortAddresses: 'primary', serviceCidrs: [] }
@@ -28,8 +25,9 @@ export const USUAL_SETTINGS: WorldSettings = { nodeEgress: 'allow', masqueradeAl
 /** No mark has to hold them here. */
 const AS_MANY_AS_THERE_ARE = 2 ** 31
 
-export class World {
+export class World implements Planned {
   readonly snapshot: Snapshot
+  readonly entrance = null
   /** Every row as a change: snapshots cannot be listed. */
   readonly rows: SnapshotDelta
   /** Of the objects. */
@@ -72,7 +70,6 @@ export class World {
     return plan
   }
 
-  /** Those of the objects that are named: `NetworkPolicy shop/web`. */
   problemsOf(objects: ReadonlySet<string>): readonly Problem[] {
     return this.problems.filter(({ object }) => objects.has(object))
   }

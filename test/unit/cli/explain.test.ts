@@ -114,7 +114,7 @@ describe('picket explain', function () {
     await Promise.all([
       refused(/there is no Pod shop\/none; kubectl get pods -n shop/, '--from', 'shop/none', '--to', 'pay/api', '--port', '80/tcp', ...source),
       refused(/required option '--port <port>' not specified/, ...ASK, ...source),
-      refused(/expected cluster or manifests:DIR/, ...ASK, '--port', '80', '--source', 'etcd'),
+      refused(/expected cluster, manifests:DIR, socket or socket:PATH/, ...ASK, '--port', '80', '--source', 'etcd'),
       refused(/cannot read the folder \/nowhere/, ...ASK, '--port', '80', '--source', 'manifests:/nowhere'),
       refused(/--policies .*: there is no NetworkPolicy in it/, ...ASK, '--port', '80', ...source, '--policies', draft.dir),
       refused(/--kubeconfig and --context are for --source cluster/, ...ASK, '--port', '80', ...source, '--context', 'x'),

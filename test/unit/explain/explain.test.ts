@@ -165,6 +165,7 @@ describe('explain: the nearest miss', () => {
     ['peer and port', ingress({ from: [{ ...FROM_SHOP, podSelector: { matchLabels: { app: 'x' } } }], ports: [{ port: 1 }] }), 'ingress', 'in[0] port: port 8080/TCP is not in [1/TCP] + pod-labels: pod shop/web does not match app=x'],
     ['an egress peer', egress({ to: [{ podSelector: {} }] }), 'egress', 'out[0] namespace: it selects pods of namespace shop, not of pay'],
     ['a name at the other end', egress({ to: [{ namespaceSelector: {} }], ports: [{ port: 'grpc' }] }), 'egress', 'out[0] named-port: pay/api has no port named grpc/TCP'],
+    ['a name toward a block (rule 42)', egress({ to: [{ ipBlock: { cidr: '10.1.0.0/16' } }, { ipBlock: { cidr: 'fd00:1::/64' } }], ports: [{ port: 'http' }] }), 'egress', 'out[0] named-port: a port by its name is one of the pods that a selector means: toward an ipBlock it allows nothing'],
     ['a name of another protocol', ingress({ ports: [{ port: 'http', protocol: 'UDP' }] }), 'ingress', 'in[0] named-port: pay/api has no port named http/UDP'],
   ]
   for (const [title, object, direction, expected] of cases) {
