@@ -2,6 +2,8 @@
 //
 // Whether a rule's ports and peers hold is asked of the plan; only what of its text is to blame is read from the policy's row.
 // **Invariant:** every miss has a reason; the order depends on the packet and the policies only.
+import { EVERYTHING } from '../model/labels.ts'
+import { podSelector } from '../model/selector.ts'
 import type { Policy, PolicyRule } from '../model/policy.ts'
 import { namesPort, type Judge, type Packet } from '../policy/judge.ts'
 import type { PlanRule, Profile } from '../policy/plan.ts'
@@ -32,6 +34,8 @@ const NEARNESS: readonly WhyKind[] = [
   'compiled', 'service-port', 'service-address', 'named-port', 'protocol', 'port', 'except', 'pod-labels', 'namespace-labels', 'namespace', 'namespace-and-pod-labels',
   'ip-block', 'not-a-pod', 'family', 'nobody',
 ]
+
+const EVERY_POD = podSelector({ kind: 'matching', selector: EVERYTHING }, EVERYTHING)
 
 /** The rules that allow it, as the plan has them, in its order. */
 export function allowing(trial: Trial): readonly RuleName[] {
@@ -68,13 +72,16 @@ function reasons(trial: Trial, { rule, compiled }: Candidate): readonly Why[] {
   const peerHolds = numeric !== undefined && judge.namesPeer(numeric, peer.peer, packet)
   const why = [portHolds ? null : whyPort(rule.ports, port), peerHolds ? null : whyPeers(rule, peer)].filter((one) => one !== null)
   if (why.length > 0) return why
-  if (profile.direction === 'egress' && isNameTowardBlock(rule, peer)) return [{ kind: 'named-port', text: 'a port by its name is one of the pods that a selector means: toward an ipBlock it allows nothing' }]
-  return [{ kind: 'compiled', text: 'its text seems to allow this, and what is compiled of it does not; that is a bug of Picket: report it with the policy' }]
+  const byName = profile.direction === 'egress' ? whyName(rule, peer) : null
+  return [byName ?? { kind: 'compiled', text: 'its text seems to allow this, and what is compiled of it does not; that is a bug of Picket: report it with the policy' }]
 }
 
-/** Only blocks hold the other end, and only a name the port (rule 42). */
-function isNameTowardBlock({ peers, ports }: PolicyRule, context: PeerContext): boolean {
-  return peers !== 'all' && ports !== 'all' && ports.some(({ kind }) => kind === 'named') && peers.every((peer) => peer.kind === 'ipBlock' || whyPeer(peer, context) !== null)
+/** Toward others a port by its name is one of the pods that are selected: blocks select none (rule 42), nor does 'all' where the namespace is not known. */
+function whyName({ peers, ports }: PolicyRule, context: PeerContext): Why | null {
+  if (ports === 'all' || !ports.some(({ kind }) => kind === 'named')) return null
+  if (peers === 'all') return whyPeer({ kind: 'pods', selector: EVERY_POD }, context)
+  const isBlocksOnly = peers.every((peer) => peer.kind === 'ipBlock' || whyPeer(peer, context) !== null)
+  return isBlocksOnly ? { kind: 'named-port', text: 'a port by its name is one of the pods that a selector means: toward an ipBlock it allows nothing' } : null
 }
 
 /** Of several peers the nearest. */
