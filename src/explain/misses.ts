@@ -30,7 +30,7 @@ interface Candidate {
 }
 
 /** How near a reason is to a match: the lower, the nearer. The mistakes that people make most stand first. */
-const NEARNESS: readonly WhyKind[] = [
+export const NEARNESS: readonly WhyKind[] = [
   'compiled', 'service-port', 'service-address', 'named-port', 'protocol', 'port', 'except', 'pod-labels', 'namespace-labels', 'namespace', 'namespace-and-pod-labels',
   'ip-block', 'not-a-pod', 'family', 'nobody',
 ]

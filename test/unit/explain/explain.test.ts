@@ -2,7 +2,10 @@
 //
 // **Invariant:** both families where the question has two.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import type { Answer, Flow, Half } from '../../../src/explain/answer.ts'
+import { NEARNESS } from '../../../src/explain/misses.ts'
+import { byText } from '../../../src/lib/sorting.ts'
 import type { Profile } from '../../../src/policy/plan.ts'
 import { asked, worldOf } from '../../support/explain-world.ts'
 
@@ -178,6 +181,12 @@ describe('explain: the nearest miss', () => {
     assert.deepEqual(first(block('10.2.0.0/16')), ['in[0] ip-block: block 10.2.0.0/16 does not hold 10.1.0.1', 'in[0] family: block 10.2.0.0/16 is IPv4, and fd00:1::1 is IPv6'])
     assert.deepEqual(first(block('fd00::/16', 'fd00:1::/32')), ['in[0] family: block fd00::/16 is IPv6, and 10.1.0.1 is IPv4', 'in[0] except: block fd00::/16 holds fd00:1::1, but its except fd00:1::/32 takes it out'])
     assert.match(whyOf(ask([ingress({ from: [{ podSelector: {} }] })], '8080/TCP', '10.1.0.2', '192.0.2.9').flows[0]?.legs[0]?.ingress)[0] ?? '', /not-a-pod: it selects every pod of namespace pay, and 192\.0\.2\.9 is the address of no pod/)
+  })
+
+  it('has every kind of reason on the page, each once, and no other', () => {
+    const page = readFileSync(new URL('../../../deploy/docs/explain.md', import.meta.url), 'utf8').split('## Why a rule did not allow it')[1] ?? ''
+    const kinds = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, kind]) => kind as string)
+    assert.deepEqual([...kinds].sort(byText), [...NEARNESS].sort(byText))
   })
 
   it('stands first: of many rules the one with the least against it', () => {
