@@ -15,13 +15,13 @@ const WORD: Readonly<Record<Verdict, string>> = { allowed: 'ALLOWED', denied: 'D
 /** `now`: without the policies that are asked about; null where none are. */
 export function answerText(answer: Answer, port: string, now: Verdict | null): string {
   const before = now === null ? '' : now === answer.verdict ? ' with these policies, and without them' : ` with these policies; without them: ${WORD[now]}`
-  const head = `${answer.from} -> ${answer.to} on ${port}: ${WORD[answer.verdict]}${before}`
+  const head = safe(`${answer.from} -> ${answer.to} on ${port}: ${WORD[answer.verdict]}${before}`)
   const blocks = new Map<string, string[]>()
   for (const flow of answer.flows) {
     for (const { title, body } of parts(flow)) {
       const titles = blocks.get(body)
-      if (titles === undefined) blocks.set(body, [title])
-      else titles.push(title)
+      if (titles === undefined) blocks.set(body, [safe(title)])
+      else titles.push(safe(title))
     }
   }
   const ways = [...blocks].map(([body, titles]) => `${titles.join('\n')}${body === '' ? '' : `\n${body}`}`)
