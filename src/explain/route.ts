@@ -6,7 +6,7 @@ import { show } from '../lib/show.ts'
 import { contains, familyOf, toBits, type Address, type Cidr } from '../model/ip.ts'
 import type { Protocol } from '../model/objects.ts'
 import { entryKey } from '../nat/memory.ts'
-import type { Client, PlannedService, ServiceEntry } from '../nat/plan.ts'
+import { CLIENTS, type Client, type PlannedService, type ServiceEntry } from '../nat/plan.ts'
 import { targetKey, type Target } from '../nat/targets.ts'
 import type { ServiceStep } from './answer.ts'
 import { placeOf, primaryOf, type Place } from './places.ts'
@@ -50,6 +50,7 @@ export class Routes {
   route(call: Call): Route {
     const { source, address, protocol, port } = call
     const entrance = source.node ?? this.#via
+    this.#expectPlan(call, entrance)
     const found = this.#entriesOn(entrance).get(entryKey(clientOf(source), address, protocol, port))
     if (found === undefined) return this.#untranslated(call)
     if (source.kind === 'external' && entrance === null) {
@@ -63,6 +64,15 @@ export class Routes {
     const slots = planned.lists.find(({ id }) => id === entry.to)?.slots[familyOf(address)] ?? []
     const targets = slots.map((slot) => ({ ...slot, seenAs: entry.masquerade ? this.#masqueraded(call, slot, entrance) : source.address }))
     return { service: step('translated', `${targetKey(call)}/${protocol} leads to ${slots.length === 1 ? 'its endpoint' : `one of its ${slots.length} endpoints`}`), targets }
+  }
+
+  /** An agent has its own node's plan only: what another node translates is not to pass for what is not translated. */
+  #expectPlan({ address, protocol, port }: Call, entrance: string | null): void {
+    const { entrance: own } = this.#world
+    if (own === null || entrance === own || this.#world.servicesOn(entrance) !== null) return
+    const known = this.#entriesOn(own)
+    const isServices = CLIENTS.some((client) => known.has(entryKey(client, address, protocol, port))) || [...known.values()].some(({ planned }) => planned.clusterIps.includes(address))
+    if (isServices) throw new PicketError('AskElsewhere', `${targetKey({ address, port })}/${protocol} is of a Service, which node ${entrance ?? '(none)'} translates: ask the agent there, or for the pod behind it`)
   }
 
   /** The Service whose own address it is for that client, with the ports that it has there. */

@@ -7,12 +7,16 @@ import fc from 'fast-check'
 import { explainOnNode, type ExplainingOptions, type NodeAnswer } from '../../../src/agent/explaining.ts'
 import { askNode, programmedText } from '../../../src/cli/explain-node.ts'
 import type { Half } from '../../../src/explain/answer.ts'
+import { decodeObject } from '../../../src/decode/decode.ts'
+import type { SourceEvent } from '../../../src/model/changes.ts'
 import { openSocket } from '../../../src/serve/socket.ts'
 import { compiled } from '../../support/check-cluster.ts'
 import { asked, worldOf } from '../../support/explain-world.ts'
 import { clusterSketch } from '../../support/generate.ts'
 import { objectsOf, type RawCluster, type RawObject } from '../../support/manifests.ts'
 import { addressesOf } from '../../support/oracle.ts'
+import { Pipeline } from '../../support/pipeline.ts'
+import { serviceObject, sliceObjects } from '../../support/service-objects.ts'
 import { runs } from '../../support/runs.ts'
 import { materialise } from '../../support/states.ts'
 
@@ -69,6 +73,23 @@ describe('an agent that is asked to explain', () => {
     assert.equal(status, 200)
     const kinds = (body as NodeAnswer).flows.flatMap(({ legs }) => legs.map(({ egress }) => egress))
     assert.ok(kinds.every((half) => half.kind === 'denied' && /quarantine/.test(half.text)), JSON.stringify(kinds))
+  })
+
+  it('leaves the Services of callers of other nodes to those nodes', async () => {
+    const pipeline = new Pipeline({ nodeName: 'n1', services: {} })
+    const objects = [...OBJECTS, serviceObject('shop/api', 1), ...sliceObjects('shop/api', [{ key: 'shop/api', addresses: ['10.1.1.2', 'fd00:1:1::2'], node: 'n2' } as never])]
+    pipeline.push(objects.flatMap((one) => {
+      const { kind, metadata } = one as RawObject
+      const decoded = decodeObject(kind, one, metadata.uid)
+      return decoded === null ? [] : [{ verb: 'upsert', key: metadata.uid, ...decoded } as SourceEvent]
+    }))
+    pipeline.turn()
+    const options: ExplainingOptions = { ...optionsFor(SHOP, 'n1'), turns: pipeline.turns }
+    const ours = await ask(options, { ...QUESTION, to: '10.96.0.1' })
+    assert.deepEqual(ours.flows.map(({ service, legs }) => [service?.name, legs.map(({ destination }) => destination.name)]), [['api', ['shop/api']]])
+    const theirs = await explainOnNode(options)({ ...QUESTION, from: 'shop/api', to: 'shop/svc/api' })
+    assert.equal(theirs.status, 400)
+    assert.match((theirs.body as { readonly error: string }).error, /10\.96\.0\.1:80\/TCP is of a Service, which node n2 translates: ask the agent there/)
   })
 
   it('refuses what is no question, and waits for a plan', async () => {
