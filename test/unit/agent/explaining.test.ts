@@ -1,0 +1,147 @@
+// What an agent says of its own halves: by the plan that it holds, with the kernel's state; over its socket, as the command asks it.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import fc from 'fast-check'
+import { explainOnNode, type ExplainingOptions, type NodeAnswer } from '../../../src/agent/explaining.ts'
+import { askNode, programmedText } from '../../../src/cli/explain-node.ts'
+import type { Half } from '../../../src/explain/answer.ts'
+import { decodeObject } from '../../../src/decode/decode.ts'
+import type { SourceEvent } from '../../../src/model/changes.ts'
+import { openSocket } from '../../../src/serve/socket.ts'
+import { compiled } from '../../support/check-cluster.ts'
+import { asked, worldOf } from '../../support/explain-world.ts'
+import { clusterSketch } from '../../support/generate.ts'
+import { objectsOf, type RawCluster, type RawObject } from '../../support/manifests.ts'
+import { addressesOf } from '../../support/oracle.ts'
+import { Pipeline } from '../../support/pipeline.ts'
+import { serviceObject, sliceObjects } from '../../support/service-objects.ts'
+import { runs } from '../../support/runs.ts'
+import { materialise } from '../../support/states.ts'
+
+function optionsFor(cluster: RawCluster, nodeName: string, changes: Partial<ExplainingOptions> = {}): ExplainingOptions {
+  const { turns } = compiled(cluster, nodeName)
+  return { config: { nodeName, nodeEgress: 'allow', serviceCIDRs: [] }, turns, held: () => ({ revision: turns.revision, at: 0 }), searching: () => false, drained: () => true, problems: () => [...turns.problems.values()], ...changes }
+}
+
+async function ask(options: ExplainingOptions, question: object): Promise<NodeAnswer> {
+  const { status, body } = await explainOnNode(options)(question)
+  assert.equal(status, 200, JSON.stringify(body))
+  return body as NodeAnswer
+}
+
+function podOf(name: string, node: string, number: number): RawObject {
+  return {
+    apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'shop', name, uid: `pod-${number}-0`, labels: { app: name } }, spec: { nodeName: node, containers: [{ name: 'main' }] },
+    status: { phase: 'Running', podIPs: [{ ip: `10.1.1.${number}` }, { ip: `fd00:1:1::${number}` }] },
+  }
+}
+
+const OBJECTS: readonly RawObject[] = [
+  { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', uid: 'ns' } },
+  podOf('web', 'n1', 1),
+  podOf('api', 'n2', 2),
+  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { namespace: 'shop', name: 'closed', uid: 'closed' }, spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } },
+]
+const SHOP: RawCluster = new Map(OBJECTS.map((one) => [one.metadata.uid, one]))
+const QUESTION = { from: 'shop/web', to: 'shop/api', port: 80, protocol: 'TCP' }
+
+describe('an agent that is asked to explain', () => {
+  it('judges what is of its node, and says who judges the rest', async () => {
+    const kinds = async (node: string): Promise<readonly unknown[]> => {
+      const { flows } = await ask(optionsFor(SHOP, node), QUESTION)
+      return flows.flatMap(({ legs }) => legs.map(({ egress, ingress }) => [egress.kind, ingress.kind]))
+    }
+    assert.deepEqual(await kinds('n1'), [['denied', 'elsewhere'], ['denied', 'elsewhere']])
+    assert.deepEqual(await kinds('n2'), [['elsewhere', 'denied'], ['elsewhere', 'denied']])
+  })
+
+  it('says whether the kernel holds what it answers by', async () => {
+    const { node } = await ask(optionsFor(SHOP, 'n1'), QUESTION)
+    assert.deepEqual(node, { node: 'n1', programmed: true, revision: node.wanted_revision, wanted_revision: node.wanted_revision, programmed_at: '1970-01-01T00:00:00.000Z' })
+    assert.equal((await ask(optionsFor(SHOP, 'n1', { drained: () => false }), QUESTION)).node.programmed, false)
+    const late = await ask(optionsFor(SHOP, 'n1', { held: () => ({ revision: 0, at: 0 }) }), QUESTION)
+    assert.match(programmedText(late), /^node n1: NOT PROGRAMMED YET: the kernel holds revision 0, this is of revision \d+$/)
+    assert.match(programmedText(await ask(optionsFor(SHOP, 'n1', { held: () => null }), QUESTION)), /holds nothing/)
+  })
+
+  it('says of a pod in quarantine that nothing passes', async () => {
+    const options = optionsFor(SHOP, 'n1')
+    options.turns.requarantine(new Set(['Pod shop/web']))
+    const { status, body } = await explainOnNode(options)({ ...QUESTION, from: '10.1.1.1' })
+    assert.equal(status, 200)
+    const kinds = (body as NodeAnswer).flows.flatMap(({ legs }) => legs.map(({ egress }) => egress))
+    assert.ok(kinds.every((half) => half.kind === 'denied' && /quarantine/.test(half.text)), JSON.stringify(kinds))
+  })
+
+  it('leaves the Services of callers of other nodes to those nodes', async () => {
+    const pipeline = new Pipeline({ nodeName: 'n1', services: {} })
+    const objects = [...OBJECTS, serviceObject('shop/api', 1), ...sliceObjects('shop/api', [{ key: 'shop/api', addresses: ['10.1.1.2', 'fd00:1:1::2'], node: 'n2' } as never])]
+    pipeline.push(objects.flatMap((one) => {
+      const { kind, metadata } = one as RawObject
+      const decoded = decodeObject(kind, one, metadata.uid)
+      return decoded === null ? [] : [{ verb: 'upsert', key: metadata.uid, ...decoded } as SourceEvent]
+    }))
+    pipeline.turn()
+    const options: ExplainingOptions = { ...optionsFor(SHOP, 'n1'), turns: pipeline.turns }
+    const ours = await ask(options, { ...QUESTION, to: '10.96.0.1' })
+    assert.deepEqual(ours.flows.map(({ service, legs }) => [service?.name, legs.map(({ destination }) => destination.name)]), [['api', ['shop/api']]])
+    const theirs = await explainOnNode(options)({ ...QUESTION, from: 'shop/api', to: 'shop/svc/api' })
+    assert.equal(theirs.status, 400)
+    assert.match((theirs.body as { readonly error: string }).error, /10\.96\.0\.1:80\/TCP is of a Service, which node n2 translates: ask the agent there/)
+  })
+
+  it('refuses what is no question, and waits for a plan', async () => {
+    const options = optionsFor(SHOP, 'n1')
+    for (const [body, message] of [[null, /found nothing, expected an object/], [{ to: 'a' }, /expected texts/], [{ ...QUESTION, port: 0 }, /port 0: expected a number from 1/], [{ ...QUESTION, protocol: 'tcp' }, /protocol "tcp": expected TCP, UDP, SCTP/], [{ ...QUESTION, from: 'shop/none' }, /there is no Pod shop\/none/]] as const) {
+      const reply = await explainOnNode(options)(body)
+      assert.equal(reply.status, 400)
+      assert.match((reply.body as { readonly error: string }).error, message)
+    }
+    assert.equal((await explainOnNode({ ...options, searching: () => true })(QUESTION)).status, 503)
+  })
+
+  it('answers over its socket', async () => {
+    const dir = mkdtempSync(path.join(os.tmpdir(), 'picket-explain-'))
+    const socket = await openSocket(path.join(dir, 'agent.sock'), { status: () => null, notReady: () => null, covers: () => false, asked: { 'POST /explain': explainOnNode(optionsFor(SHOP, 'n1')) } })
+    try {
+      const question = { from: 'shop/web', to: 'shop/api', ports: { port: 80, protocol: 'TCP' }, via: null } as const
+      const said = await askNode(path.join(dir, 'agent.sock'), question, 5000)
+      assert.deepEqual([said.verdict, said.node.programmed], ['denied', true])
+      await assert.rejects(askNode(path.join(dir, 'agent.sock'), { ...question, to: 'shop/none' }, 5000), { code: 'NoSuchPod', exit: 2 })
+      await assert.rejects(askNode(path.join(dir, 'none.sock'), question, 5000), { code: 'NoAgent', exit: 2, message: /no agent answers .*are you root/ })
+    } finally {
+      await socket.close()
+      rmSync(dir, { recursive: true })
+    }
+  })
+
+  it('says the same of its halves as is said from outside, in random clusters', async function () {
+    this.timeout(60_000)
+    let compared = 0
+    const same = (here: Half | undefined, outside: Half | undefined, title: string): void => {
+      if (here === undefined || here.kind === 'elsewhere') return
+      assert.deepEqual(here, outside, title)
+      compared++
+    }
+    await fc.assert(
+      fc.asyncProperty(clusterSketch, async (sketch) => {
+        const cluster = materialise(sketch)
+        const world = worldOf(cluster.values())
+        const options = optionsFor(cluster, 'n1')
+        const addresses = [...new Set(objectsOf(cluster, 'Pod').flatMap((pod) => addressesOf(pod)))]
+        for (const from of addresses) {
+          for (const to of addresses.filter((one) => one.includes(':') === from.includes(':'))) {
+            const [here] = (await ask(options, { from, to, port: 80, protocol: 'TCP' })).flows
+            const [outside] = asked(world, from, to, '80/TCP').flows
+            same(here?.legs[0]?.egress, outside?.legs[0]?.egress, `${from} -> ${to} egress`)
+            same(here?.legs[0]?.ingress, outside?.legs[0]?.ingress, `${from} -> ${to} ingress`)
+          }
+        }
+      }),
+      runs(40),
+    )
+    if (runs(40).numRuns >= 40) assert.ok(compared > 200, `only ${compared} halves`)
+  })
+})

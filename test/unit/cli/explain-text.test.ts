@@ -1,0 +1,36 @@
+// How an answer looks: said once what is the same, hostile names made harmless, and not more than people read.
+import assert from 'node:assert/strict'
+import { answerText } from '../../../src/cli/explain-text.ts'
+import type { Answer, Flow, Half, Miss } from '../../../src/explain/answer.ts'
+
+const OPEN: Half = { kind: 'not-isolated', text: 'no policy isolates it' }
+
+function flow(family: 4 | 6, name: string, ingress: Half): Flow {
+  const address = family === 4 ? '10.1.0.2' : 'fd00:1::2'
+  const leg = { verdict: ingress.kind === 'denied' ? ('denied' as const) : ('allowed' as const), destination: { kind: 'pod' as const, name, address, node: 'n1' }, port: 80, seen_as: address, egress: OPEN, ingress }
+  return { verdict: leg.verdict, family, source: address, called: address, protocol: 'TCP', ports: { first: 80, last: 80 }, service: null, legs: [leg] }
+}
+
+function textOf(name: string, ingress: Half): string {
+  const answer: Answer = { verdict: ingress.kind === 'denied' ? 'denied' : 'allowed', from: name, to: name, flows: [flow(4, name, ingress), flow(6, name, ingress)], problems: [{ code: 'InvalidField', severity: 'error', object: `Pod ${name}`, message: name }] }
+  return answerText(answer, '80/tcp', null)
+}
+
+const miss = (index: number): Miss => ({ rule: { namespace: 'shop', name: 'web', direction: 'ingress', index, text: 'from nobody; every port' }, why: [{ kind: 'nobody', text: `reason ${index}` }] })
+
+describe('the answer of picket explain, for people', () => {
+  it('says what is the same of both families once', () => assert.equal(textOf('shop/web', OPEN).match(/ingress/g)?.length, 1))
+
+  it('lets nothing through that a terminal obeys', () => {
+    const hostile = 'shop/\u001b[31mweb\u0007\u202e'
+    const text = textOf(hostile, { kind: 'denied', text: hostile, isolatedBy: [{ namespace: 'shop', name: hostile }, { namespace: 'shop', name: hostile }], nearest: [{ ...miss(0), why: [{ kind: 'port', text: hostile }] }] })
+    assert.match(text, /\\u\{1b\}\[31mweb/)
+    assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f\u202e]/)
+  })
+
+  it('shows the three nearest rules, and says how many more there are', () => {
+    const text = textOf('shop/web', { kind: 'denied', text: 'isolated', isolatedBy: [], nearest: [0, 1, 2, 3, 4].map(miss) })
+    assert.match(text, /reason 2\n {4}and 2 more rules \(-o json\)/)
+    assert.doesNotMatch(text, /reason 3/)
+  })
+})
