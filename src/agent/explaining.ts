@@ -2,25 +2,26 @@
 //
 // What a pod of another node is judged by is that node's agent's to say. **Invariant:** the answer is of one turn, the newest, and
 // `programmed` says whether the kernel has come as far.
-import type { Answer } from '../explain/answer.ts'
-import { explain, type Question } from '../explain/explain.ts'
+import type { Answer, Half } from '../explain/answer.ts'
+import { explain, explainHalf, type HalfQuestion, type Question } from '../explain/explain.ts'
 import type { Planned } from '../explain/planned.ts'
 import { PicketError } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
 import { show } from '../lib/show.ts'
-import { parseCidr } from '../model/ip.ts'
+import { parseAddress, parseCidr } from '../model/ip.ts'
 import { PROTOCOLS, type Protocol } from '../model/objects.ts'
 import type { AgentConfig } from '../settings.ts'
 import type { Turns } from './turn.ts'
 
-export interface Programmed {
+/** How far the kernel is. */
+export interface KernelState {
   readonly node: string
   /** Whether the kernel holds the plan that the answer is of. */
   readonly programmed: boolean
   readonly revision: number
-  readonly wanted_revision: number
+  readonly wantedRevision: number
   /** RFC 3339, when the kernel came to hold `revision`; null: it holds none yet. */
-  readonly programmed_at: string | null
+  readonly programmedAt: string | null
 }
 
 export interface ExplainingOptions {
@@ -35,7 +36,16 @@ export interface ExplainingOptions {
   readonly problems: () => readonly Problem[]
 }
 
-export type NodeAnswer = Answer & { readonly node: Programmed }
+export type NodeAnswer = Answer & { readonly node: KernelState }
+
+/** Of single halves, in the order in which they were asked. */
+export interface NodeHalves {
+  readonly node: KernelState
+  readonly halves: readonly Half[]
+}
+
+/** Asked at once. */
+export const MOST_HALVES = 100
 
 interface Reply {
   readonly status: number
@@ -51,7 +61,10 @@ function answer(body: unknown, options: ExplainingOptions): Reply {
   const planned = options.searching() ? null : plannedOf(options)
   if (planned === null) return { status: 503, body: { error: 'this agent has not read all objects yet, or looks for one that the kernel refuses; ask again in a moment' } }
   try {
-    return { status: 200, body: { ...explain(planned, questionOf(body)), node: programmedOf(options) } satisfies NodeAnswer }
+    const node = stateOf(options)
+    const halves = halvesOf(body)
+    if (halves !== null) return { status: 200, body: { node, halves: halves.map((half) => explainHalf(planned, half)) } satisfies NodeHalves }
+    return { status: 200, body: { ...explain(planned, questionOf(body)), node } satisfies NodeAnswer }
   } catch (error) {
     if (!(error instanceof PicketError)) throw error
     return { status: 400, body: { error: error.message, code: error.code } }
@@ -71,15 +84,33 @@ function plannedOf({ turns, config, problems }: ExplainingOptions): Planned | nu
   }
 }
 
-function programmedOf({ config, turns, held, drained }: ExplainingOptions): Programmed {
+function stateOf({ config, turns, held, drained }: ExplainingOptions): KernelState {
   const now = held()
   return {
     node: config.nodeName,
     programmed: now !== null && now.revision === turns.revision && drained(),
     revision: now?.revision ?? 0,
-    wanted_revision: turns.revision,
-    programmed_at: now === null ? null : new Date(now.at).toISOString(),
+    wantedRevision: turns.revision,
+    programmedAt: now === null ? null : new Date(now.at).toISOString(),
   }
+}
+
+/** `{ halves: [{ direction, source, destination, protocol, port }] }`; null: a whole question. */
+function halvesOf(body: unknown): readonly HalfQuestion[] | null {
+  if (typeof body !== 'object' || body === null || !('halves' in body)) return null
+  const { halves } = body
+  if (!Array.isArray(halves) || halves.length > MOST_HALVES) throw new PicketError('Usage', `halves ${show(halves)}: expected a list of at most ${MOST_HALVES}`)
+  return halves.map(halfOf)
+}
+
+function halfOf(half: unknown): HalfQuestion {
+  const { direction, source, destination, protocol, port } = (half ?? {}) as Readonly<Record<string, unknown>>
+  const [from, to] = [source, destination].map((one) => (typeof one === 'string' ? parseAddress(one) : null))
+  const isNumber = typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535
+  if ((direction !== 'egress' && direction !== 'ingress') || !from || !to || !PROTOCOLS.includes(protocol as Protocol) || !isNumber) {
+    throw new PicketError('Usage', `a half is ${show(half)}: expected direction egress or ingress, source, destination, protocol and port`)
+  }
+  return { direction, source: from, destination: to, protocol: protocol as Protocol, port }
 }
 
 /** `{ from, to, port, protocol, via }` */

@@ -2,18 +2,29 @@
 //
 // It is what kubectl exec calls in an agent's pod. **Invariant:** it only asks; what is no answer of an agent is an error.
 import http from 'node:http'
-import type { NodeAnswer } from '../agent/explaining.ts'
+import type { NodeAnswer, NodeHalves } from '../agent/explaining.ts'
 import type { Question } from '../explain/explain.ts'
 import type { HttpAnswer } from '../lab/agent-status.ts'
 import { messageOf, PicketError } from '../lib/errors.ts'
 import { show } from '../lib/show.ts'
 
-export async function askNode(socket: string, { from, to, ports, via }: Question, timeoutMs: number): Promise<NodeAnswer> {
-  const { status, body } = await post(socket, '/explain', { from, to, ...ports, via }, timeoutMs).catch((error: unknown) => {
+export function askNode(socket: string, { from, to, ports, via }: Question, timeoutMs: number): Promise<NodeAnswer> {
+  return ask<NodeAnswer>(socket, { from, to, ...ports, via }, timeoutMs)
+}
+
+/** Single halves, as whoever asks from outside wants them: `halves` is JSON. */
+export function askHalves(socket: string, halves: string, timeoutMs: number): Promise<NodeHalves> {
+  const value = read(halves)
+  if (value === null) throw new PicketError('Usage', `--halves ${show(halves)}: expected JSON`)
+  return ask<NodeHalves>(socket, { halves: value }, timeoutMs)
+}
+
+async function ask<Said>(socket: string, question: unknown, timeoutMs: number): Promise<Said> {
+  const { status, body } = await post(socket, '/explain', question, timeoutMs).catch((error: unknown) => {
     throw new PicketError('NoAgent', `socket ${socket}: no agent answers (${messageOf(error)}); expected one on this node: is it running, and are you root?`)
   })
   const value = read(body)
-  if (status === 200) return value as NodeAnswer
+  if (status === 200) return value as Said
   const { error, code } = (value ?? {}) as { readonly error?: unknown; readonly code?: unknown }
   if (typeof error !== 'string' || status === 404) throw new PicketError('NoAgent', `socket ${socket}: answered ${status} ${show(body)}, expected an answer of an agent of this version`)
   throw new PicketError(typeof code === 'string' ? code : 'NotAnswered', error)
@@ -21,8 +32,8 @@ export async function askNode(socket: string, { from, to, ports, via }: Question
 
 /** Of the node's own word on the kernel. */
 export function programmedText({ node }: NodeAnswer): string {
-  if (node.programmed) return `node ${node.node}: the kernel holds this since ${node.programmed_at}`
-  return `node ${node.node}: NOT PROGRAMMED YET: the kernel holds ${node.programmed_at === null ? 'nothing' : `revision ${node.revision}`}, this is of revision ${node.wanted_revision}`
+  if (node.programmed) return `node ${node.node}: the kernel holds this since ${node.programmedAt}`
+  return `node ${node.node}: NOT PROGRAMMED YET: the kernel holds ${node.programmedAt === null ? 'nothing' : `revision ${node.revision}`}, this is of revision ${node.wantedRevision}`
 }
 
 function read(body: string): unknown {

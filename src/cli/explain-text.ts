@@ -47,6 +47,10 @@ function halves({ egress, ingress }: Leg): string {
 }
 
 function halfLines(direction: string, half: Half): readonly string[] {
+  return [...decisionLines(direction, half), ...(half.programmed === undefined ? [] : [`  ${half.programmed.text}`])]
+}
+
+function decisionLines(direction: string, half: Half): readonly string[] {
   const head = `${direction.padEnd(7)}  ${half.text}`
   if (half.kind === 'allowed') return [head, ...[half.by, ...half.also].slice(0, SHOWN).map((rule) => `  ${ruleLine(rule)}`), ...more(half.also.length + 1, 'rule that allows it', 'rules that allow it')]
   if (half.kind !== 'denied') return [head]

@@ -7,10 +7,10 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { PicketError } from '../lib/errors.ts'
 import { formatProblem } from '../lib/problem.ts'
 import type { Question } from '../explain/explain.ts'
-import type { WorldSettings } from '../explain/world.ts'
-import type { SourceEvent } from '../model/changes.ts'
+import { parseAddress } from '../model/ip.ts'
 import { accessOf } from './access.ts'
-import { contextOption, formatPort, fromOption, kubeconfigOption, outputOption, portOption, timeoutOption, toOption, type PortFilter } from './options.ts'
+import type { Told } from './explain-cluster.ts'
+import { contextOption, formatPort, fromOption, kubeconfigOption, namespaceOption, outputOption, portOption, timeoutOption, toOption, type PortFilter } from './options.ts'
 import { print, printJson } from './output.ts'
 
 type Source = { readonly kind: 'cluster' } | { readonly kind: 'manifests'; readonly directory: string } | { readonly kind: 'socket'; readonly path: string }
@@ -22,6 +22,7 @@ interface ExplainOptions {
   readonly from: string
   readonly to: string
   readonly port: PortFilter
+  readonly namespace?: string
   readonly via?: string
   readonly source: Source
   readonly policies?: string
@@ -29,6 +30,7 @@ interface ExplainOptions {
   readonly context?: string
   readonly timeout: number
   readonly output: string
+  readonly halves?: string
 }
 
 const USAGE = `
@@ -44,6 +46,7 @@ export function command(): Command {
     .addOption(fromOption('NAMESPACE/POD or an address').makeOptionMandatory())
     .addOption(toOption().makeOptionMandatory())
     .addOption(portOption().makeOptionMandatory())
+    .addOption(namespaceOption('of names without one: --from web, --to svc/api'))
     .addOption(new Option('--via <node>', 'the node where calls from outside the cluster enter'))
     .addOption(new Option('--source <source>', 'whom to ask: cluster, manifests:DIR, or socket (socket:PATH): the agent of this node').argParser(sourceOf).default(CLUSTER, 'cluster'))
     .addOption(new Option('--policies <dir>', 'ask what would be with the NetworkPolicies of this folder, too'))
@@ -51,6 +54,8 @@ export function command(): Command {
     .addOption(contextOption())
     .addOption(timeoutOption(30_000))
     .addOption(outputOption('text', 'json'))
+    // What the same command asks of agents from outside.
+    .addOption(new Option('--halves <json>').hideHelp())
     .addHelpText('after', USAGE)
     .action(answer)
 }
@@ -65,57 +70,48 @@ function sourceOf(text: string): Source {
 }
 
 async function answer(options: ExplainOptions): Promise<void> {
-  const [{ explain }, { World }, { readPolicies }, { answerText }, { systemClock }] = await Promise.all([
-    import('../explain/explain.ts'), import('../explain/world.ts'), import('./explain-source.ts'), import('./explain-text.ts'), import('../lib/clock.ts'),
-  ])
-  const { from, to, port, via = null, policies, output, source } = options
-  const question = { from, to, ports: port, via }
+  const { from, to, port, via = null, policies = null, output, source, namespace } = options
+  const question = { from: inNamespace(from, namespace), to: inNamespace(to, namespace), ports: port, via }
   if (source.kind !== 'cluster' && (options.kubeconfig !== undefined || options.context !== undefined)) throw new PicketError('Usage', '--kubeconfig and --context are for --source cluster: expected one or the other')
   if (source.kind === 'socket') return answerOfNode(source.path, question, options)
-  const { events, settings } = await readObjects(options)
-  const now = explain(new World(events, settings), question)
-  const then = policies === undefined ? null : explain(new World(await readPolicies(policies, systemClock, events), settings), question)
-  const asked = then ?? now
-  if (asked.verdict !== 'allowed') process.exitCode = 1
-  const before = then === null ? null : now.verdict
-  if (output === 'json') printJson(before === null ? asked : { ...asked, without_policies: before })
-  else print(answerText(asked, formatPort(port), before))
+  if (options.halves !== undefined) throw new PicketError('Usage', '--halves is for --source socket')
+  const { answer: told, before } = source.kind === 'manifests' ? await ofFolder(source.directory, question, policies) : await ofCluster(options, question, policies)
+  if (told.verdict !== 'allowed') process.exitCode = 1
+  if (output === 'json') return printJson(before === null ? told : { ...told, withoutPolicies: before })
+  const { answerText } = await import('./explain-text.ts')
+  print(answerText(told, formatPort(port), before))
+}
+
+/** `api`, `svc/api`: of the namespace of -n. What names one itself keeps it. */
+function inNamespace(name: string, namespace: string | undefined): string {
+  if (namespace === undefined || parseAddress(name) !== null) return name
+  return !name.includes('/') || /^svc\/[^/]*$/.test(name) ? `${namespace}/${name}` : name
 }
 
 /** Its own half, by the plan that it holds. */
-async function answerOfNode(socket: string, question: Question, { policies, port, output, timeout }: ExplainOptions): Promise<void> {
+async function answerOfNode(socket: string, question: Question, { policies, port, output, timeout, halves }: ExplainOptions): Promise<void> {
   if (policies !== undefined) throw new PicketError('Usage', '--policies with --source socket: an agent answers by what it enforces; ask a cluster or a folder')
-  const [{ askNode, programmedText }, { answerText }] = await Promise.all([import('./explain-node.ts'), import('./explain-text.ts')])
+  const [{ askHalves, askNode, programmedText }, { answerText }] = await Promise.all([import('./explain-node.ts'), import('./explain-text.ts')])
+  if (halves !== undefined) return printJson(await askHalves(socket, halves, timeout), 'line')
   const said = await askNode(socket, question, timeout)
   if (said.verdict !== 'allowed') process.exitCode = 1
   if (output === 'json') printJson(said)
   else print(`${answerText(said, formatPort(port), null)}\n\n${programmedText(said)}`)
 }
 
-interface Objects {
-  readonly events: readonly SourceEvent[]
-  /** Of the agents; absent: the defaults. */
-  readonly settings?: WorldSettings
+async function ofCluster(options: ExplainOptions, question: Question, policies: string | null): Promise<Told> {
+  const { explainCluster } = await import('./explain-cluster.ts')
+  return explainCluster({ access: accessOf(options, '--source manifests:DIR reads a folder instead'), question, policies, timeout: options.timeout })
 }
 
-async function readObjects(options: ExplainOptions): Promise<Objects> {
-  const { systemClock } = await import('../lib/clock.ts')
-  if (options.source.kind === 'manifests') {
-    const { readCompletedFolder } = await import('./explain-folder.ts')
-    const { events, problems, notes } = await readCompletedFolder(options.source.directory, systemClock)
-    for (const note of notes) process.stderr.write(`picket explain: ${note}\n`)
-    for (const problem of problems) if (problem.severity === 'error') process.stderr.write(`picket explain: ${formatProblem(problem)}\n`)
-    return { events }
-  }
-  const access = accessOf(options, '--source manifests:DIR reads a folder instead')
-  const late = AbortSignal.timeout(options.timeout)
-  const { readCluster } = await import('./explain-source.ts')
-  try {
-    const { note, ...objects } = await readCluster(access, systemClock, late)
-    if (note !== null) process.stderr.write(`picket explain: ${note}\n`)
-    return objects
-  } catch (error) {
-    if (late.aborted && error === late.reason) throw new PicketError('Timeout', `no answer from the API server within ${options.timeout / 1000} s; see that it is reachable, or raise --timeout`)
-    throw error
-  }
+async function ofFolder(directory: string, question: Question, policies: string | null): Promise<Told> {
+  const [{ explain }, { World }, { readCompletedFolder }, { readPolicies }, { systemClock }] = await Promise.all([
+    import('../explain/explain.ts'), import('../explain/world.ts'), import('./explain-folder.ts'), import('./explain-policies.ts'), import('../lib/clock.ts'),
+  ])
+  const { events, problems, notes } = await readCompletedFolder(directory, systemClock)
+  for (const note of notes) process.stderr.write(`picket explain: ${note}\n`)
+  for (const problem of problems) if (problem.severity === 'error') process.stderr.write(`picket explain: ${formatProblem(problem)}\n`)
+  const now = explain(new World(events), question)
+  if (policies === null) return { answer: now, before: null }
+  return { answer: explain(new World(await readPolicies(policies, systemClock, events)), question), before: now.verdict }
 }

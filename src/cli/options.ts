@@ -39,8 +39,8 @@ export function durationArgument(text: string): number {
   return ms
 }
 
-export function namespaceOption(): Option {
-  return new Option('-n, --namespace <namespace>', 'look at this namespace only')
+export function namespaceOption(what = 'look at this namespace only'): Option {
+  return new Option('-n, --namespace <namespace>', what)
 }
 
 export function allNamespacesOption(): Option {

@@ -23,6 +23,8 @@ export interface Flow {
   readonly verdict: Verdict
   readonly family: Family
   readonly source: Address
+  /** On which it runs; null where that is not known, or it is outside. */
+  readonly sourceNode: string | null
   readonly called: Address
   readonly protocol: Protocol
   /** As called, both included. */
@@ -47,7 +49,7 @@ export interface Leg {
   readonly destination: End
   readonly port: number
   /** What the destination takes for the source: the node's address, where it masquerades on the way to another one. */
-  readonly seen_as: Address
+  readonly seenAs: Address
   readonly egress: Half
   readonly ingress: Half
 }
@@ -74,7 +76,24 @@ export interface RuleName extends PolicyName {
   readonly text: string
 }
 
-export type Half =
+/** Whether the kernel of a pod's node does what is said of it. */
+export interface Programmed {
+  readonly node: string
+  readonly state:
+    /** Its agent judges the same, and its kernel holds that. */
+    | 'programmed'
+    /** Its agent judges the same, and its kernel is not as far. */
+    | 'not-yet'
+    /** Its agent judges otherwise: it has not heard of the newest change, or something stands in its way. */
+    | 'otherwise'
+    | 'not-asked'
+  readonly text: string
+}
+
+/** `programmed`: of halves that policies hold for; absent where that is not asked: of a folder, and of policies that are not there yet. */
+export type Half = Said & { readonly programmed?: Programmed }
+
+type Said =
   /** Its own node judges it, which was not asked. */
   | { readonly kind: 'elsewhere'; readonly text: string }
   /** No policy applies there: outside the cluster, a node, or a pod on the network of its node. */

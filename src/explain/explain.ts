@@ -5,6 +5,7 @@
 // **Invariant:** the answer is the compiled plan's: where that changes, so does the answer. It is of a new connection's first packet.
 import { PicketError } from '../lib/errors.ts'
 import { familyOf, type Address } from '../model/ip.ts'
+import type { Direction } from '../model/policy.ts'
 import type { Service } from '../model/service.ts'
 import { serviceKey } from '../model/service.ts'
 import { verdictOf, type Answer, type End, type Flow, type Half, type Leg, type ServiceStep } from './answer.ts'
@@ -15,13 +16,27 @@ import { Routes, type RoutedTarget } from './route.ts'
 import type { Planned } from './planned.ts'
 
 export interface Question {
-  /** `NAMESPACE/POD` or an address. */
+  /** `NAMESPACE/POD` or an address. A Service is refused. */
   readonly from: string
   /** `NAMESPACE/POD`, `NAMESPACE/svc/NAME` or an address. */
   readonly to: string
   readonly ports: PortsAsked
   /** The node where what comes from outside enters; null where that does not matter. */
   readonly via: string | null
+}
+
+/** One half alone: as that end sees the packet, after translation. */
+export interface HalfQuestion {
+  readonly direction: Direction
+  readonly source: Address
+  readonly destination: Address
+  readonly protocol: PortRange['protocol']
+  readonly port: number
+}
+
+/** The same word as the half of an answer has, but for what a Service made of it. */
+export function explainHalf(world: Planned, { direction, ...packet }: HalfQuestion): Half {
+  return halfOf(world, direction, placeOf(world, direction === 'egress' ? packet.source : packet.destination), packet, null)
 }
 
 /** PicketError where the question cannot be answered: no such pod, no address, nothing in common. */
@@ -84,7 +99,7 @@ class Asking {
   #flow(source: Place, called: Address, { protocol, first, last }: PortRange): Flow {
     const { service, targets } = this.#routes.route({ source, address: called, protocol, port: first })
     const legs = targets.map((target) => this.#leg(source, target, protocol, service === null ? null : { address: called, port: first }))
-    return { verdict: legs.length === 0 ? 'denied' : verdictOf(legs.map(({ verdict }) => verdict)), family: familyOf(called), source: source.address, called, protocol, ports: { first, last }, service, legs }
+    return { verdict: legs.length === 0 ? 'denied' : verdictOf(legs.map(({ verdict }) => verdict)), family: familyOf(called), source: source.address, sourceNode: source.node, called, protocol, ports: { first, last }, service, legs }
   }
 
   #leg(source: Place, { address, port, seenAs }: RoutedTarget, protocol: PortRange['protocol'], called: { readonly address: Address; readonly port: number } | null): Leg {
@@ -93,7 +108,7 @@ class Asking {
     const egress = halfOf(this.#world, 'egress', source, packet, called)
     const ingress = halfOf(this.#world, 'ingress', destination, { ...packet, source: seenAs }, called)
     const denied = egress.kind === 'denied' || ingress.kind === 'denied'
-    return { verdict: denied ? 'denied' : 'allowed', destination: endOf(destination), port, seen_as: seenAs, egress, ingress }
+    return { verdict: denied ? 'denied' : 'allowed', destination: endOf(destination), port, seenAs, egress, ingress }
   }
 }
 

@@ -59,7 +59,7 @@ describe('an agent that is asked to explain', () => {
 
   it('says whether the kernel holds what it answers by', async () => {
     const { node } = await ask(optionsFor(SHOP, 'n1'), QUESTION)
-    assert.deepEqual(node, { node: 'n1', programmed: true, revision: node.wanted_revision, wanted_revision: node.wanted_revision, programmed_at: '1970-01-01T00:00:00.000Z' })
+    assert.deepEqual(node, { node: 'n1', programmed: true, revision: node.wantedRevision, wantedRevision: node.wantedRevision, programmedAt: '1970-01-01T00:00:00.000Z' })
     assert.equal((await ask(optionsFor(SHOP, 'n1', { drained: () => false }), QUESTION)).node.programmed, false)
     const late = await ask(optionsFor(SHOP, 'n1', { held: () => ({ revision: 0, at: 0 }) }), QUESTION)
     assert.match(programmedText(late), /^node n1: NOT PROGRAMMED YET: the kernel holds revision 0, this is of revision \d+$/)

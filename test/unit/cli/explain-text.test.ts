@@ -7,8 +7,8 @@ const OPEN: Half = { kind: 'not-isolated', text: 'no policy isolates it' }
 
 function flow(family: 4 | 6, name: string, ingress: Half): Flow {
   const address = family === 4 ? '10.1.0.2' : 'fd00:1::2'
-  const leg = { verdict: ingress.kind === 'denied' ? ('denied' as const) : ('allowed' as const), destination: { kind: 'pod' as const, name, address, node: 'n1' }, port: 80, seen_as: address, egress: OPEN, ingress }
-  return { verdict: leg.verdict, family, source: address, called: address, protocol: 'TCP', ports: { first: 80, last: 80 }, service: null, legs: [leg] }
+  const leg = { verdict: ingress.kind === 'denied' ? ('denied' as const) : ('allowed' as const), destination: { kind: 'pod' as const, name, address, node: 'n1' }, port: 80, seenAs: address, egress: OPEN, ingress }
+  return { verdict: leg.verdict, family, source: address, sourceNode: 'n1', called: address, protocol: 'TCP', ports: { first: 80, last: 80 }, service: null, legs: [leg] }
 }
 
 function textOf(name: string, ingress: Half): string {

@@ -97,8 +97,8 @@ describe('picket explain', function () {
     const changed = await ofFolder('--port', '8080/tcp', '--policies', draft.dir)
     assert.equal(changed.status, 0)
     assert.match(changed.stdout, /^shop\/web -> pay\/api on 8080\/tcp: ALLOWED with these policies; without them: DENIED\n/)
-    const lost = JSON.parse((await ofFolder('--port', '80/tcp', '--policies', draft.dir, '-o', 'json')).stdout) as Answer & { readonly without_policies: string }
-    assert.deepEqual([lost.verdict, lost.without_policies], ['denied', 'allowed'])
+    const lost = JSON.parse((await ofFolder('--port', '80/tcp', '--policies', draft.dir, '-o', 'json')).stdout) as Answer & { readonly withoutPolicies: string }
+    assert.deepEqual([lost.verdict, lost.withoutPolicies], ['denied', 'allowed'])
     await draft.write('more.yaml', manifests(['NetworkPolicy', { metadata: { namespace: 'shop', name: 'closed', uid: 'uid-closed' }, spec: { podSelector: {}, policyTypes: ['Egress'] } }]))
     assert.match((await ofFolder('--port', '8080/tcp', '--policies', draft.dir)).stdout, /DENIED with these policies, and without them\n[^]*egress +isolated by shop\/closed for egress/)
   })

@@ -35,7 +35,7 @@ function check(scenario: Scenario): number {
     assert.ok(flow !== undefined && more.length === 0, title)
     assert.deepEqual(fateOf(flow), typeof one.fate === 'string' ? one.fate : [...(one.fate ?? [])].sort(), `${title}: ${flow.service?.text ?? ''}`)
     // Masquerade of a pod that calls itself is for the way back only, and one on the endpoint's own node comes after policy.
-    for (const { destination, seen_as: seenAs } of flow.legs) {
+    for (const { destination, seenAs } of flow.legs) {
       if (destination.address === one.source) continue
       assert.equal(seenAs !== one.source, one.masquerade === true && destination.node !== env.nodeName && !env.nodeIps.includes(one.source), `${title}: seen as ${seenAs}`)
     }

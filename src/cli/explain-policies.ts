@@ -1,29 +1,13 @@
-// What `picket explain` asks about: the objects of a cluster, read once; and policies that are not there yet.
+// Policies that are not there yet, as `picket explain --policies` takes them: a folder's, put among the objects that are there.
 //
-// **Invariant:** what could not be read is an error or a line on stderr, never an answer without it; nothing is watched or changed.
+// **Invariant:** what cannot be read of them is an error, never an answer without it; nothing else of the folder counts.
 import type { Clock } from '../lib/clock.ts'
 import { PicketError } from '../lib/errors.ts'
 import { formatProblem } from '../lib/problem.ts'
 import type { Decoded, SourceEvent } from '../model/changes.ts'
 import type { Uid } from '../model/objects.ts'
 import type { Policy } from '../model/policy.ts'
-import type { ClusterAccess } from '../kube/source.ts'
-import type { ReadSettings } from './explain-settings.ts'
 import { readFolder } from './explain-folder.ts'
-
-/** ApiFailure, which names the right that is missing, where any kind cannot be read whole. */
-export async function readCluster(access: ClusterAccess, clock: Clock, signal: AbortSignal): Promise<ReadSettings & { readonly events: readonly SourceEvent[] }> {
-  const [{ transportFor }, { RESOURCES }, { readList }, { readSettings }] = await Promise.all([import('../kube/source.ts'), import('../kube/resources.ts'), import('../kube/list.ts'), import('./explain-settings.ts')])
-  const transport = transportFor(access, clock)
-  try {
-    await transport.check()
-    const lists = await Promise.all(RESOURCES.map(async (resource) => ({ kind: resource.rows, rows: (await readList(transport, resource, signal)).rows })))
-    const events = lists.map(({ kind, rows }) => ({ verb: 'replace', kind, rows }) as SourceEvent)
-    return { events, ...(await readSettings(transport, signal)) }
-  } finally {
-    await transport.close()
-  }
-}
 
 /** The same objects with the folder's policies: new ones, and others in place of those of the same name. */
 export async function readPolicies(directory: string, clock: Clock, before: readonly SourceEvent[]): Promise<readonly SourceEvent[]> {

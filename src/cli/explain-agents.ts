@@ -1,0 +1,84 @@
+// Whether nodes have programmed what explain says, asked of their agents from outside: `picket explain` in their pods, by pods/exec.
+//
+// Once a node, for the halves that it judges; its answer is what NodeEnforcement will say half a minute later. **Invariant:** whatever
+// fails is a sentence that names what is missing, and never changes the verdict.
+import type { NodeHalves } from '../agent/explaining.ts'
+import type { HalfQuestion } from '../explain/explain.ts'
+import { halvesByNode, keyOfHalf, withWords, type NodeWord, type Word } from '../explain/halves.ts'
+import type { Answer } from '../explain/answer.ts'
+import { run } from '../kube/exec.ts'
+import { ApiFailure } from '../kube/failures.ts'
+import type { Transport } from '../kube/transport.ts'
+import { messageOf } from '../lib/errors.ts'
+import { printable } from '../lib/show.ts'
+import type { Pod } from '../model/objects.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+
+export const AGENTS = 'picket-system'
+/** Of a Service with endpoints everywhere, so many say enough. */
+const MOST_NODES = 16
+const MOST_HALVES = 100
+const MOST_BYTES = 4 * 1024 * 1024
+const LONGEST = 300
+/** Milliseconds: a program is started in a container that has little of a processor. */
+const PATIENCE = 15_000
+
+/** As whoever asked has put it: it stands in the API server's audit log. */
+export interface AskedAs {
+  readonly from: string
+  readonly to: string
+  readonly port: string
+}
+
+export async function askAgents(answer: Answer, snapshot: Snapshot, transport: Transport, asked: AskedAs): Promise<Answer> {
+  const wanted = [...halvesByNode(answer)]
+  const words = new Map<string, Word>()
+  await Promise.all(wanted.map(async ([node, halves], index) => {
+    const word = index >= MOST_NODES ? `not asked: more than ${MOST_NODES} nodes are concerned; ask about one pod there` : await wordOf(node, halves.slice(0, MOST_HALVES), snapshot, transport, asked)
+    words.set(node, word)
+  }))
+  return withWords(answer, words)
+}
+
+async function wordOf(node: string, halves: readonly HalfQuestion[], snapshot: Snapshot, transport: Transport, { from, to, port }: AskedAs): Promise<Word> {
+  const agent = agentOn(node, snapshot)
+  if (agent === null) return `not asked: no agent runs there (no pod of DaemonSet picket-agent in ${AGENTS})`
+  const command = ['picket', 'explain', '--source', 'socket', '--from', from, '--to', to, '--port', port, '--output', 'json', '--halves', JSON.stringify(halves)]
+  const output = { stdout: [] as Buffer[], stderr: [] as Buffer[], bytes: 0 }
+  const onOutput = (stream: 'stdout' | 'stderr', bytes: Buffer): void => {
+    output.bytes += bytes.length
+    if (output.bytes <= MOST_BYTES) output[stream].push(bytes)
+  }
+  const late = AbortSignal.timeout(PATIENCE)
+  try {
+    const { status, message } = await run(transport, { namespace: AGENTS, pod: agent.name, container: 'agent', command, onOutput }, late)
+    const said = status === 0 ? wordIn(Buffer.concat(output.stdout).toString(), halves) : null
+    if (said !== null) return said
+    const words = Buffer.concat(output.stderr).toString().trim()
+    return `not asked: pod ${AGENTS}/${agent.name} gave no answer, expected one of an agent of this version: ${printable(words === '' ? message : words, LONGEST)}`
+  } catch (error) {
+    return `not asked: ${late.aborted && error === late.reason ? `pod ${AGENTS}/${agent.name} did not answer within ${PATIENCE / 1000} s` : refusal(error)}`
+  }
+}
+
+function refusal(error: unknown): string {
+  if (!(error instanceof ApiFailure) || error.code !== 'PermissionMissing') return messageOf(error)
+  const [, user = 'us'] = /User "([^"]*)"/.exec(error.message) ?? []
+  return `pods/exec in ${AGENTS} is forbidden to ${user}; it takes get and create there`
+}
+
+/** The one that was made last, of those that have not ended. */
+function agentOn(node: string, { pods }: Snapshot): Pod | null {
+  const isAgent = ({ labels, finished, node: its }: Pod): boolean => !finished && its === node && labels.get('app.kubernetes.io/name') === 'picket' && labels.get('app.kubernetes.io/component') === 'agent'
+  return [...pods.where('namespace', AGENTS)].filter(isAgent).at(-1) ?? null
+}
+
+function wordIn(text: string, halves: readonly HalfQuestion[]): NodeWord | null {
+  try {
+    const { node, halves: said } = JSON.parse(text) as NodeHalves
+    if (said.length !== halves.length || typeof node.programmed !== 'boolean') return null
+    return { ...node, halves: new Map(halves.map((half, index) => [keyOfHalf(half), said[index] as NodeHalves['halves'][number]])) }
+  } catch {
+    return null
+  }
+}
