@@ -20,6 +20,8 @@ const MOST_NODES = 16
 const MOST_HALVES = 100
 const MOST_BYTES = 4 * 1024 * 1024
 const LONGEST = 300
+/** Of an agent that hangs. */
+const AGENT_TIMEOUT = '8s'
 /** Milliseconds: a program is started in a container that has little of a processor. */
 const PATIENCE = 15_000
 
@@ -43,7 +45,7 @@ export async function askAgents(answer: Answer, snapshot: Snapshot, transport: T
 async function wordOf(node: string, halves: readonly HalfQuestion[], snapshot: Snapshot, transport: Transport, { from, to, port }: AskedAs): Promise<Word> {
   const agent = agentOn(node, snapshot)
   if (agent === null) return `not asked: no agent runs there (no pod of DaemonSet picket-agent in ${AGENTS})`
-  const command = ['picket', 'explain', '--source', 'socket', '--from', from, '--to', to, '--port', port, '--output', 'json', '--halves', JSON.stringify(halves)]
+  const command = ['picket', 'explain', '--source', 'socket', '--from', from, '--to', to, '--port', port, '--timeout', AGENT_TIMEOUT, '--output', 'json', '--halves', JSON.stringify(halves)]
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[], bytes: 0 }
   const onOutput = (stream: 'stdout' | 'stderr', bytes: Buffer): void => {
     output.bytes += bytes.length
