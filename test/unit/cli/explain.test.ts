@@ -103,6 +103,16 @@ describe('picket explain', function () {
     assert.match((await ofFolder('--port', '8080/tcp', '--policies', draft.dir)).stdout, /DENIED with these policies, and without them\n[^]*egress +isolated by shop\/closed for egress/)
   })
 
+  it('takes names of the namespace of -n, and leaves those that say another', async () => {
+    const source = ['--source', `manifests:${cluster.dir}`, '--port', '80/tcp'] as const
+    const [named, mixed, address] = await Promise.all([['web', 'pay/api'], ['shop/web', 'api'], ['10.1.0.1', '10.1.0.2']].map(([from = '', to = ''], at) => explain('-n', at === 1 ? 'pay' : 'shop', '--from', from, '--to', to, ...source)))
+    assert.match(named?.stdout ?? '', /^shop\/web -> pay\/api on 80\/tcp: ALLOWED/)
+    assert.match(mixed?.stdout ?? '', /^shop\/web -> pay\/api on 80\/tcp: ALLOWED/)
+    assert.match(address?.stdout ?? '', /^10\.1\.0\.1 -> 10\.1\.0\.2 on 80\/tcp: ALLOWED/)
+    const service = await explain('-n', 'pay', '--from', 'shop/web', '--to', 'svc/api', ...source)
+    assert.deepEqual([service.status, service.stderr], [2, 'picket: --to "pay/svc/api": there is no Service pay/api; kubectl get services -n pay shows which are\n'])
+  })
+
   it('could not ask: 2, and one line that says what next', async () => {
     const refused = async (message: RegExp, ...args: readonly string[]): Promise<void> => {
       const { status, stdout, stderr } = await explain(...args)
@@ -112,7 +122,12 @@ describe('picket explain', function () {
     }
     const source = ['--source', `manifests:${cluster.dir}`]
     await Promise.all([
-      refused(/there is no Pod shop\/none; kubectl get pods -n shop/, '--from', 'shop/none', '--to', 'pay/api', '--port', '80/tcp', ...source),
+      refused(/--from "shop\/none": there is no Pod shop\/none; kubectl get pods -n shop/, '--from', 'shop/none', '--to', 'pay/api', '--port', '80/tcp', ...source),
+      refused(/--from "web": expected NAMESPACE\/POD, NAMESPACE\/svc\/NAME or an address; with -n/, '--from', 'web', '--to', 'pay/api', '--port', '80/tcp', ...source),
+      refused(/option '--port <port>' argument '80\/http' is invalid\. expected PORT\/PROTOCOL, PORT or \/PROTOCOL: 80\/tcp/, ...ASK, '--port', '80/http', ...source),
+      refused(/option '--port <port>' argument '0' is invalid\. expected PORT\/PROTOCOL/, ...ASK, '--port', '0', ...source),
+      refused(/option '--timeout <duration>' argument 'soon' is invalid/, ...ASK, '--port', '80', '--timeout', 'soon'),
+      refused(/--halves is for --source socket/, ...ASK, '--port', '80', ...source, '--halves', '[]'),
       refused(/required option '--port <port>' not specified/, ...ASK, ...source),
       refused(/expected cluster, manifests:DIR, socket or socket:PATH/, ...ASK, '--port', '80', '--source', 'etcd'),
       refused(/cannot read the folder \/nowhere/, ...ASK, '--port', '80', '--source', 'manifests:/nowhere'),
@@ -151,6 +166,8 @@ describe('picket explain', function () {
       const [yes, no] = await Promise.all(['80/tcp', '8080/tcp'].map((port) => explain(...ASK, '--kubeconfig', kubeconfig, '--port', port)))
       assert.deepEqual([yes?.status, no?.status, yes?.stderr, no?.stderr], [0, 1, '', ''])
       assert.match(no?.stdout ?? '', /nearest pay\/allow ingress\[0\]/)
+      // Whether nodes have programmed it cannot be asked where no agent runs; the exit status is the verdict's.
+      for (const node of ['n1', 'n2']) assert.match(yes?.stdout ?? '', new RegExp(`^ +node ${node}: not asked: no agent runs there`, 'm'))
       // By the settings of the agents that are installed there.
       server.put('/api/v1/nodes', { metadata: { name: 'n1', uid: 'uid-n1' }, status: { addresses: [{ type: 'InternalIP', address: '192.168.1.1' }] } })
       server.put(POLICIES, { metadata: { namespace: 'shop', name: 'closed', uid: 'uid-closed' }, spec: { podSelector: {}, policyTypes: ['Egress'] } })

@@ -298,12 +298,15 @@ describe('explain: ports and parties', () => {
   })
 
   const mistakes: readonly (readonly [string, string, readonly AnyObject[], RegExp])[] = [
-    ['web', 'pay/api', [], /--from "web": expected NAMESPACE\/POD or an address/],
-    ['shop/web', 'pay/svc', [], /there is no Pod pay\/svc; kubectl get pods -n pay/],
-    ['shop/web', 'pay/svc/none', [], /there is no Service pay\/none; kubectl get services -n pay/],
+    ['web', 'pay/api', [], /^--from "web": expected NAMESPACE\/POD, NAMESPACE\/svc\/NAME or an address; with -n/],
+    ['shop/svc/web', 'pay/api', [], /^--from "shop\/svc\/web": a Service calls nobody; name one of its pods: kubectl get endpointslices -n shop -l/],
+    ['10.0.0.0/24', 'pay/api', [], /^--from "10\.0\.0\.0\/24": a block is not one end; expected one address of it/],
+    ['10.0.0.300', 'pay/api', [], /^--from "10\.0\.0\.300": expected NAMESPACE\/POD/],
+    ['shop/web', 'pay/svc', [], /^--to "pay\/svc": there is no Pod pay\/svc; kubectl get pods -n pay/],
+    ['shop/web', 'pay/svc/none', [], /^--to "pay\/svc\/none": there is no Service pay\/none; kubectl get services -n pay/],
     ['shop/web', 'a/b/c/d', [], /--to "a\/b\/c\/d": expected NAMESPACE\/POD, NAMESPACE\/svc\/NAME or an address/],
     ['10.1.0.1', 'fd00:1::2', [], /no addresses of one IP family/],
-    ['shop/none', 'pay/api', [], /there is no Pod shop\/none/],
+    ['shop/none', 'pay/api', [], /^--from "shop\/none": there is no Pod shop\/none/],
   ]
   for (const [from, to, more, message] of mistakes) {
     it(`refuses ${from} -> ${to}`, () => assert.throws(() => ask(more, '80/TCP', to, from), { exit: 2, message }))

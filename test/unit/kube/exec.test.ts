@@ -2,16 +2,9 @@
 //
 // **Invariant:** the server checks what the API server would: the path, the protocol, the credentials.
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import http from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import type { Credentials } from '../../../src/kube/credentials.ts'
 import { run } from '../../../src/kube/exec.ts'
 import { execEvent } from '../../../src/kube/exec-channels.ts'
-import { Transport, USUAL_LIMITS } from '../../../src/kube/transport.ts'
-
-const frame = (channel: number, text: string): Buffer => Buffer.concat([Buffer.from([channel]), Buffer.from(text)])
+import { ExecServer, message as frame, NO_UPGRADE } from '../../support/exec-server.ts'
 
 describe('messages of pods/exec', () => {
   it('are output, or how it ended', () => {
@@ -29,61 +22,45 @@ describe('messages of pods/exec', () => {
 })
 
 describe('a program in a pod', () => {
-  let server: http.Server
-  let transport: Transport
-  let plain: readonly [status: number, body: unknown]
-  let messages: readonly Buffer[]
-  const asked: string[] = []
-  const sockets: Socket[] = []
-
+  let server: ExecServer
   beforeEach(async () => {
-    plain = [400, { kind: 'Status', message: 'you must specify at least 1 of stdin, stdout, stderr: Upgrade request required' }]
-    server = http.createServer((_request, response) => {
-      response.writeHead(plain[0], { 'content-type': 'application/json' })
-      response.end(JSON.stringify(plain[1]))
-    })
-    server.on('connection', (socket) => sockets.push(socket))
-    server.on('upgrade', (request, socket) => {
-      const { 'sec-websocket-key': key, 'sec-websocket-protocol': protocol, authorization } = request.headers
-      asked.push(`${request.url} ${protocol} ${authorization}`)
-      const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
-      socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ${protocol}\r\n\r\n`)
-      for (const message of messages) socket.write(Buffer.concat([Buffer.from([0x82, message.length]), message]))
-      if (messages.at(-1)?.[0] !== 3) socket.end(Buffer.from([0x88, 0]))
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    const access = { server: url, headers: { authorization: 'Bearer secret' }, tls: {}, proxy: null, shown: 'a token' }
-    const credentials = { current: async () => access, forget: () => undefined } as unknown as Credentials
-    transport = new Transport({ credentials, apiServers: [], limits: USUAL_LIMITS })
+    server = await ExecServer.start()
   })
-  afterEach(async () => {
-    await transport.close()
-    for (const socket of sockets.splice(0)) socket.destroy()
-    server.close()
-  })
+  afterEach(() => server.close())
 
-  async function observe(): Promise<readonly [result: unknown, output: string]> {
+  async function ask(signal: AbortSignal = AbortSignal.timeout(5_000)): Promise<readonly [result: unknown, output: string]> {
     let output = ''
     const request = { namespace: 'picket', pod: 'agent-1', container: 'agent', command: ['picket', 'observe', '--pod', 'a/b c'], onOutput: (stream: string, bytes: Buffer) => (output += `${stream}:${bytes.toString()}`) }
-    const result = await run(transport, request, AbortSignal.timeout(5_000)).catch((error: unknown) => error)
+    const result = await run(server.transport, request, signal).catch((error: unknown) => error)
     return [result, output]
   }
 
   it('is heard until it ends', async () => {
-    messages = [frame(1, ''), frame(1, '{}\n'), frame(2, 'picket: hm\n'), frame(3, '{"status":"Success"}')]
-    assert.deepEqual(await observe(), [{ status: 0, message: '' }, 'stdout:{}\nstderr:picket: hm\n'])
-    assert.deepEqual(asked, ['/api/v1/namespaces/picket/pods/agent-1/exec?container=agent&stdout=true&stderr=true&command=picket&command=observe&command=--pod&command=a%2Fb+c v5.channel.k8s.io Bearer secret'])
+    server.program = () => [frame(1, ''), frame(1, '{}\n'), frame(1, 'x'.repeat(1000)), frame(2, 'picket: hm\n'), frame(3, '{"status":"Success"}')]
+    assert.deepEqual(await ask(), [{ status: 0, message: '' }, `stdout:{}\nstdout:${'x'.repeat(1000)}stderr:picket: hm\n`])
+    const url = '/api/v1/namespaces/picket/pods/agent-1/exec?container=agent&stdout=true&stderr=true&command=picket&command=observe&command=--pod&command=a%2Fb+c'
+    assert.deepEqual(server.handshakes, [{ url, protocol: 'v5.channel.k8s.io', authorization: 'Bearer secret' }])
   })
   it('is told as broken off where the connection ends before it', async () => {
-    messages = [frame(1, 'x')]
-    const [error] = await observe()
+    server.program = () => [frame(1, 'x')]
+    const [error] = await ask()
     assert.match(String(error), /broke off pods\/exec in picket\/agent-1: closed with \d+ before the program ended/)
   })
-  it('names the right that is missing', async () => {
-    plain = [403, { kind: 'Status', status: 'Failure', reason: 'Forbidden', message: 'no', code: 403 }]
-    const [error] = await observe()
-    assert.match(String(error), /the role lacks the verb "get" on the resource "pods\/exec" of the core group/)
+  it('is left when nobody waits any more', async () => {
+    server.program = () => 'hang'
+    assert.deepEqual(await ask(AbortSignal.abort('enough')), ['enough', ''])
+    const late = AbortSignal.timeout(200)
+    assert.deepEqual(await ask(late), [late.reason, ''])
+  })
+  it('names the right that is missing: get, or from 1.35 on create, of which a refused handshake says nothing', async () => {
+    const forbidden = [403, { kind: 'Status', status: 'Failure', reason: 'Forbidden', message: 'no', code: 403 }] as const
+    server.plain.GET = forbidden
+    assert.match(String((await ask())[0]), /the role lacks the verb "get" on the resource "pods\/exec" of the core group/)
+    assert.deepEqual(server.handshakes, [])
+    server.plain = { GET: NO_UPGRADE, POST: forbidden }
+    server.program = () => null
+    assert.match(String((await ask())[0]), /the role lacks the verb "create" on the resource "pods\/exec" of the core group/)
+    server.plain.POST = NO_UPGRADE
+    assert.match(String((await ask())[0]), /broke off pods\/exec in picket\/agent-1/)
   })
 })
