@@ -4,6 +4,7 @@
 import { decodeObject } from '../../src/decode/decode.ts'
 import { explain, type Question } from '../../src/explain/explain.ts'
 import type { Answer } from '../../src/explain/answer.ts'
+import type { Planned } from '../../src/explain/planned.ts'
 import { World, type WorldSettings } from '../../src/explain/world.ts'
 import type { SourceEvent } from '../../src/model/changes.ts'
 
@@ -25,7 +26,7 @@ export function worldOf(objects: Iterable<AnyObject>, settings?: WorldSettings):
 }
 
 /** `port`: `80/TCP`, `/TCP` or `80`. */
-export function asked(world: World, from: string, to: string, port: string, via: string | null = null): Answer {
+export function asked(world: Planned, from: string, to: string, port: string, via: string | null = null): Answer {
   const [number, protocol] = port.split('/')
   const ports = { port: number === '' || number === undefined ? null : Number(number), protocol: (protocol ?? null) as Question['ports']['protocol'] }
   return explain(world, { from, to, ports, via })

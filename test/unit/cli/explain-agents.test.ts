@@ -82,6 +82,11 @@ describe('agents that are asked from outside', () => {
     }
   })
 
+  it('say so of an earlier revision, too', async () => {
+    await agentsKnow(CLUSTER, { held: () => ({ revision: 0, at: 0 }) })
+    assert.match(words(await ask(world()))[0]?.text ?? '', /^node n1 has NOT PROGRAMMED this yet: its kernel holds revision 0 of 1970-01-01T00:00:00\.000Z, this is of revision \d+$/)
+  })
+
   it('judge otherwise where they have not heard of a policy, of its edit, or of its end', async () => {
     await agentsKnow(clusterOf(...PODS))
     const unheard = await ask(world())

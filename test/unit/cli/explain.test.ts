@@ -1,18 +1,36 @@
 // `picket explain` as a command: its answers and exit status, from a folder and from an API server on loopback, and what it refuses.
 //
-// **Invariant:** every run is a process that may load no native library.
+// **Invariant:** every answer is of a process that may load no native library and read nothing that only Linux has.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { chmod } from 'node:fs/promises'
 import path from 'node:path'
 import type { Answer } from '../../../src/explain/answer.ts'
 import { ApiServer, type ApiObject } from '../../support/api-server.ts'
+import { picket } from '../../support/picket-command.ts'
 import { kubeconfigText, PODS, POLICIES, TemporaryFolder } from '../../support/cluster-follower.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../../..')
 const MAIN = path.join(ROOT, 'src/main.ts')
-/** Fails where anything asks for the native library, as on a machine that has none. */
-const NO_NATIVE = `data:text/javascript,${encodeURIComponent("import { registerHooks } from 'node:module'; registerHooks({ resolve(name, context, next) { if (name === 'koffi') throw new Error('koffi is not to be loaded'); return next(name, context) } })")}`
+/** As on a machine without Linux, root and the native library: it cannot be loaded, and what only Linux has cannot be read. */
+const ELSEWHERE = `data:text/javascript,${encodeURIComponent(`
+import { registerHooks, syncBuiltinESMExports } from 'node:module'
+import fs from 'node:fs'
+registerHooks({ resolve(name, context, next) { if (name === 'koffi') throw new Error('koffi is not to be loaded'); return next(name, context) } })
+Object.defineProperty(process, 'platform', { value: 'darwin' })
+process.getuid = process.geteuid = () => 501
+const refuse = (of, name) => {
+  const usual = of[name]
+  of[name] = (file, ...rest) => {
+    if (/^\\/(proc|sys)(\\/|$)/.test(String(file))) throw new Error(file + ' is not to be read')
+    return usual.call(of, file, ...rest)
+  }
+}
+for (const name of ['readFileSync', 'openSync', 'existsSync', 'readdirSync', 'statSync', 'readlinkSync', 'readFile', 'open', 'createReadStream']) refuse(fs, name)
+for (const name of ['readFile', 'open', 'readdir', 'stat', 'readlink', 'access']) refuse(fs.promises, name)
+syncBuiltinESMExports()
+`)}`
 
 interface Ran {
   readonly status: number | null
@@ -22,7 +40,7 @@ interface Ran {
 
 function explain(...args: readonly string[]): Promise<Ran> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', NO_NATIVE, MAIN, 'explain', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, ['--import', ELSEWHERE, MAIN, 'explain', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     const said = { stdout: '', stderr: '' }
     child.stdout.on('data', (text) => (said.stdout += String(text)))
     child.stderr.on('data', (text) => (said.stderr += String(text)))
@@ -105,36 +123,34 @@ describe('picket explain', function () {
 
   it('takes names of the namespace of -n, and leaves those that say another', async () => {
     const source = ['--source', `manifests:${cluster.dir}`, '--port', '80/tcp'] as const
-    const [named, mixed, address] = await Promise.all([['web', 'pay/api'], ['shop/web', 'api'], ['10.1.0.1', '10.1.0.2']].map(([from = '', to = ''], at) => explain('-n', at === 1 ? 'pay' : 'shop', '--from', from, '--to', to, ...source)))
-    assert.match(named?.stdout ?? '', /^shop\/web -> pay\/api on 80\/tcp: ALLOWED/)
-    assert.match(mixed?.stdout ?? '', /^shop\/web -> pay\/api on 80\/tcp: ALLOWED/)
-    assert.match(address?.stdout ?? '', /^10\.1\.0\.1 -> 10\.1\.0\.2 on 80\/tcp: ALLOWED/)
-    const service = await explain('-n', 'pay', '--from', 'shop/web', '--to', 'svc/api', ...source)
+    const said = async (...args: readonly string[]): Promise<string> => (await picket('explain', ...args, ...source)).stdout
+    assert.match(await said('-n', 'shop', '--from', 'web', '--to', 'pay/api'), /^shop\/web -> pay\/api on 80\/tcp: ALLOWED/)
+    assert.match(await said('-n', 'pay', '--from', 'shop/web', '--to', 'api'), /^shop\/web -> pay\/api on 80\/tcp: ALLOWED/)
+    assert.match(await said('-n', 'pay', '--from', '10.1.0.1', '--to', '10.1.0.2'), /^10\.1\.0\.1 -> 10\.1\.0\.2 on 80\/tcp: ALLOWED/)
+    const service = await picket('explain', '-n', 'pay', '--from', 'shop/web', '--to', 'svc/api', ...source)
     assert.deepEqual([service.status, service.stderr], [2, 'picket: --to "pay/svc/api": there is no Service pay/api; kubectl get services -n pay shows which are\n'])
   })
 
   it('could not ask: 2, and one line that says what next', async () => {
     const refused = async (message: RegExp, ...args: readonly string[]): Promise<void> => {
-      const { status, stdout, stderr } = await explain(...args)
+      const { status, stdout, stderr } = await picket('explain', ...args)
       assert.deepEqual([status, stdout], [2, ''], args.join(' '))
       assert.match(stderr, message)
       assert.match(stderr, /^picket: [^\n]*\n$/)
     }
     const source = ['--source', `manifests:${cluster.dir}`]
-    await Promise.all([
-      refused(/--from "shop\/none": there is no Pod shop\/none; kubectl get pods -n shop/, '--from', 'shop/none', '--to', 'pay/api', '--port', '80/tcp', ...source),
-      refused(/--from "web": expected NAMESPACE\/POD, NAMESPACE\/svc\/NAME or an address; with -n/, '--from', 'web', '--to', 'pay/api', '--port', '80/tcp', ...source),
-      refused(/option '--port <port>' argument '80\/http' is invalid\. expected PORT\/PROTOCOL, PORT or \/PROTOCOL: 80\/tcp/, ...ASK, '--port', '80/http', ...source),
-      refused(/option '--port <port>' argument '0' is invalid\. expected PORT\/PROTOCOL/, ...ASK, '--port', '0', ...source),
-      refused(/option '--timeout <duration>' argument 'soon' is invalid/, ...ASK, '--port', '80', '--timeout', 'soon'),
-      refused(/--halves is for --source socket/, ...ASK, '--port', '80', ...source, '--halves', '[]'),
-      refused(/required option '--port <port>' not specified/, ...ASK, ...source),
-      refused(/expected cluster, manifests:DIR, socket or socket:PATH/, ...ASK, '--port', '80', '--source', 'etcd'),
-      refused(/cannot read the folder \/nowhere/, ...ASK, '--port', '80', '--source', 'manifests:/nowhere'),
-      refused(/--policies .*: there is no NetworkPolicy in it/, ...ASK, '--port', '80', ...source, '--policies', draft.dir),
-      refused(/--kubeconfig and --context are for --source cluster/, ...ASK, '--port', '80', ...source, '--context', 'x'),
-      refused(/\/nowhere\/kubeconfig: the kubeconfig cannot be read/, ...ASK, '--port', '80', '--kubeconfig', '/nowhere/kubeconfig'),
-    ])
+    await refused(/--from "shop\/none": there is no Pod shop\/none; kubectl get pods -n shop/, '--from', 'shop/none', '--to', 'pay/api', '--port', '80/tcp', ...source)
+    await refused(/--from "web": expected NAMESPACE\/POD, NAMESPACE\/svc\/NAME or an address; with -n/, '--from', 'web', '--to', 'pay/api', '--port', '80/tcp', ...source)
+    await refused(/option '--port <port>' argument '80\/http' is invalid\. expected PORT\/PROTOCOL, PORT or \/PROTOCOL: 80\/tcp/, ...ASK, '--port', '80/http', ...source)
+    await refused(/option '--port <port>' argument '0' is invalid\. expected PORT\/PROTOCOL/, ...ASK, '--port', '0', ...source)
+    await refused(/option '--timeout <duration>' argument 'soon' is invalid/, ...ASK, '--port', '80', '--timeout', 'soon')
+    await refused(/--halves is for --source socket/, ...ASK, '--port', '80', ...source, '--halves', '[]')
+    await refused(/required option '--port <port>' not specified/, ...ASK, ...source)
+    await refused(/expected cluster, manifests:DIR, socket or socket:PATH/, ...ASK, '--port', '80', '--source', 'etcd')
+    await refused(/cannot read the folder \/nowhere/, ...ASK, '--port', '80', '--source', 'manifests:/nowhere')
+    await refused(/--policies .*: there is no NetworkPolicy in it/, ...ASK, '--port', '80', ...source, '--policies', draft.dir)
+    await refused(/--kubeconfig and --context are for --source cluster/, ...ASK, '--port', '80', ...source, '--context', 'x')
+    await refused(/\/nowhere\/kubeconfig: the kubeconfig cannot be read/, ...ASK, '--port', '80', '--kubeconfig', '/nowhere/kubeconfig')
   })
 
   it('reports on stderr what it cannot read of the folder, and answers with the rest; of --policies that is an error', async () => {
@@ -156,6 +172,31 @@ describe('picket explain', function () {
     assert.ok(readme.includes(`--port 5432/tcp --source manifests:deploy/examples/shop\n${stdout}\`\`\``), stdout)
   })
 
+  it('needs no root, no Linux and no native library, and would fail here if it did', async () => {
+    const run = (script: string): Promise<string> => new Promise((resolve) => {
+      const child = spawn(process.execPath, ['--import', ELSEWHERE, '--input-type=module', '--eval', script], { stdio: ['ignore', 'ignore', 'pipe'] })
+      let stderr = ''
+      child.stderr.on('data', (text) => (stderr += String(text)))
+      child.on('close', () => resolve(stderr))
+    })
+    const [native, read, promised, netlink] = await Promise.all([
+      `await import('koffi')`, `import { readFileSync } from 'node:fs'; readFileSync('/proc/version')`, `import { readFile } from 'node:fs/promises'; await readFile('/sys/kernel/x')`,
+      `await import(${JSON.stringify(path.join(ROOT, 'src/netlink/libc.ts'))})`,
+    ].map(run))
+    assert.match(native ?? '', /koffi is not to be loaded/)
+    assert.match(read ?? '', /\/proc\/version is not to be read/)
+    assert.match(promised ?? '', /\/sys\/kernel\/x is not to be read/)
+    assert.match(netlink ?? '', /koffi is not to be loaded/)
+  })
+
+  it('as nobody, where root tests it', async () => {
+    await chmod(cluster.dir, 0o755)
+    await chmod(path.join(cluster.dir, 'all.yaml'), 0o644)
+    const args = [MAIN, 'explain', ...ASK, '--port', '80/tcp', '--source', `manifests:${cluster.dir}`]
+    const status = await new Promise((resolve) => spawn(process.execPath, args, { ...(process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}), env: { PATH: process.env['PATH'] ?? '' }, stdio: 'ignore' }).on('close', resolve))
+    assert.equal(status, 0)
+  })
+
   it('asks a cluster', async () => {
     const server = await ApiServer.start()
     try {
@@ -172,9 +213,9 @@ describe('picket explain', function () {
       server.put('/api/v1/nodes', { metadata: { name: 'n1', uid: 'uid-n1' }, status: { addresses: [{ type: 'InternalIP', address: '192.168.1.1' }] } })
       server.put(POLICIES, { metadata: { namespace: 'shop', name: 'closed', uid: 'uid-closed' }, spec: { podSelector: {}, policyTypes: ['Egress'] } })
       const toNode = ['--from', 'shop/web', '--to', '192.168.1.1', '--port', '22/tcp', '--kubeconfig', kubeconfig] as const
-      assert.equal((await explain(...toNode)).status, 0)
+      assert.equal((await picket('explain', ...toNode)).status, 0)
       server.put('/apis/apps/v1/daemonsets', { metadata: { namespace: 'picket-system', name: 'picket-agent', uid: 'uid-ds' }, spec: { template: { spec: { containers: [{ image: 'x', args: ['agent', '--node-egress', 'enforce'] }] } } } })
-      assert.equal((await explain(...toNode)).status, 1)
+      assert.equal((await picket('explain', ...toNode)).status, 1)
     } finally {
       await server.close()
     }

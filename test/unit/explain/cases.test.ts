@@ -6,8 +6,11 @@ import type { Flow, Half, Leg } from '../../../src/explain/answer.ts'
 import { Judge } from '../../../src/policy/judge.ts'
 import { CaseCluster, policyCases } from '../../support/case-cluster.ts'
 import { asked, worldOf } from '../../support/explain-world.ts'
+import type { Planned } from '../../../src/explain/planned.ts'
 import type { World } from '../../../src/explain/world.ts'
-import type { Protocol } from '../../../src/model/objects.ts'
+import type { Pod, Protocol } from '../../../src/model/objects.ts'
+import type { Profile, ProfileId } from '../../../src/policy/plan.ts'
+import type { PolicyPlan } from '../../../src/policy/step.ts'
 
 interface Counts {
   asked: number
@@ -57,6 +60,43 @@ function checkStep(cluster: CaseCluster, pods: readonly string[], expect: Readon
   })))
 }
 
+/** The same world, with every compiled rule changed. */
+function withRules(world: World, change: (rules: Profile['rules']) => Profile['rules']): Planned {
+  const planFor = (pod: Pod): PolicyPlan => {
+    const plan = world.planFor(pod)
+    const profiles = replaced(plan.profiles, 'get', (id: ProfileId) => {
+      const profile = plan.profiles.get(id)
+      return profile && { ...profile, rules: change(profile.rules) }
+    })
+    return replaced(plan, 'profiles', profiles)
+  }
+  return { snapshot: world.snapshot, settings: world.settings, entrance: null, planFor, servicesOn: (node) => world.servicesOn(node), problemsOf: (objects) => world.problemsOf(objects) }
+}
+
+function replaced<T extends object, K extends keyof T>(of: T, name: K, value: T[K]): T {
+  const own = (found: unknown): unknown => (typeof found === 'function' ? (found.bind(of) as unknown) : found)
+  return new Proxy(of, { get: (_, asked) => (asked === name ? value : own(Reflect.get(of, asked, of))) })
+}
+
+/** Each half that a rule allowed is denied without rules, and each that was denied is allowed by one of everything. */
+function checkChanged(world: World, pods: readonly string[], title: string): number {
+  const none = withRules(world, () => [])
+  const all = withRules(world, (rules) => rules.map((rule) => ({ ...rule, ports: 'all', peers: 'all' })))
+  const kinds = (planned: Planned, from: string, to: string): readonly string[] => asked(planned, from, to, '80/TCP').flows.flatMap(({ legs }) => legs.flatMap(({ egress, ingress }) => [egress.kind, ingress.kind]))
+  let changed = 0
+  for (const from of pods) {
+    for (const to of pods) {
+      const now = kinds(world, from, to)
+      const [without, withAll] = [kinds(none, from, to), kinds(all, from, to)]
+      assert.deepEqual(without, now.map((kind) => (kind === 'allowed' ? 'denied' : kind)), `${title}: ${from} -> ${to} without rules`)
+      // A profile without rules denies, whatever its rules would say.
+      withAll.forEach((kind, at) => assert.ok(kind === now[at] || (now[at] === 'denied' && kind === 'allowed'), `${title}: ${from} -> ${to}: ${now[at]}, with rules of everything ${kind}`))
+      changed += now.filter((kind, at) => kind !== without[at]).length + now.filter((kind, at) => kind !== withAll[at]).length
+    }
+  }
+  return changed
+}
+
 describe('explain: the cases of test/cases/networkpolicy.json', () => {
   it('answers every pair, family, port and protocol as the case expects, with a reason for each rule that denies', function () {
     this.timeout(0)
@@ -70,5 +110,16 @@ describe('explain: the cases of test/cases/networkpolicy.json', () => {
     }
     assert.ok(counts.asked > 50_000, `only ${counts.asked} questions`)
     assert.ok(counts.denied > 10_000, `only ${counts.denied} denials`)
+  })
+
+  it('answers otherwise as soon as the compiled rules are others, though the policies are the same', function () {
+    this.timeout(0)
+    let changed = 0
+    for (const one of policyCases()) {
+      const cluster = new CaseCluster(one)
+      for (const { actions } of one.steps) for (const action of actions) cluster.play(action)
+      changed += checkChanged(worldOf(cluster.objects.values()), one.steps.at(-1)?.pods ?? [], one.id)
+    }
+    assert.ok(changed > 2_000, `only ${changed} halves changed`)
   })
 })
