@@ -8,6 +8,7 @@ import { halvesByNode, keyOfHalf, withWords, type NodeWord, type Word } from '..
 import type { Answer } from '../explain/answer.ts'
 import { run } from '../kube/exec.ts'
 import { ApiFailure } from '../kube/failures.ts'
+import { createObject } from '../kube/objects.ts'
 import type { Transport } from '../kube/transport.ts'
 import { messageOf } from '../lib/errors.ts'
 import { printable } from '../lib/show.ts'
@@ -24,6 +25,8 @@ const LONGEST = 300
 const AGENT_TIMEOUT = '8s'
 /** Milliseconds: a program is started in a container that has little of a processor. */
 const PATIENCE = 15_000
+
+const REVIEWS = { plural: 'selfsubjectreviews', group: 'authentication.k8s.io', path: '/apis/authentication.k8s.io/v1/selfsubjectreviews' }
 
 /** As whoever asked has put it: it stands in the API server's audit log. */
 export interface AskedAs {
@@ -59,14 +62,24 @@ async function wordOf(node: string, halves: readonly HalfQuestion[], snapshot: S
     const words = Buffer.concat(output.stderr).toString().trim()
     return `not asked: pod ${AGENTS}/${agent.name} gave no answer, expected one of an agent of this version: ${printable(words === '' ? message : words, LONGEST)}`
   } catch (error) {
-    return `not asked: ${late.aborted && error === late.reason ? `pod ${AGENTS}/${agent.name} did not answer within ${PATIENCE / 1000} s` : refusal(error)}`
+    return `not asked: ${late.aborted && error === late.reason ? `pod ${AGENTS}/${agent.name} did not answer within ${PATIENCE / 1000} s` : await refusal(error, transport)}`
   }
 }
 
-function refusal(error: unknown): string {
+async function refusal(error: unknown, transport: Transport): Promise<string> {
   if (!(error instanceof ApiFailure) || error.code !== 'PermissionMissing') return messageOf(error)
-  const [, user = 'us'] = /User "([^"]*)"/.exec(error.message) ?? []
-  return `pods/exec in ${AGENTS} is forbidden to ${user}; it takes get and create there`
+  return `pods/exec in ${AGENTS} is forbidden to ${await ourName(transport)}; it takes get and create there`
+}
+
+/** As the API server knows whoever asks, which a kubeconfig does not say. */
+async function ourName(transport: Transport): Promise<string> {
+  try {
+    const review = await createObject(transport, REVIEWS, { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' }, AbortSignal.timeout(PATIENCE))
+    const { username } = (review as { readonly status: { readonly userInfo: { readonly username: unknown } } }).status.userInfo
+    return typeof username === 'string' ? printable(username, LONGEST) : 'us'
+  } catch {
+    return 'us'
+  }
 }
 
 /** The one that was made last, of those that have not ended. */

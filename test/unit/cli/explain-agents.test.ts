@@ -111,8 +111,11 @@ describe('agents that are asked from outside', () => {
       assert.ok(words(answer).every(({ state }) => state === 'not-asked'))
       return words(answer)[0]?.text ?? ''
     }
-    server.plain.GET = [403, { kind: 'Status', reason: 'Forbidden', code: 403, message: 'pods "agent-1" is forbidden: User "jane" cannot get resource "pods/exec" in API group "" in the namespace "picket-system"' }]
+    server.plain.GET = [403, { kind: 'Status', reason: 'Forbidden', code: 403, message: 'no' }]
+    assert.equal(await told(), 'node n1: not asked: pods/exec in picket-system is forbidden to us; it takes get and create there')
+    server.plain.POST = [201, { kind: 'SelfSubjectReview', status: { userInfo: { username: 'jane' } } }]
     assert.equal(await told(), 'node n1: not asked: pods/exec in picket-system is forbidden to jane; it takes get and create there')
+    server.plain.POST = NO_UPGRADE
     server.plain.GET = NO_UPGRADE
     server.program = () => [message(2, "picket: unknown option '--halves'\n"), message(3, '{"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"2"}]}}')]
     assert.match(await told(), /^node n1: not asked: pod picket-system\/agent-1 gave no answer, expected one of an agent of this version: picket: unknown option '--halves'$/)
