@@ -30,12 +30,6 @@ async function ask<Said>(socket: string, question: unknown, timeoutMs: number): 
   throw new PicketError(typeof code === 'string' ? code : 'NotAnswered', error)
 }
 
-/** Of the node's own word on the kernel. */
-export function programmedText({ node }: NodeAnswer): string {
-  if (node.programmed) return `node ${node.node}: the kernel holds this since ${node.programmedAt}`
-  return `node ${node.node}: NOT PROGRAMMED YET: the kernel holds ${node.programmedAt === null ? 'nothing' : `revision ${node.revision}`}, this is of revision ${node.wantedRevision}`
-}
-
 function read(body: string): unknown {
   try {
     return JSON.parse(body)

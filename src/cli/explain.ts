@@ -35,7 +35,8 @@ interface ExplainOptions {
 
 const USAGE = `
 Of a new connection's first packet, with the settings of the installed agents, else the defaults. Both ends are told: egress at the source,
-ingress at the destination, after the Service's translation. Pods of a folder that have no addresses get made-up ones. Exit status: 0 allowed, 1 denied (or in part), 2 could not ask.
+ingress at the destination, after the Service's translation; and whether their nodes have programmed it, asked of the agents there by pods/exec.
+Pods of a folder that have no addresses get made-up ones. Exit status: 0 allowed, 1 denied (or in part), 2 could not ask.
 
   picket explain --from shop/web --to pay/svc/api --port 80/tcp
   picket explain --from shop/web --to pay/api-0 --port /tcp --source manifests:./cluster --policies ./draft`
@@ -91,17 +92,18 @@ function inNamespace(name: string, namespace: string | undefined): string {
 /** Its own half, by the plan that it holds. */
 async function answerOfNode(socket: string, question: Question, { policies, port, output, timeout, halves }: ExplainOptions): Promise<void> {
   if (policies !== undefined) throw new PicketError('Usage', '--policies with --source socket: an agent answers by what it enforces; ask a cluster or a folder')
-  const [{ askHalves, askNode, programmedText }, { answerText }] = await Promise.all([import('./explain-node.ts'), import('./explain-text.ts')])
+  const [{ askHalves, askNode }, { withOwnWord }, { answerText }] = await Promise.all([import('./explain-node.ts'), import('../explain/halves.ts'), import('./explain-text.ts')])
   if (halves !== undefined) return printJson(await askHalves(socket, halves, timeout), 'line')
-  const said = await askNode(socket, question, timeout)
+  const answered = await askNode(socket, question, timeout)
+  const said = withOwnWord(answered, answered.node)
   if (said.verdict !== 'allowed') process.exitCode = 1
   if (output === 'json') printJson(said)
-  else print(`${answerText(said, formatPort(port), null)}\n\n${programmedText(said)}`)
+  else print(answerText(said, formatPort(port), null))
 }
 
 async function ofCluster(options: ExplainOptions, question: Question, policies: string | null): Promise<Told> {
   const { explainCluster } = await import('./explain-cluster.ts')
-  return explainCluster({ access: accessOf(options, '--source manifests:DIR reads a folder instead'), question, policies, timeout: options.timeout })
+  return explainCluster({ access: accessOf(options, '--source manifests:DIR reads a folder instead, and on a node --source socket asks its agent'), question, policies, timeout: options.timeout })
 }
 
 async function ofFolder(directory: string, question: Question, policies: string | null): Promise<Told> {

@@ -49,6 +49,12 @@ export function withWords(answer: Answer, words: ReadonlyMap<string, Word>): Ans
   return { ...answer, flows: answer.flows.map((flow) => ({ ...flow, legs: flow.legs.map((one) => leg(flow, one)) })) }
 }
 
+/** What a node answered by itself: its word on its own halves. */
+export function withOwnWord<Said extends Answer>(answer: Said, { node, ...state }: Omit<NodeWord, 'halves'> & { readonly node: string }): Said {
+  const halves = new Map(answer.flows.flatMap((flow) => flow.legs.flatMap((leg) => sidesOf(flow, leg).map(({ half, question }) => [keyOfHalf(question), half] as const))))
+  return { ...answer, ...withWords(answer, new Map([[node, { ...state, halves }]])) }
+}
+
 interface Side {
   readonly half: Half
   readonly node: string | null

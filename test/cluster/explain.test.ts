@@ -139,7 +139,7 @@ describe('picket explain on a real cluster', function () {
     const pod = (await agentPod(first())).metadata.name
     const inside = await cluster.kubectl(['-n', 'picket-system', 'exec', pod, '--', 'picket', 'explain', '--source', 'socket', '--from', `${NS}/other`, '--to', `${NS}/web`, '--port', '8080/tcp'])
     assert.equal(inside.status, 1, inside.stderr)
-    assert.match(inside.stdout, new RegExp(`isolated by ${NS}/web for ingress[^]*\\nnode ${first().name}: the kernel holds this since `))
+    assert.match(inside.stdout, new RegExp(`isolated by ${NS}/web for ingress[^]*\\n +programmed on node ${first().name} \\(revision `))
     console.log(stdout.trimEnd().split('\n').map((line) => `      ${line}`).join('\n'))
   })
 

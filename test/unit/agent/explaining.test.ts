@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import fc from 'fast-check'
-import { explainOnNode, type ExplainingOptions, type NodeAnswer } from '../../../src/agent/explaining.ts'
-import { askNode, programmedText } from '../../../src/cli/explain-node.ts'
-import type { Half } from '../../../src/explain/answer.ts'
+import { explainOnNode, type ExplainingOptions, type NodeAnswer, type NodeHalves } from '../../../src/agent/explaining.ts'
+import { askHalves, askNode } from '../../../src/cli/explain-node.ts'
+import type { Answer, Half } from '../../../src/explain/answer.ts'
+import { halvesByNode, keyOfHalf, withOwnWord, withWords } from '../../../src/explain/halves.ts'
 import { decodeObject } from '../../../src/decode/decode.ts'
 import type { SourceEvent } from '../../../src/model/changes.ts'
 import { openSocket } from '../../../src/serve/socket.ts'
@@ -45,6 +46,7 @@ const OBJECTS: readonly RawObject[] = [
   { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { namespace: 'shop', name: 'closed', uid: 'closed' }, spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } },
 ]
 const SHOP: RawCluster = new Map(OBJECTS.map((one) => [one.metadata.uid, one]))
+const HALF = { direction: 'egress', source: '10.1.1.1', destination: '10.1.1.2', protocol: 'TCP', port: 80 } as const
 const QUESTION = { from: 'shop/web', to: 'shop/api', port: 80, protocol: 'TCP' }
 
 describe('an agent that is asked to explain', () => {
@@ -62,8 +64,13 @@ describe('an agent that is asked to explain', () => {
     assert.deepEqual(node, { node: 'n1', programmed: true, revision: node.wantedRevision, wantedRevision: node.wantedRevision, programmedAt: '1970-01-01T00:00:00.000Z' })
     assert.equal((await ask(optionsFor(SHOP, 'n1', { drained: () => false }), QUESTION)).node.programmed, false)
     const late = await ask(optionsFor(SHOP, 'n1', { held: () => ({ revision: 0, at: 0 }) }), QUESTION)
-    assert.match(programmedText(late), /^node n1: NOT PROGRAMMED YET: the kernel holds revision 0, this is of revision \d+$/)
-    assert.match(programmedText(await ask(optionsFor(SHOP, 'n1', { held: () => null }), QUESTION)), /holds nothing/)
+    const told = ({ node: own, ...said }: NodeAnswer): readonly (string | undefined)[] => withOwnWord(said, own).flows.flatMap(({ legs }) => legs.flatMap(({ egress, ingress }) => [egress.programmed?.text, ingress.programmed?.text]))
+    const [egress, ingress] = told(late)
+    assert.match(egress ?? '', /^node n1 has NOT PROGRAMMED this yet: its kernel holds revision 0 of 1970-01-01T00:00:00\.000Z, this is of revision \d+$/)
+    // That half is another node's.
+    assert.equal(ingress, undefined)
+    assert.match(told(await ask(optionsFor(SHOP, 'n1', { held: () => null }), QUESTION))[0] ?? '', /holds nothing/)
+    assert.match(told(await ask(optionsFor(SHOP, 'n1'), QUESTION))[0] ?? '', /^programmed on node n1 \(revision \d+ of 1970-01-01T00:00:00\.000Z\)$/)
   })
 
   it('says of a pod in quarantine that nothing passes', async () => {
@@ -94,7 +101,9 @@ describe('an agent that is asked to explain', () => {
 
   it('refuses what is no question, and waits for a plan', async () => {
     const options = optionsFor(SHOP, 'n1')
-    for (const [body, message] of [[null, /found nothing, expected an object/], [{ to: 'a' }, /expected texts/], [{ ...QUESTION, port: 0 }, /port 0: expected a number from 1/], [{ ...QUESTION, protocol: 'tcp' }, /protocol "tcp": expected TCP, UDP, SCTP/], [{ ...QUESTION, from: 'shop/none' }, /there is no Pod shop\/none/]] as const) {
+    for (const [body, message] of [[null, /found nothing, expected an object/], [{ to: 'a' }, /expected texts/], [{ ...QUESTION, port: 0 }, /port 0: expected a number from 1/], [{ ...QUESTION, protocol: 'tcp' }, /protocol "tcp": expected TCP, UDP, SCTP/], [{ ...QUESTION, from: 'shop/none' }, /there is no Pod shop\/none/],
+      [{ halves: {} }, /halves an empty mapping: expected a list of at most 100/], [{ halves: Array.from({ length: 101 }, () => HALF) }, /halves a list of 101/], [{ halves: [null] }, /a half is nothing: expected direction/],
+      [{ halves: [{ ...HALF, port: 0 }] }, /a half is a mapping/], [{ halves: [{ ...HALF, source: 'shop/web' }] }, /a half is a mapping/], [{ halves: [{ ...HALF, direction: 'both' }] }, /a half is a mapping/], [{ halves: [{ ...HALF, protocol: 'tcp' }] }, /a half is a mapping/]] as const) {
       const reply = await explainOnNode(options)(body)
       assert.equal(reply.status, 400)
       assert.match((reply.body as { readonly error: string }).error, message)
@@ -109,6 +118,9 @@ describe('an agent that is asked to explain', () => {
       const question = { from: 'shop/web', to: 'shop/api', ports: { port: 80, protocol: 'TCP' }, via: null } as const
       const said = await askNode(path.join(dir, 'agent.sock'), question, 5000)
       assert.deepEqual([said.verdict, said.node.programmed], ['denied', true])
+      const { node, halves } = await askHalves(path.join(dir, 'agent.sock'), JSON.stringify([HALF, { ...HALF, direction: 'ingress' }]), 5000)
+      assert.deepEqual([node.programmed, halves.map(({ kind }) => kind)], [true, ['denied', 'elsewhere']])
+      await assert.rejects(async () => askHalves(path.join(dir, 'agent.sock'), '[', 5000), { code: 'Usage', exit: 2, message: /--halves "\[": expected JSON/ })
       await assert.rejects(askNode(path.join(dir, 'agent.sock'), { ...question, to: 'shop/none' }, 5000), { code: 'NoSuchPod', exit: 2 })
       await assert.rejects(askNode(path.join(dir, 'none.sock'), question, 5000), { code: 'NoAgent', exit: 2, message: /no agent answers .*are you root/ })
     } finally {
@@ -120,6 +132,14 @@ describe('an agent that is asked to explain', () => {
   it('says the same of its halves as is said from outside, in random clusters', async function () {
     this.timeout(60_000)
     let compared = 0
+    /** What is compiled from outside is what the agent says of the halves alone. */
+    const programmed = async (answer: Answer, options: ExplainingOptions): Promise<void> => {
+      const own = halvesByNode(answer).get('n1') ?? []
+      const { node, halves } = (await explainOnNode(options)({ halves: own })).body as NodeHalves
+      const told = withWords(answer, new Map([['n1', { ...node, halves: new Map(own.map((half, index) => [keyOfHalf(half), halves[index] as Half])) }]]))
+      const states = told.flows.flatMap(({ legs }) => legs.flatMap(({ egress, ingress }) => [egress, ingress])).filter((half) => half.programmed?.node === 'n1')
+      for (const half of states) assert.equal(half.programmed?.state, 'programmed', JSON.stringify(half))
+    }
     const same = (here: Half | undefined, outside: Half | undefined, title: string): void => {
       if (here === undefined || here.kind === 'elsewhere') return
       assert.deepEqual(here, outside, title)
@@ -134,9 +154,11 @@ describe('an agent that is asked to explain', () => {
         for (const from of addresses) {
           for (const to of addresses.filter((one) => one.includes(':') === from.includes(':'))) {
             const [here] = (await ask(options, { from, to, port: 80, protocol: 'TCP' })).flows
-            const [outside] = asked(world, from, to, '80/TCP').flows
+            const answer = asked(world, from, to, '80/TCP')
+            const [outside] = answer.flows
             same(here?.legs[0]?.egress, outside?.legs[0]?.egress, `${from} -> ${to} egress`)
             same(here?.legs[0]?.ingress, outside?.legs[0]?.ingress, `${from} -> ${to} ingress`)
+            await programmed(answer, options)
           }
         }
       }),
