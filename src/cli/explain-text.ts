@@ -38,7 +38,8 @@ function parts(flow: Flow): readonly { readonly title: string; readonly body: st
   return flow.legs.map((leg) => {
     const to = leg.destination.address === called && leg.port === ports.first ? '' : ` -> ${targetKey({ address: leg.destination.address, port: leg.port })}`
     const whose = leg.destination.kind === 'external' ? '' : ` (${leg.destination.name})`
-    return { title: `${source} -> ${at}${through}${to}${whose}: ${leg.verdict}`, body: halves(leg) }
+    const seen = leg.seenAs === source ? '' : `, which sees ${leg.seenAs}`
+    return { title: `${source} -> ${at}${through}${to}${whose}${seen}: ${leg.verdict}`, body: halves(leg) }
   })
 }
 

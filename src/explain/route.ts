@@ -49,10 +49,10 @@ export class Routes {
 
   route(call: Call): Route {
     const { source, address, protocol, port } = call
-    const entrance = source.node ?? this.#via
+    const entrance = source.node ?? this.#via ?? this.#nodeAt(address)
     this.#expectPlan(call, entrance)
     const found = this.#entriesOn(entrance).get(entryKey(clientOf(source), address, protocol, port))
-    if (found === undefined) return this.#untranslated(call)
+    if (found === undefined) return this.#untranslated(call, entrance)
     if (source.kind === 'external' && entrance === null) {
       throw new PicketError('NodeNeeded', `what a Service does with calls from outside depends on the node where they enter: name it with --via NODE`)
     }
@@ -85,7 +85,13 @@ export class Routes {
     return null
   }
 
-  #untranslated({ source, address, protocol, port }: Call): Route {
+  /** What is sent to a node enters there. */
+  #nodeAt(address: Address): string | null {
+    const { kind, node } = placeOf(this.#world, address)
+    return kind === 'node' ? node : null
+  }
+
+  #untranslated({ source, address, protocol, port }: Call, entrance: string | null): Route {
     const owner = this.ownerOf(source, address)
     if (owner !== null) {
       const ports = owner.ports.map((one) => `${one.port}/${one.protocol}`).join(', ')
@@ -93,9 +99,9 @@ export class Routes {
       return { service: { namespace, name, outcome: 'no-such-port', text: `it has no port ${port}/${protocol}${ports === '' ? '' : `, but ${ports}`}` }, targets: [] }
     }
     if (isIn(address, this.#world.settings.serviceCidrs)) return { service: { namespace: null, name: null, outcome: 'no-such-service', text: `${address} is of the Services' range, and no Service has it` }, targets: [] }
-    const place = placeOf(this.#world, address)
-    if (place.kind === 'node' && place.node !== source.node && this.#entriesOn(place.node).has(entryKey('outside', address, protocol, port))) {
-      throw new PicketError('NodePortElsewhere', `${port}/${protocol} is a node port of another node, ${place.name}: ask for the Service itself, NAMESPACE/svc/NAME`)
+    const node = this.#nodeAt(address)
+    if (node !== null && node !== entrance && this.#entriesOn(node).has(entryKey('outside', address, protocol, port))) {
+      throw new PicketError('NodePortElsewhere', `${port}/${protocol} is a node port of another node, ${node}: ask for the Service itself, NAMESPACE/svc/NAME`)
     }
     return { service: null, targets: [{ address, port, seenAs: source.address }] }
   }

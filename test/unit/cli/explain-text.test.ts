@@ -21,6 +21,16 @@ const miss = (index: number): Miss => ({ rule: { namespace: 'shop', name: 'web',
 describe('the answer of picket explain, for people', () => {
   it('says what is the same of both families once', () => assert.equal(textOf('shop/web', OPEN).match(/ingress/g)?.length, 1))
 
+  it('says whom the destination sees, where that is somebody else, and what the node says', () => {
+    const programmed = { node: 'n1', state: 'not-asked' as const, text: 'node n1: not asked' }
+    const [one] = [flow(4, 'shop/web', { ...OPEN, programmed })]
+    const flows = [{ ...one, called: '10.96.0.1', legs: one.legs.map((leg) => ({ ...leg, seenAs: '192.168.1.1' })) }]
+    assert.equal(answerText({ verdict: 'allowed', from: 'a', to: 'b', flows, problems: [] }, '80/tcp', null), [
+      'a -> b on 80/tcp: ALLOWED', '', '10.1.0.2 -> 10.96.0.1:80/TCP -> 10.1.0.2:80 (shop/web), which sees 192.168.1.1: allowed',
+      '  egress   no policy isolates it', '  ingress  no policy isolates it', '    node n1: not asked',
+    ].join('\n'))
+  })
+
   it('lets nothing through that a terminal obeys', () => {
     const hostile = 'shop/\u001b[31mweb\u0007\u202e'
     const text = textOf(hostile, { kind: 'denied', text: hostile, isolatedBy: [{ namespace: 'shop', name: hostile }, { namespace: 'shop', name: hostile }], nearest: [{ ...miss(0), why: [{ kind: 'port', text: hostile }] }] })

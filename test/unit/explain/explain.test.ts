@@ -269,6 +269,17 @@ describe('explain: through Services', () => {
     // On the endpoint's own node it is judged before its source is changed.
     assert.equal(ask([...balanced, onlyNode], '80/TCP', '203.0.113.5', '198.51.100.1', 'n2').verdict, 'denied')
   })
+
+  it('takes the node whose address is called for the one where the call enters', () => {
+    const ports = [{ name: 'web', protocol: 'TCP', port: 80, targetPort: 8080, nodePort: 30080 }]
+    const exposed = service('pay/api', [2], { type: 'NodePort', ports })
+    const seen = (to: string, from = '198.51.100.1', port = '30080/TCP'): unknown => ask(exposed, port, to, from).flows.map(({ service: step, legs }) => [step?.name, legs.map(({ destination, seenAs }) => `${destination.name} sees ${seenAs}`)])
+    assert.deepEqual(seen('192.168.1.2'), [['api', ['pay/api sees 198.51.100.1']]])
+    assert.deepEqual(seen('192.168.1.1'), [['api', ['pay/api sees 192.168.1.1']]])
+    assert.deepEqual(seen('192.168.1.1', '198.51.100.1', '22/TCP'), [[undefined, ['n1 sees 198.51.100.1']]])
+    // What a pod sends to another node's port is changed on the way there, and again.
+    assert.throws(() => ask(exposed, '30080/TCP', '192.168.1.2', 'shop/web'), { code: 'NodePortElsewhere', exit: 2, message: /30080\/TCP is a node port of another node, n2: ask for the Service itself/ })
+  })
 })
 
 describe('explain: ports and parties', () => {
