@@ -7,7 +7,7 @@ import { readFolder } from '../../src/cli/explain-folder.ts'
 import { explain } from '../../src/explain/explain.ts'
 import { World } from '../../src/explain/world.ts'
 import type { Rows } from '../../src/lab/case-matrix.ts'
-import { parseProbeName, type ProbeName } from '../../src/lab/probe-name.ts'
+import { parseProbeName, probeName, type Port } from '../../src/lab/probe-name.ts'
 import type { StepResult } from '../../src/lab/run-cases.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 
@@ -22,22 +22,27 @@ export async function explainsAs({ observed, case: id, step }: StepResult, pods:
 function compare(world: World, observed: Rows, pods: readonly string[], title: string): number {
   let compared = 0
   const wrong: string[] = []
-  for (const name of Object.keys(observed) as ProbeName[]) {
-    const probe = parseProbeName(name)
-    assert.ok(probe !== null)
-    const { family, protocol, port } = probe
-    const serving = pods.map((key) => podOf(world, key).ports.some((one) => one.protocol === protocol && one.port === port))
-    pods.forEach((from, row) => pods.forEach((to, column) => {
-      if (serving[column] !== true) return
-      const flow = explain(world, { from, to, ports: { port, protocol }, via: null }).flows.find((one) => one.family === family)
-      if (flow === undefined) return
-      compared++
-      const said = flow.verdict === 'allowed' ? '1' : '0'
-      if (said !== observed[name]?.[row]?.[column]) wrong.push(`${from} -> ${to} ${name}: explain says ${flow.verdict}, the packets ${observed[name]?.[row]?.[column]}`)
-    }))
+  for (const { protocol, port } of portsOf(observed)) {
+    for (const [column, to] of pods.entries()) {
+      if (!podOf(world, to).ports.some((one) => one.protocol === protocol && one.port === port)) continue
+      for (const [row, from] of pods.entries()) {
+        for (const { family, verdict } of explain(world, { from, to, ports: { port, protocol }, via: null }).flows) {
+          const seen = observed[probeName({ family, protocol, port })]?.[row]?.[column]
+          if (seen === undefined) continue
+          compared++
+          if ((verdict === 'allowed') !== (seen === '1')) wrong.push(`${from} -> ${to} v${family} ${port}/${protocol}: explain says ${verdict}, the packets ${seen}`)
+        }
+      }
+    }
   }
   assert.deepEqual(wrong.slice(0, 5), [], `${title}: ${wrong.length} of ${compared}`)
   return compared
+}
+
+/** Each once: an answer is of both families. */
+function portsOf(observed: Rows): readonly Port[] {
+  const probes = Object.keys(observed).map((name) => parseProbeName(name) ?? assert.fail(name))
+  return [...new Map(probes.map(({ protocol, port }) => [`${port}/${protocol}`, { protocol, port }])).values()]
 }
 
 function podOf(world: World, key: string): { readonly ports: readonly { readonly protocol: string; readonly port: number }[] } {
