@@ -2,7 +2,7 @@
 //
 // Once a node, for the halves that it judges; its answer is what NodeEnforcement will say half a minute later. **Invariant:** whatever
 // fails is a sentence that names what is missing, and never changes the verdict.
-import type { NodeHalves } from '../agent/explaining.ts'
+import { MOST_HALVES, type NodeHalves } from '../agent/explaining.ts'
 import type { HalfQuestion } from '../explain/explain.ts'
 import { halvesByNode, keyOfHalf, withWords, type NodeWord, type Word } from '../explain/halves.ts'
 import type { Answer } from '../explain/answer.ts'
@@ -18,7 +18,6 @@ import type { Snapshot } from '../store/snapshot.ts'
 export const AGENTS = 'picket-system'
 /** Of a Service with endpoints everywhere, so many say enough. */
 const MOST_NODES = 16
-const MOST_HALVES = 100
 const MOST_BYTES = 4 * 1024 * 1024
 const LONGEST = 300
 /** Of an agent that hangs. */
@@ -57,10 +56,10 @@ async function wordOf(node: string, halves: readonly HalfQuestion[], snapshot: S
   const late = AbortSignal.timeout(PATIENCE)
   try {
     const { status, message } = await run(transport, { namespace: AGENTS, pod: agent.name, container: 'agent', command, onOutput }, late)
-    const said = status === 0 ? wordIn(Buffer.concat(output.stdout).toString(), halves) : null
-    if (said !== null) return said
-    const words = Buffer.concat(output.stderr).toString().trim()
-    return `not asked: pod ${AGENTS}/${agent.name} gave no answer, expected one of an agent of this version: ${printable(words === '' ? message : words, LONGEST)}`
+    if (status === 0) return wordIn(Buffer.concat(output.stdout).toString(), halves) ?? `not asked: pod ${AGENTS}/${agent.name} answers in another form: is it of this version?`
+    const complaint = Buffer.concat(output.stderr).toString().trim().replace(/^picket: /, '')
+    const isOther = /unknown (option|command)/.test(complaint)
+    return `not asked: pod ${AGENTS}/${agent.name} says: ${printable(complaint === '' ? message : complaint, LONGEST)}${isOther ? ': is it of this version?' : ''}`
   } catch (error) {
     return `not asked: ${late.aborted && error === late.reason ? `pod ${AGENTS}/${agent.name} did not answer within ${PATIENCE / 1000} s` : await refusal(error, transport)}`
   }

@@ -149,7 +149,7 @@ describe('picket explain on a real cluster', function () {
     try {
       const { stdout, status } = await asAdmin('--from', 'friend', '--to', 'web', '--port', '8080/tcp')
       assert.equal(status, 0)
-      assert.match(stdout, new RegExp(`node ${first().name}: not asked: pod picket-system/picket-agent-\\w+ gave no answer, [^\\n]*no answer within 8000 ms`))
+      assert.match(stdout, new RegExp(`node ${first().name}: not asked: pod picket-system/picket-agent-\\w+ says: [^\\n]*no answer within 8000 ms`))
       assert.match(stdout, new RegExp(`programmed on node ${second().name} `))
     } finally {
       process.kill(pid, 'SIGCONT')

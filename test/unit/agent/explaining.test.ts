@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import fc from 'fast-check'
-import { explainOnNode, type ExplainingOptions, type NodeAnswer, type NodeHalves } from '../../../src/agent/explaining.ts'
+import { explainOnNode, MOST_HALVES, type ExplainingOptions, type NodeAnswer, type NodeHalves } from '../../../src/agent/explaining.ts'
 import { askHalves, askNode } from '../../../src/cli/explain-node.ts'
 import type { Answer, Half } from '../../../src/explain/answer.ts'
 import { halvesByNode, keyOfHalf, withOwnWord, withWords } from '../../../src/explain/halves.ts'
@@ -120,6 +120,8 @@ describe('an agent that is asked to explain', () => {
       assert.deepEqual([said.verdict, said.node.programmed], ['denied', true])
       const { node, halves } = await askHalves(path.join(dir, 'agent.sock'), JSON.stringify([HALF, { ...HALF, direction: 'ingress' }]), 5000)
       assert.deepEqual([node.programmed, halves.map(({ kind }) => kind)], [true, ['denied', 'elsewhere']])
+      const many = Array.from({ length: MOST_HALVES }, () => ({ ...HALF, source: 'fd00:aaaa:bbbb:cccc:dddd:eeee:ffff:1111', destination: 'fd00:aaaa:bbbb:cccc:dddd:eeee:ffff:2222' }))
+      assert.equal((await askHalves(path.join(dir, 'agent.sock'), JSON.stringify(many), 5000)).halves.length, MOST_HALVES)
       await assert.rejects(async () => askHalves(path.join(dir, 'agent.sock'), '[', 5000), { code: 'Usage', exit: 2, message: /--halves "\[": expected JSON/ })
       await assert.rejects(askNode(path.join(dir, 'agent.sock'), { ...question, to: 'shop/none' }, 5000), { code: 'NoSuchPod', exit: 2 })
       await assert.rejects(askNode(path.join(dir, 'none.sock'), question, 5000), { code: 'NoAgent', exit: 2, message: /no agent answers .*are you root/ })

@@ -118,10 +118,14 @@ describe('agents that are asked from outside', () => {
     server.plain.POST = NO_UPGRADE
     server.plain.GET = NO_UPGRADE
     server.program = () => [message(2, "picket: unknown option '--halves'\n"), message(3, '{"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"2"}]}}')]
-    assert.match(await told(), /^node n1: not asked: pod picket-system\/agent-1 gave no answer, expected one of an agent of this version: picket: unknown option '--halves'$/)
+    assert.match(await told(), /^node n1: not asked: pod picket-system\/agent-1 says: unknown option '--halves': is it of this version\?$/)
+    server.program = () => [message(2, 'picket: this agent has not read all objects yet\n'), message(3, '{"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"2"}]}}')]
+    assert.match(await told(), /agent-1 says: this agent has not read all objects yet$/)
+    server.program = () => [message(3, '{"status":"Failure","reason":"InternalError","message":"no such container"}')]
+    assert.match(await told(), /agent-1 says: no such container$/)
     for (const text of ['', '{', 'null', '{"node":{"programmed":true},"halves":[]}', '{"halves":[{},{}]}']) {
       server.program = () => [message(1, text), ENDED]
-      assert.match(await told(), /agent-1 gave no answer/)
+      assert.match(await told(), /agent-1 answers in another form: is it of this version\?$/)
     }
     const none = worldOf([...CLUSTER.values()].filter(({ metadata }) => metadata.namespace !== 'picket-system'))
     assert.match(words(await ask(none))[0]?.text ?? '', /^node n1: not asked: no agent runs there \(no pod of DaemonSet picket-agent in picket-system\)$/)
