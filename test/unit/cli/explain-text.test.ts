@@ -31,6 +31,17 @@ describe('the answer of picket explain, for people', () => {
     ].join('\n'))
   })
 
+  it('says once what is the same of many endpoints, and of their nodes those first that are not as they should be', () => {
+    const legs = ['n1', 'n2', 'n3', 'n4', 'n5'].map((node) => {
+      const state = node === 'n4' ? ('not-yet' as const) : ('programmed' as const)
+      const [one] = [flow(4, `shop/${node}`, { ...OPEN, programmed: { node, state, text: `${state} on ${node}` } }).legs[0]]
+      return one
+    })
+    const text = answerText({ verdict: 'allowed', from: 'a', to: 'b', flows: [{ ...flow(4, 'x', OPEN), legs: legs.flatMap((leg) => leg ?? []) }], problems: [] }, '80/tcp', null)
+    assert.match(text, /\(shop\/n5\): allowed\n {2}egress {3}no policy isolates it\n {2}ingress {2}no policy isolates it\n {4}not-yet on n4\n {4}programmed on n1\n {4}programmed on n2\n {4}and 2 more nodes \(-o json\)$/)
+    assert.equal(text.match(/ingress/g)?.length, 1)
+  })
+
   it('lets nothing through that a terminal obeys', () => {
     const hostile = 'shop/\u001b[31mweb\u0007\u202e'
     const text = textOf(hostile, { kind: 'denied', text: hostile, isolatedBy: [{ namespace: 'shop', name: hostile }, { namespace: 'shop', name: hostile }], nearest: [{ ...miss(0), why: [{ kind: 'port', text: hostile }] }] })
