@@ -216,6 +216,14 @@ describe('picket explain', function () {
       assert.equal((await picket('explain', ...toNode)).status, 0)
       server.put('/apis/apps/v1/daemonsets', { metadata: { namespace: 'picket-system', name: 'picket-agent', uid: 'uid-ds' }, spec: { template: { spec: { containers: [{ image: 'x', args: ['agent', '--node-egress', 'enforce'] }] } } } })
       assert.equal((await picket('explain', ...toNode)).status, 1)
+      // What may not be read of the six kinds, and who does not answer, is an error.
+      server.behaviour.instead = ({ path: asked }) => (asked.endsWith('/services') ? { status: 403, body: JSON.stringify({ kind: 'Status', status: 'Failure', reason: 'Forbidden', code: 403, message: 'no' }) } : null)
+      const forbidden = await picket('explain', ...toNode)
+      assert.deepEqual([forbidden.status, forbidden.stdout], [2, ''])
+      assert.match(forbidden.stderr, /^picket: the role lacks the verb "list" on the resource "services" of the core group, in all namespaces \(403\)/)
+      server.behaviour.instead = () => 'hang'
+      const late = await picket('explain', ...toNode, '--timeout', '300ms')
+      assert.deepEqual([late.status, late.stderr], [2, 'picket: no answer from the API server within 0.3 s; see that it is reachable, or raise --timeout\n'])
     } finally {
       await server.close()
     }
