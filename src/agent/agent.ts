@@ -23,6 +23,7 @@ import { compileOptions } from './compile-options.ts'
 import { Committer, type CommitReport, type Repair } from './committer.ts'
 import type { Cutter } from './cutter.ts'
 import { Applied } from './applied.ts'
+import { explainOnNode } from './explaining.ts'
 import type { Closable, PlanFollower } from './follower.ts'
 import { startFollowers } from './followers.ts'
 import { ForeignFlowtables } from './foreign.ts'
@@ -133,7 +134,7 @@ class Agent implements Closable {
     await kernel.watch(TABLE, (change) => committer.check(change))
     const gate = await this.#openGate()
     this.#socket = await openSocket(config.socket, {
-      asked: gate.asked,
+      asked: { ...gate.asked, 'POST /explain': this.#explaining() },
       status: () => this.#status(),
       notReady: () => this.#notReady(),
       covers: (digest) => this.#applied.covers?.digest === digest,
@@ -159,6 +160,11 @@ class Agent implements Closable {
     this.#closables.push(this.#source)
     this.#closables.push(repeat(this.#clock, config.resyncInterval, () => this.#lookAround(() => kernel.flowtables())))
     this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
+  }
+
+  #explaining(): ReturnType<typeof explainOnNode> {
+    const searching = (): boolean => this.#committer?.searching === true
+    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems() })
   }
 
   async close(): Promise<void> {

@@ -38,7 +38,7 @@ export async function checkSource({ source }: AgentConfig, clock: Clock): Promis
   await checkAccess(source, clock)
 }
 
-export async function openSource({ source, serviceProxy }: AgentConfig, clock: Clock, listener: SourceListener): Promise<ObjectSource> {
+export async function openSource({ source, serviceProxy }: Pick<AgentConfig, 'source' | 'serviceProxy'>, clock: Clock, listener: SourceListener): Promise<ObjectSource> {
   const unread = serviceProxy === 'picket' ? [] : OF_SERVICES
   if (source.kind === 'manifests') return openManifests(source.directory, unread, listener)
   // Loaded only where it is used: the Kubernetes client is large.
@@ -65,7 +65,7 @@ async function openManifests(directory: string, unread: readonly ObjectKind[], l
   return { cluster: () => null, missing: () => 'waiting for the first complete reading of the sources', close: () => watch.close() }
 }
 
-function fromManifest(event: ManifestEvent, unread: readonly ObjectKind[]): readonly SourceEvent[] {
+export function fromManifest(event: ManifestEvent, unread: readonly ObjectKind[] = []): readonly SourceEvent[] {
   if (event.verb === 'synced') return KINDS.map((kind) => ({ verb: 'synced', kind }))
   if (event.verb === 'delete') {
     const kind = objectKindOf(event.kind)

@@ -16,6 +16,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'agent', summary: 'enforce NetworkPolicy on this node, until stopped', load: () => import('./agent.ts') },
   { name: 'operator', summary: 'publish which policies are enforced where, as custom resources, until stopped', load: () => import('./operator.ts') },
   { name: 'status', summary: 'which policies are enforced where, what is not and why; with --wait, wait until all are', load: () => import('./status.ts') },
+  { name: 'explain', summary: 'may one call the other, which policy decides, and what came nearest to allowing it', load: () => import('./explain.ts') },
   { name: 'cleanup', summary: "remove Picket's tables, interfaces and files from this node, and nothing else", load: () => import('./cleanup.ts') },
   {
     name: 'cni', summary: 'install or remove the pod-start gate: a CNI plugin that holds a pod back until its policies are in the kernel',

@@ -39,8 +39,8 @@ export function durationArgument(text: string): number {
   return ms
 }
 
-export function namespaceOption(): Option {
-  return new Option('-n, --namespace <namespace>', 'look at this namespace only')
+export function namespaceOption(what = 'look at this namespace only'): Option {
+  return new Option('-n, --namespace <namespace>', what)
 }
 
 export function allNamespacesOption(): Option {
@@ -65,8 +65,8 @@ export function timeoutOption(ms: number): Option {
   return new Option('--timeout <duration>', 'give up after this long').argParser(durationArgument).default(ms, `${ms / 1000}s`)
 }
 
-export function fromOption(): Option {
-  return new Option('--from <pod>', 'who sends: NAMESPACE/POD')
+export function fromOption(expected = 'NAMESPACE/POD'): Option {
+  return new Option('--from <pod>', `who sends: ${expected}`)
 }
 
 export function toOption(): Option {

@@ -20,19 +20,24 @@ export interface ProgressStream {
 export class ProgressLine {
   readonly #stream: ProgressStream
   readonly #clock: Clock
+  readonly #command: string
+  readonly #from: number
   #shown = ''
   #shownAt = -Infinity
 
-  constructor(stream: ProgressStream, clock: Clock) {
+  /** `quietMs`: what takes less shows nothing. */
+  constructor(stream: ProgressStream, clock: Clock, command = 'picket status', quietMs = 0) {
     this.#stream = stream
     this.#clock = clock
+    this.#command = command
+    this.#from = clock.now() + quietMs
   }
 
   show(text: string): void {
     const now = this.#clock.now()
-    if (text === this.#shown) return
+    if (text === this.#shown || now < this.#from) return
     if (this.#stream.isTTY === true) this.#stream.write(`\r${clipped(text, (this.#stream.columns ?? 80) - 1)}\u001b[K`)
-    else if (now >= this.#shownAt + PAUSE_MS) this.#stream.write(`picket status: ${text}\n`)
+    else if (now >= this.#shownAt + PAUSE_MS) this.#stream.write(`${this.#command}: ${text}\n`)
     else return
     this.#shown = text
     this.#shownAt = now

@@ -32,14 +32,15 @@ interface Page {
   readonly next: string
 }
 
-/** ApiFailure where it cannot be read whole. */
-export async function readList(transport: Transport, resource: Resource, signal: AbortSignal): Promise<List> {
+/** ApiFailure where it cannot be read whole. `onRow`: after each. */
+export async function readList(transport: Transport, resource: Resource, signal: AbortSignal, onRow: () => void = () => undefined): Promise<List> {
   let rows: Rows = new Map()
   const version = await eachItem(transport, resource, signal, () => {
     rows = new Map()
     return (item) => {
       const { key, decoded } = rowOf(item, resource)
       rows.set(key, decoded)
+      onRow()
     }
   })
   return { rows, version }

@@ -105,6 +105,13 @@ export class Transport {
     this.#servers(await this.#options.credentials.current())
   }
 
+  /** For what is no request: the server that is asked first, and with what. Good for now only, as credentials change. */
+  async way(): Promise<{ readonly server: string; readonly headers: Readonly<Record<string, string>>; readonly dispatcher: Dispatcher }> {
+    const access = await this.#options.credentials.current()
+    const servers = this.#servers(access)
+    return { server: servers[this.#at % servers.length] as string, headers: access.headers, dispatcher: this.#dispatcherFor(access) }
+  }
+
   /** The server fails or misbehaves: where it is the first, the next request goes to another. */
   leave(server: string): void {
     const { apiServers } = this.#options

@@ -1,6 +1,6 @@
 // (source, destination, protocol, port) -> allowed or not, and by which rule: the plan's own form, read for one packet.
 //
-// The cutting of connections judges by this, and explain will: neither reads the specification a second time. It says
+// The cutting of connections judges by this, and explain: neither reads the specification a second time. It says
 // what the table says of a first packet that crosses the node: after DNAT, before SNAT, both stages (rule 8).
 // **Invariant:** allowed here is accepted there, for every packet: a property test holds it against the compiled table.
 import { familyOf, toBits, type Address } from '../model/ip.ts'
@@ -87,6 +87,11 @@ export class Judge {
     return { allowed: isAllowed(egress) && isAllowed(ingress), egress, ingress }
   }
 
+  /** The same facts by which a rule's peers are judged. Valid as long as the judge. */
+  peerAt(address: Address): PeerFacts {
+    return this.#end(address)
+  }
+
   #side(direction: Direction, subject: End, peer: End, packet: Packet): Side {
     const pod = subject.attachment
     if (pod === null) return NOT_HERE
@@ -100,11 +105,12 @@ export class Judge {
 
   /** Rules are ORed and their order never matters (rule 7): the first that allows it; null where none does. */
   #ruleFor(profile: Profile | undefined, peer: End, packet: Packet): PlanRule | null {
-    for (const rule of profile?.rules ?? []) if (namesPort(rule, packet) && this.#namesPeer(rule, peer, packet)) return rule
+    for (const rule of profile?.rules ?? []) if (namesPort(rule, packet) && this.namesPeer(rule, peer, packet)) return rule
     return null
   }
 
-  #namesPeer(rule: PlanRule, peer: End, { protocol, port }: Packet): boolean {
+  /** Whether the peer is one of the rule's; its ports are another question (namesPort). */
+  namesPeer(rule: PlanRule, peer: PeerFacts, { protocol, port }: Packet): boolean {
     if (rule.peers === 'all') return true
     const { sets } = this.#plan
     return rule.peers.some(({ set }) => sets.contains(set, peer, protocol, port, this.#snapshot.selectors))
@@ -139,7 +145,7 @@ export class Judge {
   }
 }
 
-function namesPort({ ports }: PlanRule, { protocol, port }: Packet): boolean {
+export function namesPort({ ports }: PlanRule, { protocol, port }: Packet): boolean {
   return ports === 'all' || ports.some((p) => p.protocol === protocol && p.first <= port && port <= p.last)
 }
 

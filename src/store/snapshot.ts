@@ -20,7 +20,7 @@ export interface TableView<K, Row, Index extends string> {
 
 export type PodTable = TableView<PodUid, Pod, 'node' | 'namespace' | 'node+namespace' | 'address'>
 export type NamespaceTable = TableView<Uid, Namespace, 'name'>
-export type NodeTable = TableView<Uid, Node, 'name'>
+export type NodeTable = TableView<Uid, Node, 'name' | 'address'>
 export type PolicyTable = TableView<PolicyUid, Policy, 'namespace'>
 export type ServiceTable = TableView<Uid, Service, 'key'>
 /** By the Service whose endpoints they are: `serviceKey`. */

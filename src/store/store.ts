@@ -59,7 +59,7 @@ export class Store {
     this.#work,
   )
   readonly #namespaces = new Table<Namespace, 'name'>({ name: (namespace) => [namespace.name] }, this.#work)
-  readonly #nodes = new Table<Node, 'name'>({ name: (node) => [node.name] }, this.#work)
+  readonly #nodes = new Table<Node, 'name' | 'address'>({ name: (node) => [node.name], address: (node) => node.addresses }, this.#work)
   readonly #policies = new Table<Policy, 'namespace'>({ namespace: (policy) => [policy.namespace] }, this.#work)
   readonly #services = new Table<Service, 'key'>({ key: ({ namespace, name }) => [serviceKey(namespace, name)] }, this.#work)
   readonly #slices = new Table<EndpointSlice, 'service'>(

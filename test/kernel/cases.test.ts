@@ -2,6 +2,7 @@
 //
 // Pods have an interface of their own, or sit on a bridge (rule 70). `npm test` runs a sample on one of both, by the seed: one
 // case for each thing that can happen to a cluster and each form of peer and port, and a rotating tenth of the others.
+// Beside what the case expects, `picket explain` of the same manifests has to say of each probe what its packets did.
 // **Invariant:** one lab for all cases of an attachment, in namespaces of this run's own.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -10,6 +11,7 @@ import type { PolicyCase } from '../../src/lab/case-types.ts'
 import { placesOf } from '../../src/lab/places.ts'
 import { endLeftovers } from '../../src/lab/remains.ts'
 import { runCases, type StepResult } from '../../src/lab/run-cases.ts'
+import { explainsAs } from '../support/explained-rows.ts'
 import { attachments, sampled } from '../support/sample.ts'
 
 const FILE = 'networkpolicy.json'
@@ -27,6 +29,7 @@ for (const attachment of attachments()) describe(`cases of test/cases/${FILE}, o
   const places = placesOf(`${attachment.slice(0, 1)}c${process.pid}`)
   const runs = runCases(cases, { places, nodes: 2, attachment, onProgress: () => {} }, interrupt.signal)
   const results: StepResult[] = []
+  let explained = 0
 
   /** Goes on until that case is done. */
   async function resultsOf(one: PolicyCase): Promise<readonly StepResult[]> {
@@ -35,7 +38,10 @@ for (const attachment of attachments()) describe(`cases of test/cases/${FILE}, o
       if (own.length === one.steps.length) return own
       const next = await runs.next()
       assert.ok(next.done !== true, `the run ended before case ${one.id} was done`)
-      results.push(next.value.result)
+      const { result, step } = next.value
+      results.push(result)
+      // Now, while the manifests are those of the step.
+      if (result.observed !== undefined) explained += await explainsAs(result, step.pods, places.manifests)
     }
   }
 
@@ -54,6 +60,8 @@ for (const attachment of attachments()) describe(`cases of test/cases/${FILE}, o
       }
     })
   }
+
+  it('explain was asked about every probe', () => assert.ok(explained > 700 * cases.length, `only ${explained} of ${cases.length} cases`))
 
   it('leaves nothing behind', async () => {
     assert.equal((await runs.next()).done, true)

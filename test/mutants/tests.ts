@@ -54,6 +54,10 @@ export const TESTS = {
   canary: { file: 'test/unit/agent/canary.test.ts' },
   canaryVerdict: { file: 'test/unit/canary/verdict.test.ts' },
   canaryTable: { file: 'test/unit/ruleset/canary.test.ts' },
+  explain: { file: 'test/unit/explain/explain.test.ts', grep: '^(?!.*on the page)' },
+  explainServices: { file: 'test/unit/explain/services.test.ts' },
+  explainAgents: { file: 'test/unit/cli/explain-agents.test.ts' },
+  explaining: { file: 'test/unit/agent/explaining.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
   bridge: { file: 'test/kernel/bridge.test.ts', grep: 'rule 87' },

@@ -2,6 +2,7 @@
 //
 // For the page deploy/docs/rbac.md, and for the cluster tests that ask a real API server. **Invariant:** a rule that is bound to
 // nobody, a `*`, or a subject that is no service account of Picket's is an error, never left out.
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { renderKustomization, type KubeObject } from './kustomize.ts'
 import { ROOT } from './table.ts'
@@ -60,4 +61,20 @@ function grantsIn({ apiGroups, resources, resourceNames = [], verbs }: Rule, nam
 export function named(group: string, resource: string): string {
   const [plural, sub] = resource.split('/')
   return `${plural}${group === '' ? '' : `.${group}`}${sub === undefined ? '' : `/${sub}`}`
+}
+
+const PAGE = 'deploy/docs/rbac.md'
+
+/** The table of a section of the page: resource, verbs, where, why. */
+export function pageRows(title: string): readonly (readonly string[])[] {
+  const text = readFileSync(path.join(ROOT, PAGE), 'utf8').split(`${title}\n`)[1]?.split('\n## ')[0] ?? ''
+  return text.split('\n').filter((line) => line.startsWith('| ')).map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim())).slice(1)
+}
+
+/** The same as grants, for rights that no manifest gives. */
+export function pageGrants(title: string): readonly Grant[] {
+  return pageRows(title).map(([cell = '', verbs = '', where = '']) => {
+    const [resource = '', ...names] = cell.split(' ').map((word) => word.replaceAll('"', ''))
+    return { resource, verbs: verbs.split(', '), namespace: where === 'everywhere' ? null : where.replace(/^in /, ''), names }
+  })
 }

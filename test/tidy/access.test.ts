@@ -3,7 +3,6 @@
 // Without a cluster; test/cluster/privileges.test.ts asks a real API server. **Invariant:** a rule that is added, changed or taken away
 // without its line on the page is a failure.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { NODE_ENFORCEMENT } from '../../src/crd/node-enforcement.ts'
 import { POLICY_ENFORCEMENT } from '../../src/crd/policy-enforcement.ts'
@@ -11,24 +10,22 @@ import { GROUP } from '../../src/crd/schema.ts'
 import { LEASE } from '../../src/kube/lease.ts'
 import { RESOURCES } from '../../src/kube/resources.ts'
 import { operatorResources } from '../../src/operator/resources.ts'
-import { grantsOf, named, type Grant } from './access-rules.ts'
+import { grantsOf, named, pageGrants, pageRows, type Grant } from './access-rules.ts'
 import { renderKustomization, type KubeObject } from './kustomize.ts'
 import { ROOT } from './table.ts'
 
-const PAGE = 'deploy/docs/rbac.md'
 const OVERLAYS = ['base', 'policy-only', 'policy-only-gate', 'full']
 /** The page's sections, and who each is about. */
 const SECTIONS = [['## The agent', 'picket-agent'], ['## The operator', 'picket-operator'], ['## Whoever may `view`', 'view']] as const
+
+const EXPLAIN = '## Whoever asks `picket explain`'
+const byResource = (a: Grant, b: Grant): number => (a.resource < b.resource ? -1 : 1)
 
 const grants = grantsOf('base')
 const of = (whom: string): readonly Grant[] => grants.get(whom) ?? []
 const verbsOn = (whom: string, resource: string): readonly string[] => of(whom).filter((one) => one.resource === resource && one.names.length === 0).flatMap(({ verbs }) => verbs)
 const rowOf = ({ resource, verbs, names }: Grant): string => `${resource}${names.map((name) => ` "${name}"`).join('')} | ${verbs.join(', ')}`
 
-function sectionOf(title: string): readonly (readonly string[])[] {
-  const text = readFileSync(path.join(ROOT, PAGE), 'utf8').split(`${title}\n`)[1]?.split('\n## ')[0] ?? ''
-  return text.split('\n').filter((line) => line.startsWith('| ')).map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim())).slice(1)
-}
 function only(kind: string): KubeObject {
   const found = renderKustomization(path.join(ROOT, 'deploy/base')).filter((one) => one.kind === kind)
   assert.equal(found.length, 1, kind)
@@ -42,7 +39,7 @@ describe('rights', () => {
   })
   it('are on the page, each with its reason and where it holds, and no others', () => {
     for (const [title, whom] of SECTIONS) {
-      const rows = sectionOf(title)
+      const rows = pageRows(title)
       assert.deepEqual(rows.map(([resource, verbs]) => `${resource} | ${verbs}`).sort(), of(whom).map(rowOf).sort(), title)
       for (const [resource, , where, why] of rows) {
         assert.ok((why ?? '').length > 10, `${title}: ${resource}: why?`)
@@ -56,6 +53,12 @@ describe('rights', () => {
     const read = new Set(operatorResources('picket-system').map(({ group, plural }) => named(group, plural)))
     for (const resource of read) assert.deepEqual(verbsOn('picket-operator', resource).filter((verb) => verb === 'list' || verb === 'watch'), ['list', 'watch'], resource)
     for (const { resource, verbs } of of('picket-operator')) assert.equal(verbs.includes('list') || verbs.includes('watch'), read.has(resource), resource)
+  })
+  it('of picket explain are on the page: what is read, the agents\' settings, and exec in their pods', () => {
+    const read = RESOURCES.map(({ group, plural }) => ({ resource: named(group, plural), verbs: ['list'], namespace: null, names: [] }))
+    const there = (resource: string, verbs: readonly string[], ...names: readonly string[]): Grant => ({ resource, verbs, namespace: 'picket-system', names })
+    const expected = [...read, there('daemonsets.apps', ['get'], 'picket-agent'), there('configmaps', ['get'], 'picket-agent'), there('pods/exec', ['get', 'create'])]
+    assert.deepEqual(pageGrants(EXPLAIN).toSorted(byResource), expected.toSorted(byResource))
   })
   it('to write are to the custom resources, events and a Lease', () => {
     const [node, policy] = [named(GROUP, NODE_ENFORCEMENT.plural), named(GROUP, POLICY_ENFORCEMENT.plural)]

@@ -37,6 +37,16 @@ describe('the progress of picket status --wait', () => {
     shown.end()
     assert.deepEqual(written, ['picket status: a\n', 'picket status: c\n'])
   })
+  it('says nothing of what is done before long', async () => {
+    const shown = new ProgressLine({ isTTY: false, write: (text) => written.push(text) }, clock, 'picket explain', 2_000)
+    shown.show('a')
+    await clock.advance(1_900)
+    shown.show('b')
+    assert.deepEqual(written, [])
+    await clock.advance(100)
+    shown.show('b')
+    assert.deepEqual(written, ['picket explain: b\n'])
+  })
   it('counts, and names the worst with why', () => {
     assert.equal(progressText({ policies: 14, programmed: 12, missing: [missing('web'), missing('db')] }), '12 of 14 policies are programmed; waiting for shop/web (Reconciling: 1 of 2 nodes have not said yet that they enforce it: node-3) and 1 more')
     assert.equal(progressText({ policies: 1, programmed: 1, missing: [] }), '1 of 1 policy is programmed')
