@@ -1,6 +1,7 @@
 // `picket explain` as a command: its answers and exit status, from a folder and from an API server on loopback, and what it refuses.
 //
-// **Invariant:** every answer is of a process that may load no native library and read nothing that only Linux has.
+// **Invariant:** an answer from a folder, one with policies that are not there yet, and those from a cluster are of processes that may
+// load no native library and read nothing that only Linux has.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -8,7 +9,7 @@ import { chmod } from 'node:fs/promises'
 import path from 'node:path'
 import type { Answer } from '../../../src/explain/answer.ts'
 import { ApiServer, type ApiObject } from '../../support/api-server.ts'
-import { picket } from '../../support/picket-command.ts'
+import { picket, type Ran } from '../../support/picket-command.ts'
 import { kubeconfigText, PODS, POLICIES, TemporaryFolder } from '../../support/cluster-follower.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../../..')
@@ -32,19 +33,14 @@ for (const name of ['readFile', 'open', 'readdir', 'stat', 'readlink', 'access']
 syncBuiltinESMExports()
 `)}`
 
-interface Ran {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-function explain(...args: readonly string[]): Promise<Ran> {
+/** A process of its own, which takes half a second to start. */
+function elsewhere(...args: readonly string[]): Promise<Ran> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--import', ELSEWHERE, MAIN, 'explain', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     const said = { stdout: '', stderr: '' }
     child.stdout.on('data', (text) => (said.stdout += String(text)))
     child.stderr.on('data', (text) => (said.stderr += String(text)))
-    child.on('close', (status) => resolve({ status, ...said }))
+    child.on('close', (status) => resolve({ status: status ?? -1, ...said }))
   })
 }
 
@@ -81,10 +77,10 @@ describe('picket explain', function () {
   })
   afterEach(() => Promise.all([cluster.remove(), draft.remove()]))
 
-  const ofFolder = (...args: readonly string[]): Promise<Ran> => explain(...ASK, '--source', `manifests:${cluster.dir}`, ...args)
+  const ofFolder = (...args: readonly string[]): Promise<Ran> => picket('explain', ...ASK, '--source', `manifests:${cluster.dir}`, ...args)
 
   it('allowed: 0, and the rule', async () => {
-    const { status, stdout, stderr } = await ofFolder('--port', '80/tcp')
+    const { status, stdout, stderr } = await elsewhere(...ASK, '--source', `manifests:${cluster.dir}`, '--port', '80/tcp')
     assert.deepEqual([status, stderr], [0, ''])
     assert.equal(stdout, [
       'shop/web -> pay/api on 80/tcp: ALLOWED', '',
@@ -112,7 +108,7 @@ describe('picket explain', function () {
 
   it('says what would be with other policies, in place of those of the same name and beside the others', async () => {
     await draft.write('allow.yaml', manifests(['NetworkPolicy', allow('http')]))
-    const changed = await ofFolder('--port', '8080/tcp', '--policies', draft.dir)
+    const changed = await elsewhere(...ASK, '--source', `manifests:${cluster.dir}`, '--port', '8080/tcp', '--policies', draft.dir)
     assert.equal(changed.status, 0)
     assert.match(changed.stdout, /^shop\/web -> pay\/api on 8080\/tcp: ALLOWED with these policies; without them: DENIED\n/)
     const lost = JSON.parse((await ofFolder('--port', '80/tcp', '--policies', draft.dir, '-o', 'json')).stdout) as Answer & { readonly withoutPolicies: string }
@@ -164,7 +160,7 @@ describe('picket explain', function () {
   })
 
   it('takes a folder as people write it, and says which addresses are made up', async () => {
-    const { status, stdout, stderr } = await explain('--from', 'shop/front', '--to', 'shop/db', '--port', '5432/tcp', '--source', `manifests:${path.join(ROOT, 'deploy/examples/shop')}`)
+    const { status, stdout, stderr } = await picket('explain', '--from', 'shop/front', '--to', 'shop/db', '--port', '5432/tcp', '--source', `manifests:${path.join(ROOT, 'deploy/examples/shop')}`)
     assert.equal(status, 1)
     assert.match(stderr, /^picket explain: 5 pods of the folder have no addresses: they got made-up ones[^\n]*\n$/)
     // As the README shows it.
@@ -204,7 +200,7 @@ describe('picket explain', function () {
       server.put('/api/v1/namespaces', SHOP)
       for (const one of [WEB, API]) server.put(PODS, one)
       server.put(POLICIES, allow(80))
-      const [yes, no] = await Promise.all(['80/tcp', '8080/tcp'].map((port) => explain(...ASK, '--kubeconfig', kubeconfig, '--port', port)))
+      const [yes, no] = await Promise.all(['80/tcp', '8080/tcp'].map((port) => elsewhere(...ASK, '--kubeconfig', kubeconfig, '--port', port)))
       assert.deepEqual([yes?.status, no?.status, yes?.stderr, no?.stderr], [0, 1, '', ''])
       assert.match(no?.stdout ?? '', /nearest pay\/allow ingress\[0\]/)
       // Whether nodes have programmed it cannot be asked where no agent runs; the exit status is the verdict's.
