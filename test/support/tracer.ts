@@ -43,6 +43,20 @@ const CONNTRACK = -200
 /** NFT_JUMP_STACK_SIZE: the kernel refuses a table with deeper calls. */
 const DEEPEST = 16
 
+/** Tables that were read last: ways to one state write the same. */
+const MOST_READ = 300
+const lastRead = new Map<string, Tracer>()
+
+/** As `new Tracer(text)`, which reads all of it: tracing changes nothing of it, so one serves all who trace the same. */
+export function tracerOf(text: string): Tracer {
+  const known = lastRead.get(text) ?? new Tracer(text)
+  lastRead.delete(text)
+  lastRead.set(text, known)
+  const [oldest] = lastRead.keys()
+  if (lastRead.size > MOST_READ && oldest !== undefined) lastRead.delete(oldest)
+  return known
+}
+
 export class Tracer {
   private readonly table: TracedTable
   private readonly rules = new Map<string, readonly Rule[]>()

@@ -13,7 +13,7 @@ import type { RawPod } from './manifests.ts'
 import { ownerOf } from './oracle.ts'
 import { Pipeline } from './pipeline.ts'
 import { askedAgain, explainFailure, probesOf, type Probe } from './probes.ts'
-import { Tracer } from './tracer.ts'
+import { tracerOf } from './tracer.ts'
 
 export interface Walked {
   readonly checks: number
@@ -48,7 +48,7 @@ export function checkCommits(commits: readonly string[], moments: readonly Momen
     return [{ probe, allowed: mayClose(probe, newest) ? new Set([...allowed, 'drop']) : allowed }]
   })
   for (const [number, text] of commits.entries()) {
-    const tracer = new Tracer(text)
+    const tracer = tracerOf(text)
     for (const { probe, allowed } of probes) {
       const trace = tracer.trace(probe.packet)
       if (trace.verdict === 'reject' || !allowed.has(trace.verdict)) assert.fail(`commit ${number + 1} of ${commits.length}: ${explainFailure(probe, trace)}`)

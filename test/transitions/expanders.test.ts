@@ -10,8 +10,8 @@ import { statesOf } from '../support/states.ts'
 import { walkTale } from '../support/walk-tale.ts'
 import { STORIES } from './stories.ts'
 
-const RANDOM_STORIES = 40
-const EVERY = 8
+const RANDOM_STORIES = 25
+const EVERY = 12
 
 describe('transitions: stories', () => {
   let checks = 0
