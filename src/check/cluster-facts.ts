@@ -14,6 +14,7 @@ import type { Problem } from '../lib/problem.ts'
 import type { SourceEvent } from '../model/changes.ts'
 import { parse } from 'yaml'
 import { agentSettings, type AgentSettings } from './agent-settings.ts'
+import { AGENT_CONFIG_MAP, AGENT_LABELS, PICKET_NAMESPACE } from './installed.ts'
 import { daemonSetOf, nodeOf, serviceOf, type DaemonSetFacts, type NodeSummary, type ServiceFacts } from './raw.ts'
 
 export interface ClusterFacts {
@@ -36,10 +37,6 @@ export interface ClusterFacts {
 const SERVICES: Listed = { plural: 'services', group: '', path: '/api/v1/services' }
 const DAEMON_SETS: Listed = { plural: 'daemonsets', group: 'apps', path: '/apis/apps/v1/daemonsets' }
 const KUBE_PROXY = { plural: 'configmaps', group: '', path: '/api/v1/namespaces/kube-system/configmaps/kube-proxy' }
-export const PICKET_NAMESPACE = 'picket-system'
-/** Of the DaemonSet in deploy/base, and of its pods; that which uninstalls has another component. */
-export const AGENT_LABELS = { 'app.kubernetes.io/name': 'picket', 'app.kubernetes.io/component': 'agent' } as const
-const PICKET_AGENT = { plural: 'configmaps', group: '', path: `/api/v1/namespaces/${PICKET_NAMESPACE}/configmaps/picket-agent` }
 /** Failures that asking for something else would not mend. */
 const OF_THE_SERVER: readonly string[] = ['Unreachable', 'CertificateNotTrusted', 'TlsFailed', 'Credentials', 'CredentialsRefused']
 
@@ -92,7 +89,7 @@ export async function readCluster(transport: Transport, signal: AbortSignal): Pr
   let configMap: unknown = null
   if (daemonSet !== undefined) {
     await trying(`configmaps of ${PICKET_NAMESPACE}`, false, async () => {
-      configMap = await getObject(transport, PICKET_AGENT, signal)
+      configMap = await getObject(transport, AGENT_CONFIG_MAP, signal)
     })
   }
   const agents = daemonSet === undefined ? null : { daemonSet, settings: agentSettings(daemonSet.args, configMap) }

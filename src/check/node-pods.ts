@@ -11,7 +11,7 @@ import { createObject, deleteObject, getObject, getText, type ObjectPath } from 
 import type { Transport } from '../kube/transport.ts'
 import { messageOf } from '../lib/errors.ts'
 import { shortHash } from '../lib/hash.ts'
-import { PICKET_NAMESPACE } from './cluster-facts.ts'
+import { PICKET_NAMESPACE } from './installed.ts'
 import { namespaceObject, podObject, RUN_LABEL } from './check-pod.ts'
 import { counted, error, warning, type Finding } from './finding.ts'
 import { readReport, type NodeReport } from './node-report.ts'

@@ -3,6 +3,7 @@
 // Once a node, for the halves that it judges; its answer is what NodeEnforcement will say half a minute later. **Invariant:** whatever
 // fails is a sentence that names what is missing, and never changes the verdict.
 import { MOST_HALVES, type NodeHalves } from '../agent/explaining.ts'
+import { AGENT_LABELS, PICKET_NAMESPACE } from '../check/installed.ts'
 import type { HalfQuestion } from '../explain/explain.ts'
 import { halvesByNode, keyOfHalf, withWords, type NodeWord, type Word } from '../explain/halves.ts'
 import type { Answer } from '../explain/answer.ts'
@@ -15,7 +16,6 @@ import { printable } from '../lib/show.ts'
 import type { Pod } from '../model/objects.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
-export const AGENTS = 'picket-system'
 /** Of a Service with endpoints everywhere, so many say enough. */
 const MOST_NODES = 16
 const MOST_BYTES = 4 * 1024 * 1024
@@ -46,7 +46,7 @@ export async function askAgents(answer: Answer, snapshot: Snapshot, transport: T
 
 async function wordOf(node: string, halves: readonly HalfQuestion[], snapshot: Snapshot, transport: Transport, { from, to, port }: AskedAs): Promise<Word> {
   const agent = agentOn(node, snapshot)
-  if (agent === null) return `not asked: no agent runs there (no pod of DaemonSet picket-agent in ${AGENTS})`
+  if (agent === null) return `not asked: no agent runs there (no pod of DaemonSet picket-agent in ${PICKET_NAMESPACE})`
   const command = ['picket', 'explain', '--source', 'socket', '--from', from, '--to', to, '--port', port, '--timeout', AGENT_TIMEOUT, '--output', 'json', '--halves', JSON.stringify(halves)]
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[], bytes: 0 }
   const onOutput = (stream: 'stdout' | 'stderr', bytes: Buffer): void => {
@@ -55,19 +55,19 @@ async function wordOf(node: string, halves: readonly HalfQuestion[], snapshot: S
   }
   const late = AbortSignal.timeout(PATIENCE)
   try {
-    const { status, message } = await run(transport, { namespace: AGENTS, pod: agent.name, container: 'agent', command, onOutput }, late)
-    if (status === 0) return wordIn(Buffer.concat(output.stdout).toString(), halves) ?? `not asked: pod ${AGENTS}/${agent.name} answers in another form: is it of this version?`
+    const { status, message } = await run(transport, { namespace: PICKET_NAMESPACE, pod: agent.name, container: 'agent', command, onOutput }, late)
+    if (status === 0) return wordIn(Buffer.concat(output.stdout).toString(), halves) ?? `not asked: pod ${PICKET_NAMESPACE}/${agent.name} answers in another form: is it of this version?`
     const complaint = Buffer.concat(output.stderr).toString().trim().replace(/^picket: /, '')
     const isOther = /unknown (option|command)/.test(complaint)
-    return `not asked: pod ${AGENTS}/${agent.name} says: ${printable(complaint === '' ? message : complaint, LONGEST)}${isOther ? ': is it of this version?' : ''}`
+    return `not asked: pod ${PICKET_NAMESPACE}/${agent.name} says: ${printable(complaint === '' ? message : complaint, LONGEST)}${isOther ? ': is it of this version?' : ''}`
   } catch (error) {
-    return `not asked: ${late.aborted && error === late.reason ? `pod ${AGENTS}/${agent.name} did not answer within ${PATIENCE / 1000} s` : await refusal(error, transport)}`
+    return `not asked: ${late.aborted && error === late.reason ? `pod ${PICKET_NAMESPACE}/${agent.name} did not answer within ${PATIENCE / 1000} s` : await refusal(error, transport)}`
   }
 }
 
 async function refusal(error: unknown, transport: Transport): Promise<string> {
   if (!(error instanceof ApiFailure) || error.code !== 'PermissionMissing') return messageOf(error)
-  return `pods/exec in ${AGENTS} is forbidden to ${await ourName(transport)}; it takes get and create there`
+  return `pods/exec in ${PICKET_NAMESPACE} is forbidden to ${await ourName(transport)}; it takes get and create there`
 }
 
 /** As the API server knows whoever asks, which a kubeconfig does not say. */
@@ -83,8 +83,8 @@ async function ourName(transport: Transport): Promise<string> {
 
 /** The one that was made last, of those that have not ended. */
 function agentOn(node: string, { pods }: Snapshot): Pod | null {
-  const isAgent = ({ labels, finished, node: its }: Pod): boolean => !finished && its === node && labels.get('app.kubernetes.io/name') === 'picket' && labels.get('app.kubernetes.io/component') === 'agent'
-  return [...pods.where('namespace', AGENTS)].filter(isAgent).at(-1) ?? null
+  const isAgent = ({ labels, finished, node: its }: Pod): boolean => !finished && its === node && Object.entries(AGENT_LABELS).every(([key, value]) => labels.get(key) === value)
+  return [...pods.where('namespace', PICKET_NAMESPACE)].filter(isAgent).at(-1) ?? null
 }
 
 function wordIn(text: string, halves: readonly HalfQuestion[]): NodeWord | null {

@@ -2,6 +2,7 @@
 //
 // **Invariant:** what may not be read is told and never guessed silently: the defaults are answered with then.
 import { verdictSettings, type VerdictSettings } from '../check/agent-settings.ts'
+import { AGENT_CONFIG_MAP, PICKET_NAMESPACE } from '../check/installed.ts'
 import { daemonSetOf } from '../check/raw.ts'
 import { USUAL_SETTINGS, type WorldSettings } from '../explain/world.ts'
 import { ApiFailure } from '../kube/failures.ts'
@@ -9,9 +10,7 @@ import { getObject } from '../kube/objects.ts'
 import type { Transport } from '../kube/transport.ts'
 import { parseCidr } from '../model/ip.ts'
 
-const NAMESPACE = 'picket-system'
-const DAEMON_SET = { plural: 'daemonsets', group: 'apps', path: `/apis/apps/v1/namespaces/${NAMESPACE}/daemonsets/picket-agent` }
-const CONFIG_MAP = { plural: 'configmaps', group: '', path: `/api/v1/namespaces/${NAMESPACE}/configmaps/picket-agent` }
+const DAEMON_SET = { plural: 'daemonsets', group: 'apps', path: `/apis/apps/v1/namespaces/${PICKET_NAMESPACE}/daemonsets/picket-agent` }
 
 export interface ReadSettings {
   readonly settings: WorldSettings
@@ -23,7 +22,7 @@ export async function readSettings(transport: Transport, signal: AbortSignal): P
   try {
     const daemonSet = await getObject(transport, DAEMON_SET, signal)
     if (daemonSet === null) return { settings: USUAL_SETTINGS, note: null }
-    const configMap = await getObject(transport, CONFIG_MAP, signal)
+    const configMap = await getObject(transport, AGENT_CONFIG_MAP, signal)
     return { settings: worldSettings(verdictSettings(daemonSetOf(daemonSet).args, configMap)), note: null }
   } catch (error) {
     if (!(error instanceof ApiFailure) || error.code !== 'PermissionMissing') throw error
