@@ -1,10 +1,9 @@
 // `picket explain --source socket`: asks the agent of this node, which answers by the plan that it holds, and says whether the kernel does.
 //
 // It is what kubectl exec calls in an agent's pod. **Invariant:** it only asks; what is no answer of an agent is an error.
-import http from 'node:http'
 import type { NodeAnswer, NodeHalves } from '../agent/explaining.ts'
 import type { Question } from '../explain/explain.ts'
-import type { HttpAnswer } from '../lab/agent-status.ts'
+import { postOver } from '../lab/agent-status.ts'
 import { messageOf, PicketError } from '../lib/errors.ts'
 import { show } from '../lib/show.ts'
 
@@ -20,7 +19,7 @@ export function askHalves(socket: string, halves: string, timeoutMs: number): Pr
 }
 
 async function ask<Said>(socket: string, question: unknown, timeoutMs: number): Promise<Said> {
-  const { status, body } = await post(socket, '/explain', question, timeoutMs).catch((error: unknown) => {
+  const { status, body } = await postOver(socket, '/explain', question, timeoutMs).catch((error: unknown) => {
     throw new PicketError('NoAgent', `socket ${socket}: no agent answers (${messageOf(error)}); expected one on this node: is it running, and are you root?`)
   })
   const value = read(body)
@@ -36,20 +35,4 @@ function read(body: string): unknown {
   } catch {
     return null
   }
-}
-
-function post(socket: string, path: string, value: unknown, timeoutMs: number): Promise<HttpAnswer> {
-  return new Promise((resolve, reject) => {
-    const text = JSON.stringify(value)
-    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
-    const request = http.request({ socketPath: socket, path, method: 'POST', headers, agent: false, timeout: timeoutMs }, (response) => {
-      const parts: Buffer[] = []
-      response.on('data', (part: Buffer) => parts.push(part))
-      response.on('error', reject)
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString() }))
-    })
-    request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)))
-    request.on('error', reject)
-    request.end(text)
-  })
 }

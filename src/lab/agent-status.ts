@@ -27,8 +27,18 @@ export interface HttpAnswer {
 
 /** GET on a unix socket. Rejects with the socket's error (ENOENT, ECONNREFUSED) or after `timeoutMs`. */
 export function getOver(socket: string, path: string, timeoutMs: number): Promise<HttpAnswer> {
+  return askOver(socket, { path }, null, timeoutMs)
+}
+
+/** POST of JSON, as getOver(). */
+export function postOver(socket: string, path: string, value: unknown, timeoutMs: number): Promise<HttpAnswer> {
+  const text = JSON.stringify(value)
+  return askOver(socket, { path, method: 'POST', headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } }, text, timeoutMs)
+}
+
+function askOver(socket: string, options: http.RequestOptions, body: string | null, timeoutMs: number): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const request = http.request({ socketPath: socket, path, agent: false, timeout: timeoutMs }, (response) => {
+    const request = http.request({ ...options, socketPath: socket, agent: false, timeout: timeoutMs }, (response) => {
       const parts: Buffer[] = []
       response.on('data', (part: Buffer) => parts.push(part))
       response.on('error', reject)
@@ -36,7 +46,7 @@ export function getOver(socket: string, path: string, timeoutMs: number): Promis
     })
     request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)))
     request.on('error', reject)
-    request.end()
+    request.end(body ?? undefined)
   })
 }
 
