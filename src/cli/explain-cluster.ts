@@ -15,7 +15,7 @@ import { askAgents } from './explain-agents.ts'
 import { readPolicies } from './explain-policies.ts'
 import { readSettings, type ReadSettings } from './explain-settings.ts'
 import { formatPort } from './options.ts'
-import { ProgressLine } from './status-wait.ts'
+import { ProgressLine } from './progress-line.ts'
 
 export interface Told {
   readonly answer: Answer

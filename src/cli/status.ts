@@ -13,8 +13,9 @@ import type { WaitProgress } from '../status/waiting.ts'
 import { accessOf, isInPod } from './access.ts'
 import { allNamespacesOption, contextOption, kubeconfigOption, namespaceOption, outputOption, timeoutOption } from './options.ts'
 import { print, printJson } from './output.ts'
+import { ProgressLine } from './progress-line.ts'
 import { nodeStatus } from './status-node.ts'
-import { ProgressLine, progressText, waitText } from './status-wait.ts'
+import { progressText, waitText } from './status-wait.ts'
 import { reportText } from './status-report.ts'
 
 interface StatusOptions {
@@ -107,7 +108,7 @@ async function clusterStatus(options: StatusOptions): Promise<void> {
 async function waitInCluster(options: StatusOptions): Promise<void> {
   const access = accessOf(options, OTHERWISE)
   const [{ waitUntilEnforced }, { systemClock }] = await Promise.all([import('../status/waiting.ts'), import('../lib/clock.ts')])
-  const line = new ProgressLine(process.stderr, systemClock)
+  const line = new ProgressLine(process.stderr, systemClock, 'picket status')
   const onProgress = (progress: WaitProgress): void => line.show(progressText(progress))
   try {
     const result = await waitUntilEnforced({ access, scope: scopeOf(options), clock: systemClock, timeoutMs: options.timeout, onProgress })
