@@ -106,8 +106,7 @@ function halvesOf(body: unknown): readonly HalfQuestion[] | null {
 function halfOf(half: unknown): HalfQuestion {
   const { direction, source, destination, protocol, port } = (half ?? {}) as Readonly<Record<string, unknown>>
   const [from, to] = [source, destination].map((one) => (typeof one === 'string' ? parseAddress(one) : null))
-  const isNumber = typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535
-  if ((direction !== 'egress' && direction !== 'ingress') || !from || !to || !PROTOCOLS.includes(protocol as Protocol) || !isNumber) {
+  if ((direction !== 'egress' && direction !== 'ingress') || !from || !to || !PROTOCOLS.includes(protocol as Protocol) || !isPort(port)) {
     throw new PicketError('Usage', `a half is ${show(half)}: expected direction egress or ingress, source, destination, protocol and port`)
   }
   return { direction, source: from, destination: to, protocol: protocol as Protocol, port }
@@ -118,8 +117,12 @@ function questionOf(body: unknown): Question {
   if (typeof body !== 'object' || body === null) throw new PicketError('Usage', `found ${show(body)}, expected an object with from, to, port or protocol`)
   const { from, to, port = null, protocol = null, via = null } = body as Readonly<Record<string, unknown>>
   if (typeof from !== 'string' || typeof to !== 'string') throw new PicketError('Usage', `from ${show(from)}, to ${show(to)}: expected texts`)
-  if (port !== null && !(typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535)) throw new PicketError('Usage', `port ${show(port)}: expected a number from 1 to 65535, or none`)
+  if (port !== null && !isPort(port)) throw new PicketError('Usage', `port ${show(port)}: expected a number from 1 to 65535, or none`)
   if (protocol !== null && !PROTOCOLS.includes(protocol as Protocol)) throw new PicketError('Usage', `protocol ${show(protocol)}: expected ${PROTOCOLS.join(', ')}, or none`)
   if (via !== null && typeof via !== 'string') throw new PicketError('Usage', `via ${show(via)}: expected the name of a node, or none`)
   return { from, to, ports: { port, protocol: protocol as Protocol | null }, via }
+}
+
+function isPort(port: unknown): port is number {
+  return typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535
 }
