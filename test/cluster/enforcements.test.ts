@@ -28,6 +28,9 @@ function policy(name: string, spec: unknown = { podSelector: {}, policyTypes: ['
 
 const enforcement = (name: string): Promise<Stored | null> => enforcementOf(NS, name)
 const told = (name: string, what: string, wanted: (status: PolicyEnforcementStatus) => boolean, timeout = 20_000): Promise<Told> => untilPolicy(NS, name, what, wanted, timeout)
+/** Who leads, and the pod of that. */
+const holder = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
+const podOf = (identity: string): string => identity.slice(0, identity.lastIndexOf('_'))
 const event = (name: string, reason: string, note: RegExp, namespace = NS): Promise<void> => untilEvent(namespace, name, reason, note, 20_000)
 
 interface AuditLine {
@@ -201,15 +204,14 @@ describe('enforcements', function () {
   })
 
   it('another operator takes over at once, and writes nothing that is there already', async () => {
-    const lease = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
-    const holder = await lease()
+    const former = await holder()
     const before = (await api.list(API_VERSION, 'PolicyEnforcement', NS)).map(({ metadata }) => metadata.resourceVersion)
-    await api.remove('v1', 'Pod', 'picket-system', holder.slice(0, holder.lastIndexOf('_')))
+    await api.remove('v1', 'Pod', 'picket-system', podOf(former))
     const next = await until('another one leads', 20_000, async () => {
-      const now = await lease()
-      return now !== '' && now !== holder ? now : null
+      const now = await holder()
+      return now !== '' && now !== former ? now : null
     })
-    assert.notEqual(next, holder)
+    assert.notEqual(next, former)
     await sleep(6000)
     assert.deepEqual((await api.list(API_VERSION, 'PolicyEnforcement', NS)).map(({ metadata }) => metadata.resourceVersion), before)
     await api.create(policy('second', { podSelector: { matchLabels: { app: 'nobody' } } }))
@@ -220,8 +222,6 @@ describe('enforcements', function () {
 
   /** Behind the other one: whoever lost the Lease is quiet for a minute when it leads again. */
   it('a leader that stands still is followed by another one, and writes nothing more when it goes on', async () => {
-    const holder = async (): Promise<string> => ((await api.get('coordination.k8s.io/v1', 'Lease', 'picket-system', 'picket-operator'))['spec'] as { readonly holderIdentity?: string }).holderIdentity ?? ''
-    const podOf = (identity: string): string => identity.slice(0, identity.lastIndexOf('_'))
     const former = podOf(await holder())
     const edited = async (types: readonly string[]): Promise<void> => {
       const { metadata: { generation } } = await api.patch(NETWORKING, 'NetworkPolicy', NS, 'new', { spec: { policyTypes: types } })
