@@ -93,8 +93,8 @@ class Agent implements Closable {
     this.#turns = new Turns({
       clock,
       onWork: () => this.#planner.plan(),
-      onPlanned: (revision, delta, services) => {
-        for (const follower of this.#followers) follower.planned(revision, delta, services)
+      onPlanned: (revision, delta, services, rows) => {
+        for (const follower of this.#followers) follower.planned(revision, delta, services, rows)
         this.#bridge?.planned(revision, delta)
       },
       ...compile,

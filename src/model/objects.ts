@@ -38,6 +38,8 @@ export interface Pod {
   readonly ports: readonly NamedPort[]
   /** What it may send as besides its own addresses: annotation `picket.dev/source-prefixes`. Honoured by config only. */
   readonly sourcePrefixes: readonly Cidr[]
+  /** The owner that manages it (metadata.ownerReferences, `controller: true`); absent where it has none. For people. */
+  readonly controller?: { readonly kind: string; readonly name: string }
   /** Of a mirror pod: the UID under which its kubelet runs it (annotation `kubernetes.io/config.mirror`). */
   readonly mirrors?: Uid
   /** Its addresses are those that its network plugin gave it, before the API says any. Set by the agent's gate only. */
