@@ -37,6 +37,7 @@ export function endOf(history: AuditHistory, { address, interface: index, at, sp
   const owners = behind.length > 0 ? behind : history.ownersOf(address, at, span)
   const [owner, ...others] = owners
   if (owner === undefined) return NOBODY
+  if (behind.length === 0 && owners.some(({ kind }) => kind !== 'external') && history.isSomebodys(index)) return { ...NOBODY, why: 'ambiguous' }
   if (others.length === 0) return owner.kind === 'external' ? NOBODY : { ...NOBODY, end: saidOf(owner), pod: owner.kind === 'pod' ? owner.pod : null }
   const ends = owners.map(saidOf)
   const isOne = ends.every(({ kind, uid }) => kind === ends[0]?.kind && uid === ends[0].uid && uid !== null)

@@ -1,15 +1,19 @@
 // Which local pod is behind an interface of its own, by the interface's index.
 //
-// The kernel gives an index once, and what is behind an interface stays there until it goes. Only when the kernel's routes come
-// too late, or the API, two pods seem to follow one another behind one; then the later one counts from then on, unless the first
-// is still there or the later has a newer interface: that one is the first's, left over.
+// The kernel gives an index once, and what is behind an interface stays there until it goes: so its first pod keeps it. Links, routes
+// and the API come in any order, so that a second pod may seem to follow. It counts for nothing while the first is still there, or the
+// second has a newer interface: then this one is left over. Where the first had an older one, this was never its own. Else it is
+// either one's, until that has settled.
 // **Invariant:** an interface that several pods share is nobody's, and who has an address now is not asked.
-import type { Pod, PodUid } from '../model/objects.ts'
+import type { HostInterface, Pod, PodUid } from '../model/objects.ts'
 import type { PlanDelta } from '../policy/plan.ts'
 import type { Snapshot, SnapshotDelta } from '../store/snapshot.ts'
 import type { Moment, Moments, Span } from './moments.ts'
 import { samePod, weightOf } from './pod-words.ts'
 import { Timeline } from './timeline.ts'
+
+/** By then, links that are left over have gone, and the kernel has told of it. */
+const SETTLE_MS = 10_000
 
 export class InterfaceOwners {
   readonly #moments: Moments
@@ -19,6 +23,8 @@ export class InterfaceOwners {
   readonly #indexes = new Map<PodUid, Set<number>>()
   /** Whose link is no longer there, until when they are remembered. */
   readonly #gone = new Map<number, Moment>()
+  /** Links that look like a pod's: of a pod's kind, on no bridge, with host routes at most. */
+  readonly #unknown = new Set<number>()
   /** Of pods of this node, by the interface's name. */
   readonly #byName = new Map<string, Set<PodUid>>()
 
@@ -41,13 +47,24 @@ export class InterfaceOwners {
     for (const [uid, { after }] of pods) {
       for (const index of after === null ? [] : (this.#indexes.get(uid) ?? [])) this.#set(index, after, moment)
     }
-    for (const [key, { after }] of interfaces) if (after === null) this.#vanished(Number(key), moment)
+    for (const [key, { after }] of interfaces) {
+      if (after === null) this.#vanished(Number(key), moment)
+      else if (isPodLike(after)) this.#unknown.add(after.index)
+      else this.#unknown.delete(after.index)
+    }
   }
 
-  /** The pods that may have been behind it; empty where it is no pod's own. */
+  /** The pods that may have been behind it, and null where it was shared; empty where it is no pod's own. */
   between(index: number, span: Span): readonly (Pod | null)[] {
     const owner = this.#owners.get(index)
-    return owner === undefined ? [] : this.#past.between(index, owner, span)
+    if (owner === undefined) return []
+    const contested = this.#past.all(index).filter(({ value, moment }) => value !== null && value.uid !== owner?.uid && moment.until + SETTLE_MS >= span.first)
+    return [...new Set([...contested.map(({ value }) => value), ...(contested.length > 0 ? [owner] : []), ...this.#past.between(index, owner, span)])]
+  }
+
+  /** Whether it looks like a pod's, and nobody knows whose: an address says nothing there. */
+  isSomebodys(index: number): boolean {
+    return this.#unknown.has(index) && !this.#owners.has(index)
   }
 
   #settle(index: number, name: string, snapshot: Snapshot, moment: Moment | null): void {
@@ -56,10 +73,11 @@ export class InterfaceOwners {
     if (others.length > 0) return this.#set(index, null, moment)
     const pod = snapshot.pods.get(uid)
     if (pod === undefined) return
-    const owner = this.#owners.get(index)
-    const isOld = !this.#gone.delete(index)
-    const isLeftOver = isOld && owner !== undefined && owner !== null && owner.uid !== uid && (snapshot.pods.get(owner.uid) !== undefined || this.#hasNewer(uid, index, snapshot))
-    if (!isLeftOver) this.#set(index, pod, moment)
+    const owner = this.#gone.delete(index) ? undefined : this.#owners.get(index)
+    if (owner === undefined || owner === null || owner.uid === uid) return this.#set(index, pod, moment)
+    if (snapshot.pods.get(owner.uid) !== undefined || this.#hasNewer(uid, index, snapshot)) return
+    const wasNeverIts = Math.min(...(this.#indexes.get(owner.uid) ?? [])) < index
+    this.#set(index, pod, wasNeverIts ? null : moment)
   }
 
   #hasNewer(uid: PodUid, index: number, snapshot: Snapshot): boolean {
@@ -89,11 +107,10 @@ export class InterfaceOwners {
 
   /** Its packets are still to be told of. */
   #vanished(index: number, moment: Moment | null): void {
-    const owner = this.#owners.get(index)
-    if (owner === undefined) return
+    if (!this.#owners.has(index) && !this.#unknown.has(index)) return
     if (moment === null) return this.#forget(index)
     this.#gone.set(index, moment)
-    this.#moments.note(moment, weightOf(owner), () => {
+    this.#moments.note(moment, weightOf(this.#owners.get(index) ?? null), () => {
       if (this.#gone.get(index) === moment) this.#forget(index)
     })
   }
@@ -102,6 +119,7 @@ export class InterfaceOwners {
     const owner = this.#owners.get(index)
     if (owner) this.#leave(index, owner.uid)
     this.#owners.delete(index)
+    this.#unknown.delete(index)
     this.#gone.delete(index)
   }
 
@@ -116,6 +134,10 @@ export class InterfaceOwners {
     uids?.delete(uid)
     if (uids?.size === 0) this.#byName.delete(name)
   }
+}
+
+function isPodLike({ kind, master, hasWiderRoutes }: HostInterface): boolean {
+  return kind === 'veth' && master === 0 && !hasWiderRoutes
 }
 
 function namesOf(attachment: PlanDelta['attachments'] extends ReadonlyMap<string, { readonly after: infer A }> ? A : never): ReadonlySet<string> {

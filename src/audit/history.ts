@@ -102,6 +102,11 @@ export class AuditHistory {
     return found.includes(null) ? [] : (found as readonly Pod[])
   }
 
+  /** Whether an interface looks like a pod's, and it is not known whose: then whose the address is says nothing. */
+  isSomebodys(index: number): boolean {
+    return index !== 0 && this.#interfaces.isSomebodys(index)
+  }
+
   /** Everybody whose the address may have been. `port` is the destination's; null where it is none, or a source. */
   ownersOf(address: Address, at: { readonly protocol: Protocol; readonly port: number } | null, span: Span): readonly Owner[] {
     const { snapshot } = this.#source

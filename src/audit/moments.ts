@@ -31,6 +31,8 @@ export interface Bounds {
 export const BOUNDS: Bounds = { keep: 300_000, notes: 200_000, bytes: 64 * 2 ** 20 }
 /** Of one note, besides what it remembers: its place in a Map and in two lists. */
 const NOTE_BYTES = 200
+/** Most have a note or two. */
+const MOST_MOMENTS = 100_000
 /** wallTime() cuts fractions off. */
 const CLOCK_MS = 1
 
@@ -127,7 +129,7 @@ export class Moments {
     let gone = 0
     for (const entry of this.#entries) {
       const isOld = entry.until + this.#bounds.keep < now
-      if (!isOld && this.#notes <= this.#bounds.notes && this.#bytes <= this.#bounds.bytes && this.#entries.length - gone <= this.#bounds.notes) break
+      if (!isOld && this.#notes <= this.#bounds.notes && this.#bytes <= this.#bounds.bytes && this.#entries.length - gone <= MOST_MOMENTS) break
       gone += 1
       this.#notes -= entry.notes
       this.#bytes -= entry.bytes

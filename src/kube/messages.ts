@@ -170,7 +170,7 @@ export function readMetadata(cursor: Cursor, metadata: Fields): void {
         readEntry(cursor, (metadata['annotations'] ??= {}) as Fields, ANNOTATIONS)
         break
       case 13:
-        push(metadata, 'ownerReferences', readOwner(cursor))
+        push(metadata, 'ownerReferences', nested(cursor, () => readOwner(cursor)))
         break
       default:
         cursor.skip()
@@ -180,7 +180,6 @@ export function readMetadata(cursor: Cursor, metadata: Fields): void {
 
 /** meta/v1 OwnerReference: 1 kind, 3 name, 6 controller. */
 function readOwner(cursor: Cursor): Fields {
-  const outer = cursor.enter()
   const owner: Fields = {}
   while (cursor.next()) {
     if (cursor.field === 1) put(owner, 'kind', cursor.string())
@@ -188,7 +187,6 @@ function readOwner(cursor: Cursor): Fields {
     else if (cursor.field === 6) owner['controller'] = cursor.bool()
     else cursor.skip()
   }
-  cursor.leave(outer)
   return owner
 }
 
