@@ -6,7 +6,7 @@ import type { Random } from './random.ts'
 
 export type Changes<Of> = { readonly [Key in keyof Of]?: Of[Key] }
 
-const TIME = '2026-11-27T12:00:01.123Z'
+const TIME = '2026-01-05T12:00:01.123Z'
 
 export function podEnd(namespace: string, pod: string, workload: string | null = null, labels: Readonly<Record<string, string>> = {}): FlowEnd {
   return { kind: 'pod', namespace, pod, uid: `uid-${namespace}-${pod}`, node: 'node-a', workload: workload === null ? null : { kind: 'Deployment', name: workload }, labels, labels_omitted: 0 }
@@ -22,7 +22,7 @@ export function flowRecord(changes: Changes<FlowRecord> = {}): FlowRecord {
     type: 'verdict',
     time: TIME,
     first_seen: TIME,
-    last_seen: '2026-11-27T12:00:05.001Z',
+    last_seen: '2026-01-05T12:00:05.001Z',
     count: 12,
     bytes: 720,
     node: 'node-a',
@@ -65,11 +65,11 @@ export function allowedRecord(changes: Changes<FlowRecord> = {}): FlowRecord {
 }
 
 export function lostRecord(changes: Changes<LostRecord> = {}): LostRecord {
-  return { schema: SCHEMA, type: 'lost', time: '2026-11-27T12:00:02.000Z', node: 'node-a', stage: 'kernel', name: null, count: 532, first: TIME, last: '2026-11-27T12:00:01.900Z', ...changes }
+  return { schema: SCHEMA, type: 'lost', time: '2026-01-05T12:00:02.000Z', node: 'node-a', stage: 'kernel', name: null, count: 532, first: TIME, last: '2026-01-05T12:00:01.900Z', ...changes }
 }
 
 export function agentRecord(changes: Changes<AgentRecord> = {}): AgentRecord {
-  return { schema: SCHEMA, type: 'agent', time: '2026-11-27T12:00:00.000Z', node: 'node-a', event: 'started', message: 'audit stream of version 0.1.0', ...changes }
+  return { schema: SCHEMA, type: 'agent', time: '2026-01-05T12:00:00.000Z', node: 'node-a', event: 'started', message: 'audit stream of version 0.1.0', ...changes }
 }
 
 /** Few names, so that filters of the same few names match some. */

@@ -66,7 +66,7 @@ describe("Hubble's form", () => {
     const label = (name: string): readonly string[] => ['derived-from=NetworkPolicy', `name=${name}`, 'namespace=pay', `uid=uid-${name}`].map((text) => `k8s:io.cilium.k8s.policy.${text}`)
     assert.deepEqual(hubble(base), {
       flow: {
-        time: '2026-11-27T12:00:01.123Z', verdict: 'DROPPED', drop_reason: 133,
+        time: '2026-01-05T12:00:01.123Z', verdict: 'DROPPED', drop_reason: 133,
         IP: { source: '10.244.1.7', destination: '10.244.2.9', ipVersion: 'IPv4' },
         l4: { TCP: { source_port: 57050, destination_port: 80, flags: { SYN: true } } },
         source: { namespace: 'shop', labels: ['k8s:app=web'], pod_name: 'web-6d', workloads: [{ name: 'web', kind: 'Deployment' }] },
@@ -74,7 +74,7 @@ describe("Hubble's form", () => {
         Type: 'L3_L4', node_name: 'node-a', event_type: { type: 1, sub_type: 133 }, traffic_direction: 'INGRESS', drop_reason_desc: 'POLICY_DENIED', is_reply: false, Summary: 'TCP Flags: SYN',
         ingress_denied_by: [{ name: 'default-deny', namespace: 'pay', labels: label('default-deny') }, { name: 'allow-web', namespace: 'pay', labels: label('allow-web') }],
       },
-      node_name: 'node-a', time: '2026-11-27T12:00:01.123Z',
+      node_name: 'node-a', time: '2026-01-05T12:00:01.123Z',
     })
   })
   it('of what is allowed names what allows, and the Service', () => {
@@ -106,7 +106,7 @@ describe("Hubble's form", () => {
     }
   })
   it('tells what was lost and what happens to agents', () => {
-    assert.deepEqual(hubble(lostRecord()), { lost_events: { source: 'PERF_EVENT_RING_BUFFER', num_events_lost: '532' }, node_name: 'node-a', time: '2026-11-27T12:00:02.000Z' })
+    assert.deepEqual(hubble(lostRecord()), { lost_events: { source: 'PERF_EVENT_RING_BUFFER', num_events_lost: '532' }, node_name: 'node-a', time: '2026-01-05T12:00:02.000Z' })
     assert.deepEqual(hubble(agentRecord({ event: 'sink-failed', message: 'disk full' }))['node_status'], { state_change: 'NODE_ERROR', node_names: ['node-a'], message: 'sink-failed: disk full' })
   })
 })
