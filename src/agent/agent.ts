@@ -16,6 +16,7 @@ import type { MarkLayout } from '../ruleset/marks.ts'
 import { TABLE } from '../ruleset/skeleton.ts'
 import { openSocket, type AgentSocket } from '../serve/socket.ts'
 import type { Log } from '../telemetry/log.ts'
+import { AuditParts } from './audit-parts.ts'
 import { BridgeTable } from './bridge-table.ts'
 import type { Canary } from './canary.ts'
 import { compileOptions } from './compile-options.ts'
@@ -27,8 +28,7 @@ import type { Closable, PlanFollower } from './follower.ts'
 import { startFollowers } from './followers.ts'
 import { ForeignFlowtables } from './foreign.ts'
 import { PodGate } from './gate.ts'
-import { LogEnds } from './log-ends.ts'
-import { cannotLog, whyItCannotLog } from './log-probe.ts'
+import { whyItCannotLog } from './log-probe.ts'
 import { Measures } from './measures.ts'
 import { Repairs } from './repairs.ts'
 import { repeat } from './repeat.ts'
@@ -71,7 +71,7 @@ class Agent implements Closable {
   readonly #followers: PlanFollower[] = []
   readonly #spare: SpareMemory
   readonly #problems: ProblemParts
-  readonly #logEnds: LogEnds
+  readonly #audit: AuditParts
   #committer: Committer | null = null
   /** Null with establishedConnections: keep. */
   #cutter: Cutter | null = null
@@ -83,7 +83,8 @@ class Agent implements Closable {
   #gate: PodGate | null = null
   #socket: AgentSocket | null = null
   #covers: Covers | null = null
-  readonly #planner = new TurnPlanner({ searching: () => this.#committer?.searching === true, run: () => this.#turn() })
+  readonly #searching = (): boolean => this.#committer?.searching === true
+  readonly #planner = new TurnPlanner({ searching: this.#searching, run: () => this.#turn() })
 
   constructor(config: AgentConfig, clock: Clock, log: Log, kernel: Kernel, noLog: string | null) {
     this.#config = config
@@ -92,9 +93,6 @@ class Agent implements Closable {
     this.#log = log
     this.#problems = new ProblemParts(log)
     this.#spare = new SpareMemory(clock)
-    this.#logEnds = new LogEnds(clock, (events) => this.#push(events))
-    this.#closables.push(kernel, this.#spare, this.#logEnds)
-    if (noLog !== null) this.#problems.set('logging', [cannotLog(config.nodeName, noLog)])
     const compile = compileOptions(config, noLog === null)
     this.#mark = compile.skeleton.nat?.mark ?? null
     this.#turns = new Turns({
@@ -114,11 +112,13 @@ class Agent implements Closable {
       cluster: () => this.#source?.cluster() ?? null,
       notReady: () => this.#notReady(),
     })
+    this.#audit = new AuditParts({ config, clock, log, turns: this.#turns, mark: this.#mark, problems: this.#problems, cannotLog: noLog, searching: this.#searching, push: (events) => this.#push(events) })
+    this.#closables.push(kernel, this.#spare, this.#audit)
+    this.#followers.push(this.#audit)
   }
 
   async start(): Promise<void> {
-    const config = this.#config
-    const kernel = this.#measures.watchKernel(this.#kernel)
+    const [config, kernel] = [this.#config, this.#measures.watchKernel(this.#kernel)]
     await this.#follow(kernel)
     this.#committer = new Committer({
       kernel,
@@ -133,15 +133,15 @@ class Agent implements Closable {
       onHeld: (report) => this.#held(report),
       onProblems: (problems) => this.#problems.set('kernel', problems),
     })
-    const committer = this.#committer
-    this.#closables.push(committer)
-    await kernel.watch(TABLE, (change) => committer.check(change))
+    this.#closables.push(this.#committer)
+    await kernel.watch(TABLE, (change) => this.#committer?.check(change))
     const gate = await this.#openGate()
     this.#socket = await openSocket(config.socket, {
       asked: { ...gate.asked, 'POST /explain': this.#explaining() },
       status: () => this.#status(),
       notReady: () => this.#notReady(),
       covers: (digest) => this.#applied.covers?.digest === digest,
+      streams: this.#audit.streams,
     })
     this.#closables.push(this.#socket)
     this.#closables.push(...(await this.#measures.open()))
@@ -163,11 +163,12 @@ class Agent implements Closable {
     })
     this.#closables.push(this.#source)
     this.#closables.push(repeat(this.#clock, config.resyncInterval, () => this.#lookAround(() => kernel.flowtables())))
+    await this.#audit.open()
     this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
   }
 
   #explaining(): ReturnType<typeof explainOnNode> {
-    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching: () => this.#committer?.searching === true, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems() })
+    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching: this.#searching, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems() })
   }
 
   async close(): Promise<void> {
@@ -177,7 +178,7 @@ class Agent implements Closable {
 
   /** What a source says. */
   #hear(events: readonly SourceEvent[]): void {
-    this.#push(events.flatMap((event) => this.#gate?.take(event) ?? [event]).map((event) => this.#logEnds.take(event)))
+    this.#push(events.flatMap((event) => this.#gate?.take(event) ?? [event]).map((event) => this.#audit.take(event)))
   }
 
   #push(events: readonly SourceEvent[]): void {
@@ -227,7 +228,7 @@ class Agent implements Closable {
   async #follow(kernel: Kernel): Promise<void> {
     const options = { kernel, config: this.#config, clock: this.#clock, log: this.#log, turns: this.#turns, mark: this.#mark, measures: this.#measures, problems: this.#problems }
     const { cutter, canary, followers, closables } = startFollowers({ ...options, planSettled: () => this.#planner.settled(), recheck: () => this.#committer?.check(null) })
-    const told = await openNodeStatus({ ...options, committer: () => this.#committer, cluster: () => this.#source?.cluster() ?? null, canary: () => canary?.state ?? null, missing: () => this.#notReady() })
+    const told = await openNodeStatus({ ...options, committer: () => this.#committer, cluster: () => this.#source?.cluster() ?? null, canary: () => canary?.state ?? null, audit: () => this.#audit.health, missing: () => this.#notReady() })
     this.#cutter = cutter
     this.#canary = canary
     this.#followers.push(...followers, ...told.followers)

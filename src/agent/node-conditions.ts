@@ -1,9 +1,10 @@
-// What the agent knows of itself -> the conditions of its NodeEnforcement: Ready, Programmed, TableIntact.
+// What the agent knows of itself -> the conditions of its NodeEnforcement: Ready, Programmed, TableIntact, AuditHealthy.
 //
 // **Invariant:** True is said only of what was seen: a table by its packets or, without a canary, by its reading; what nobody can say
 // is Unknown. A message says what to do where there is something to do.
 import type { Condition } from '../crd/shared.ts'
 import type { Problem } from '../lib/problem.ts'
+import type { AuditHealth } from './audit-health.ts'
 import type { CanaryState } from './canary.ts'
 
 type Said = Omit<Condition, 'type' | 'lastTransitionTime'>
@@ -21,6 +22,8 @@ export interface ConditionFacts {
   readonly unread: readonly Problem[]
   /** Null with canary: false. */
   readonly canary: CanaryState | null
+  /** Null: nothing is known of it yet. */
+  readonly audit: AuditHealth | null
   /** As this agent, or the one before it, last said. */
   readonly before: readonly Condition[]
 }
@@ -32,6 +35,7 @@ export function conditionsOf(facts: ConditionFacts): ReadonlyMap<string, Said> {
     ['Ready', readyOf(facts, programmed, intact)],
     ['Programmed', programmed],
     ['TableIntact', intact],
+    ...auditOf(facts),
   ])
 }
 
@@ -67,6 +71,12 @@ function intactOf({ canary, kernel, isHeld, before }: ConditionFacts): Said {
     case 'skipped':
       return said('Unknown', 'NothingProven', message)
   }
+}
+
+/** Until this agent knows, what was said before it started stays. */
+function auditOf({ audit, before }: ConditionFacts): [string, Said][] {
+  const known = audit ?? before.find(({ type }) => type === 'AuditHealthy')
+  return known === undefined ? [] : [['AuditHealthy', said(known.status, known.reason, known.message)]]
 }
 
 function byReading(kernel: readonly Problem[], isHeld: boolean): Said {

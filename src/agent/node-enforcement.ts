@@ -26,7 +26,7 @@ import type { Closable, PlanFollower } from './follower.ts'
 import { Lasting } from './lasting.ts'
 import { GonePolicies } from './gone-policies.ts'
 import { LocalPolicies } from './local-policies.ts'
-import { conditionsOf } from './node-conditions.ts'
+import { conditionsOf, type ConditionFacts } from './node-conditions.ts'
 import { bothOf, FailureTimes, failuresOf, isOfNode, type Failing } from './node-failures.ts'
 import { notWritten, type WriteResult, writeResultOf } from './node-problems.ts'
 import { PodStates } from './pod-states.ts'
@@ -48,12 +48,13 @@ export interface NodeEnforcementParts {
   readonly cluster: () => ClusterState | null
   /** Null with canary: false. */
   readonly canary: () => CanaryState | null
+  readonly audit: () => ConditionFacts['audit']
   readonly missing: () => string | null
   readonly object: Pick<NodeObject, 'status' | 'write' | 'forget'>
   readonly onWrite: (result: WriteResult) => void
 }
 
-/** Between two looks whether the object is still there: a read, and no write where it is. */
+/** Between two looks whether the object is still there: a read, no write. */
 const READ_AGAIN_MS = 600_000
 /** A conflict is everyday life: somebody else wrote, or a Node was made anew and its old object is being deleted. */
 const EVERYDAY_CONFLICTS = 3
@@ -136,9 +137,8 @@ export class NodeEnforcement implements PlanFollower, Closable {
 
   /** Somebody may have deleted it; nobody would tell. */
   #readAgain(): void {
-    const { clock, random, object } = this.#parts
-    this.#cancelRead = clock.after(READ_AGAIN_MS * (0.5 + random()), () => {
-      object.forget()
+    this.#cancelRead = this.#parts.clock.after(READ_AGAIN_MS * (0.5 + this.#parts.random()), () => {
+      this.#parts.object.forget()
       this.#lookIn(0)
       this.#readAgain()
     })
@@ -231,7 +231,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
   }
 
   #status(before: NodeEnforcementStatus | null, table: Fingerprint | null): NodeEnforcementStatus {
-    const { clock, turns, problems, canary, missing, nftables } = this.#parts
+    const { clock, turns, problems, canary, audit, missing, nftables } = this.#parts
     const now = apiTime(clock.wallTime())
     const conditions = before?.conditions ?? []
     const { rules = 0, elements = 0, hash = '' } = table ?? {}
@@ -250,7 +250,7 @@ export class NodeEnforcement implements PlanFollower, Closable {
         kernel: problems.of('kernel'),
         unenforced: this.#wrong.filter(({ code }) => code === 'NotEnforced'),
         unread: problems.of('source').filter(({ code }) => code === 'ApiPermissionMissing'),
-        canary: canary(),
+        canary: canary(), audit: audit(),
         before: conditions,
       }),
     }

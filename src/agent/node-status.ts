@@ -9,7 +9,7 @@ import type { NodeEnforcementParts } from './node-enforcement.ts'
 
 const FIELD_MANAGER = 'picket-agent'
 
-export interface NodeStatusOptions extends Pick<NodeEnforcementParts, 'clock' | 'turns' | 'problems' | 'committer' | 'cluster' | 'canary' | 'missing'> {
+export interface NodeStatusOptions extends Pick<NodeEnforcementParts, 'clock' | 'turns' | 'problems' | 'committer' | 'cluster' | 'canary' | 'audit' | 'missing'> {
   readonly config: AgentConfig
   readonly kernel: Kernel
   readonly measures: Measures

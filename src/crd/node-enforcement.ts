@@ -81,7 +81,7 @@ const STATUS_FIELDS = {
         'Ready: the agent has read the cluster and the kernel enforces what it read.',
         'Programmed: the kernel has taken the last revision whole.',
         'TableIntact: the table is as the agent made it, and real packets are dropped and passed by it.',
-        'AuditHealthy: the audit stream loses nothing; absent without one.',
+        "AuditHealthy: the kernel's log of verdicts is read, nothing of it was lost in the last five minutes, and all sinks can write.",
         'Reporting: the agent and the Node are ready, so that what this object says is up to date. Written by the operator.',
       ].join('\n'),
     ),

@@ -85,7 +85,8 @@ export function statusReport(scope: Scope, { policies, told, nodes }: Facts): St
   return {
     scope,
     // Nodes say what they do as a whole: whoever asks for some policies only hears of them by the policies.
-    enforced: notEnforced.length === 0 && (!isWhole || nodeTroubles.length === 0),
+    // What the audit lost was enforced all the same.
+    enforced: notEnforced.length === 0 && (!isWhole || nodeTroubles.every(({ condition }) => condition === 'AuditHealthy')),
     nodes: nodes === null ? null : { total: nodes.length, reporting: nodes.filter(isReporting).length, ready: nodes.filter(({ status }) => conditionOf(status, 'Ready')?.status === 'True').length },
     policies: countsOf(judged.map(({ verdict }) => verdict.state)),
     pods: nodes === null ? null : podsOf(nodes.filter(isReporting)),

@@ -21,7 +21,7 @@ export interface NodeFacts {
   readonly counts: Required<NodeEnforcementStatus>['counts']
   /** All there are. */
   readonly failures: readonly NodeFailure[]
-  /** Ready, Programmed, TableIntact: status, reason and message. */
+  /** Ready, Programmed, TableIntact, AuditHealthy: status, reason and message. */
   readonly conditions: ReadonlyMap<string, Omit<Condition, 'type' | 'lastTransitionTime'>>
 }
 

@@ -57,6 +57,7 @@ export class NodeWorld {
       committer: () => this.world.committer,
       cluster: () => this.#cluster(),
       canary: () => this.canary,
+      audit: () => null,
       missing: () => null,
       object: new NodeObject(writer),
       onWrite: (result) => void this.written.push(result),

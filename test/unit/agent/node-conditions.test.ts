@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { auditHealth, auditProblems, LOSS_TOLD_MS, type AuditFacts } from '../../../src/agent/audit-health.ts'
 import type { CanaryState } from '../../../src/agent/canary.ts'
 import { conditionsOf, type ConditionFacts } from '../../../src/agent/node-conditions.ts'
 import type { Problem } from '../../../src/lib/problem.ts'
@@ -13,7 +14,7 @@ const PAGE = path.resolve(import.meta.dirname, '../../../deploy/docs/status.md')
 
 const problem = (code: string, object = 'table inet picket', message = 'so it is'): Problem => ({ code, severity: 'error', object, message })
 const canary = (result: CanaryState['result']): CanaryState => ({ result, since: 0, lastRound: 0, message: `seen: ${result}` })
-const WELL: ConditionFacts = { isHeld: true, missing: null, kernel: [], unenforced: [], unread: [], canary: canary('ok'), before: [] }
+const WELL: ConditionFacts = { isHeld: true, missing: null, kernel: [], unenforced: [], unread: [], canary: canary('ok'), audit: null, before: [] }
 const UNKNOWN = problem('KernelUnknown')
 const REFUSED = problem('CommitRefused')
 const UNENFORCED = problem('NotEnforced', 'flowtable f of table ip x')
@@ -44,6 +45,21 @@ const TABLE: readonly (readonly [what: string, Partial<ConditionFacts>, ready: s
   ['without a canary, unknown', { canary: null, kernel: [UNKNOWN] }, 'Unknown/KernelUnknown', 'Unknown/KernelUnknown', 'Unknown/NotComparable'],
 ]
 
+const READ: AuditFacts = { cannotLog: null, reader: { kind: 'reading' }, failedSinks: [], sinceLoss: Infinity }
+const failed = (code: string): AuditFacts['reader'] => ({ kind: 'failed', code, message: 'so it is' })
+const sink = { name: 'file /var/log/flows', failure: 'no space left' }
+/** The first that is so counts; null: nothing is said. */
+const AUDIT: readonly (readonly [what: string, Partial<AuditFacts>, string | null, problem: string | null])[] = [
+  ['all is well', {}, 'True/Reading', null],
+  ['before anything is known', { reader: { kind: 'starting' }, failedSinks: [sink] }, null, null],
+  ['the kernel takes no log rule', { cannotLog: 'no such module', reader: { kind: 'starting' } }, 'False/CannotLog', null],
+  ['somebody else reads the group', { reader: failed('AuditGroupTaken'), failedSinks: [sink] }, 'False/AuditGroupTaken', 'AuditGroupTaken'],
+  ['the log cannot be read', { reader: failed('AuditReaderFailed') }, 'False/AuditReaderFailed', 'AuditReaderFailed'],
+  ['a sink cannot write', { failedSinks: [sink, sink], sinceLoss: 0 }, 'False/SinkFailed', 'AuditSinkFailed'],
+  ['something was lost a while ago', { sinceLoss: LOSS_TOLD_MS - 1 }, 'False/Losing', null],
+  ['something was lost long ago', { sinceLoss: LOSS_TOLD_MS }, 'True/Reading', null],
+]
+
 describe('the conditions of a node', () => {
   for (const [what, facts, ready, programmed, intact] of TABLE) {
     it(what, () => assert.deepEqual(said(facts), { Ready: ready, Programmed: programmed, TableIntact: intact }))
@@ -61,11 +77,25 @@ describe('the conditions of a node', () => {
     assert.equal(said({ before, canary: canary('pending') })['TableIntact'], 'False/PacketsLeaked')
     assert.equal(said({ before, canary: canary('ok') })['TableIntact'], 'True/PacketsProve')
   })
+  for (const [what, facts, expected, code] of AUDIT) {
+    it(`AuditHealthy: ${what}`, () => {
+      const health = auditHealth({ ...READ, ...facts })
+      assert.equal(said({ audit: health })['AuditHealthy'], expected ?? undefined)
+      assert.deepEqual(auditProblems('n1', health).map((one) => one.code), code === null ? [] : [code])
+      assert.equal(said({ audit: health })['Ready'], 'True/Enforcing', 'what is enforced does not depend on it')
+    })
+  }
+  it('AuditHealthy names the sink, why, and how many more there are; until it is known, what the agent before said stays', () => {
+    assert.equal(auditHealth({ ...READ, failedSinks: [sink, sink, sink] })?.message, 'file /var/log/flows: no space left (and 2 more)')
+    const before = [condition('AuditHealthy', { status: 'False', reason: 'Losing' })]
+    assert.equal(said({ before })['AuditHealthy'], 'False/Losing')
+    assert.equal(said({ before, audit: auditHealth(READ) })['AuditHealthy'], 'True/Reading')
+  })
   it('are on the status page with all their reasons, and the page has no others', () => {
     const text = readFileSync(PAGE, 'utf8').split('\n## kubectl get nodeenf\n')[1] ?? ''
     const rows = text.split('| condition | status/reason |')[1]?.split('\n\n')[0] ?? ''
     const own = rows.slice(rows.indexOf('\n| Ready'))
-    const given = new Set(TABLE.flatMap(([, , ...all]) => all.map((one) => one.replace(/^\w+\//, ''))))
+    const given = new Set([...TABLE.flatMap(([, , ...all]) => all), ...AUDIT.flatMap(([, , one]) => one ?? [])].map((one) => one.replace(/^\w+\//, '')))
     for (const reason of given) assert.match(own, new RegExp(`\\b${reason}\\b`))
     const listed = own.split('\n').flatMap((row) => [...(row.split('|')[2] ?? '').matchAll(/\w+/g)].map(([word]) => word)).filter((word) => !['True', 'False', 'Unknown'].includes(word))
     assert.ok(listed.length > 12, listed.join())
