@@ -110,7 +110,7 @@ class Agent implements Closable {
       problems: () => this.#allProblems(),
       cutConnections: () => this.#cutter?.size ?? 0,
       cluster: () => this.#source?.cluster() ?? null,
-      notReady: () => this.#notReady(),
+      notReady: () => this.#notReady(), audit: () => this.#audit.reading,
     })
     this.#audit = new AuditParts({ config, clock, log, turns: this.#turns, mark: this.#mark, problems: this.#problems, cannotLog: noLog, searching: this.#searching, push: (events) => this.#push(events) })
     this.#closables.push(kernel, this.#spare, this.#audit)

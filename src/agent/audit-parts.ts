@@ -11,7 +11,8 @@ import type { SocketAnswers } from '../serve/socket.ts'
 import type { AgentConfig } from '../settings.ts'
 import { FanOut } from '../sinks/fan-out.ts'
 import type { Log } from '../telemetry/log.ts'
-import { Audit, type AuditCounts } from './audit.ts'
+import type { AuditReading } from '../telemetry/readings.ts'
+import { Audit } from './audit.ts'
 import type { AuditHealth } from './audit-health.ts'
 import { plannedOf } from './explaining.ts'
 import type { Closable, PlanFollower } from './follower.ts'
@@ -36,7 +37,7 @@ export interface AuditPartsOptions {
 }
 
 export class AuditParts implements PlanFollower, Closable {
-  readonly streams: SocketAnswers['streams']
+  readonly streams: NonNullable<SocketAnswers['streams']>
   readonly planned: OnPlanned
   readonly #ends: LogEnds
   readonly #stream: FlowStream
@@ -63,8 +64,11 @@ export class AuditParts implements PlanFollower, Closable {
     return this.#audit.health
   }
 
-  get counts(): AuditCounts {
-    return this.#audit.counts
+  /** For metrics. */
+  get reading(): AuditReading {
+    const { records, lost, history } = this.#audit.counts
+    const sinks = [...this.#sinks.states()].map(([name, { written, lost: lostThere, queued, failure }]) => ({ name, written, lost: lostThere, queued, failed: failure !== null }))
+    return { reading: this.#audit.isReading, records, lost, historyBytes: history.bytes, readers: this.#stream.state().readers, sinks }
   }
 
   /** What a source says, without what has ended. */

@@ -121,6 +121,10 @@ export class Audit implements PlanFollower, Closable {
     return auditHealth({ cannotLog, reader, failedSinks, sinceLoss: this.#losses.since })
   }
 
+  get isReading(): boolean {
+    return this.#state.kind === 'reading'
+  }
+
   get counts(): AuditCounts {
     return { records: this.#maker.counts, lost: this.#losses.totals, history: this.#history.size }
   }

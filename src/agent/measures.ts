@@ -3,7 +3,7 @@
 // The loop calls one method at each of its steps, which counts and returns; sizes and states are read when somebody scrapes.
 // **Invariant:** nothing that is measured changes what is enforced; with `metricsAddress: none` nothing is kept.
 import type { CommitOutcomeName, Metrics } from '../telemetry/metrics.ts'
-import type { Counts, Reading, Sizes, WatchReading } from '../telemetry/readings.ts'
+import type { AuditReading, Counts, Reading, Sizes, WatchReading } from '../telemetry/readings.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { ClusterState } from '../kube/source.ts'
 import type { CanaryResult } from '../canary/verdict.ts'
@@ -37,6 +37,7 @@ export interface MeasuredParts {
   readonly cluster: () => ClusterState | null
   /** Null where the kernel holds the first whole ruleset; else what is missing. */
   readonly notReady: () => string | null
+  readonly audit: () => AuditReading
 }
 
 /** Far beyond the deadline of any request to the kernel: whoever waits so long waits for good. */
@@ -171,6 +172,7 @@ export class Measures {
       watches: this.#watches(),
       events: this.#events,
       decodeErrors: this.#decodeErrors,
+      audit: this.#parts.audit(),
     }
   }
 

@@ -3,6 +3,7 @@
 // **Invariant:** nothing here is kept up to date in between, so that it costs nothing while nobody asks; what was a problem once
 // stays as 0, so that its end is seen.
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { AuditGauges } from './audit-gauges.ts'
 import type { Counts, Reading, Sizes, WatchReading } from './readings.ts'
 
 export class Gauges {
@@ -25,6 +26,7 @@ export class Gauges {
   readonly #errors: Counter<'resource' | 'reason'>
   readonly #events: Counter<'kind'>
   readonly #decodeErrors: Counter<'kind'>
+  readonly #audit: AuditGauges
 
   constructor(registry: Registry) {
     this.#registers = [registry]
@@ -55,6 +57,7 @@ export class Gauges {
     this.#errors = this.#counter('picket_watch_errors_total', 'Failures to list or watch the resource, by reason; the reason is that of the problem ApiREASON.', ['resource', 'reason'])
     this.#events = this.#counter('picket_events_total', 'Events of objects that sources said, by kind; a whole list is one.', ['kind'])
     this.#decodeErrors = this.#counter('picket_decode_errors_total', 'Objects, each time they were read, with a field or more that could not be read; the last good version stays, or nothing is opened.', ['kind'])
+    this.#audit = new AuditGauges(registry)
   }
 
   set(reading: Reading): void {
@@ -71,6 +74,7 @@ export class Gauges {
     this.#setWatches(reading.watches)
     set(this.#events, 'kind', reading.events)
     set(this.#decodeErrors, 'kind', reading.decodeErrors)
+    this.#audit.set(reading.audit)
   }
 
   #setProblems({ problems }: Reading): void {

@@ -37,6 +37,17 @@ export interface WatchReading {
   readonly errors: Counts
 }
 
+/** Since the start of the agent. */
+export interface AuditReading {
+  readonly reading: boolean
+  readonly records: { readonly made: number; readonly ambiguous: number; readonly unresolved: number; readonly foreign: number }
+  /** Packets, by stage. */
+  readonly lost: Counts
+  readonly historyBytes: number
+  readonly readers: number
+  readonly sinks: readonly { readonly name: string; readonly written: number; readonly lost: number; readonly queued: number; readonly failed: boolean }[]
+}
+
 export interface Reading {
   readonly synced: boolean
   readonly ready: boolean
@@ -53,6 +64,7 @@ export interface Reading {
   readonly events: Counts
   /** Objects that could not be read as they should be, by kind. */
   readonly decodeErrors: Counts
+  readonly audit: AuditReading
 }
 
 /** What does not change while the process lives. */

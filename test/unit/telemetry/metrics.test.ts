@@ -12,9 +12,10 @@ const READING: Reading = {
   watches: [],
   events: { pod: 70 },
   decodeErrors: { pod: 1 },
+  audit: { reading: true, records: { made: 12, ambiguous: 1, unresolved: 2, foreign: 3 }, lost: { kernel: 4, queue: 5 }, historyBytes: 600, readers: 7, sinks: [{ name: 'stdout', written: 8, lost: 9, queued: 10, failed: true }] },
 }
 const BUILD = { version: '1', node: '24', kernel: 'k "1"\n\\' }
-const LABELS = ['kind', 'direction', 'code', 'severity', 'resource', 'reason', 'table', 'outcome', 'stage', 'cause', 'version', 'node_version', 'kernel_access', 'family', 'result']
+const LABELS = ['kind', 'direction', 'code', 'severity', 'resource', 'reason', 'table', 'outcome', 'stage', 'cause', 'version', 'node_version', 'kernel_access', 'family', 'result', 'why', 'sink']
 
 function made(reading: () => Reading = () => READING): Metrics {
   return new Metrics(reading, BUILD, ['inet picket'])
@@ -51,6 +52,17 @@ describe('metrics', () => {
   })
   it('say that timestamps of the API are whole seconds', () => {
     assert.match(ours.find(({ name }) => name === 'picket_policy_enforcement_duration_seconds')?.help ?? '', /whole seconds/)
+  })
+  it('of the audit are where they belong, scrape after scrape', async () => {
+    const metrics = made()
+    await scraped(metrics)
+    const page = await scraped(metrics)
+    const value = (name: string, labels = {}): number | undefined => page.value(`picket_audit_${name}`, labels)
+    assert.deepEqual([value('reading'), value('records_total'), value('foreign_flows_total'), value('history_bytes'), value('readers')], [1, 12, 3, 600, 7])
+    assert.deepEqual(['ambiguous', 'unresolved'].map((why) => value('undecided_records_total', { why })), [1, 2])
+    assert.deepEqual(['kernel', 'queue'].map((stage) => value('lost_packets_total', { stage })), [4, 5])
+    const sink = 'stdout'
+    assert.deepEqual([...['written', 'lost'].map((result) => value('sink_records_total', { sink, result })), value('sink_queued_records', { sink }), value('sink_failed', { sink })], [8, 9, 10, 1])
   })
   it('are read at a scrape, and go where the reading goes', async () => {
     let reading = { ...READING, problems: [{ code: 'NotCut', severity: 'error' as const, object: 'o', message: 'm' }] }
