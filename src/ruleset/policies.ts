@@ -8,7 +8,7 @@ import type { Direction } from '../model/policy.ts'
 import type { Chain, Counter, Element, NftMap, NftSet } from '../nft/objects.ts'
 import { WHOLE_PROTOCOL } from '../policy/peers.ts'
 import type { Member, PeerSet, PlanPort, PortClass, Profile, SetId } from '../policy/plan.ts'
-import { FIRST_PACKET, profileLogRules, type LogOptions } from './log-rules.ts'
+import { profileLogRules, type LogOptions } from './log-rules.ts'
 import { deniedCounter, peerSet, portsChain, portsMap, profileChain } from './names.ts'
 import { addressWord } from './words.ts'
 
@@ -23,13 +23,15 @@ export interface ProfileObjects {
 /** `setOf` gives the set that an id of the profile's dispatch names; without `logOptions` nothing is logged. */
 export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet, logOptions?: LogOptions): ProfileObjects {
   const log = profileLogRules(profile, logOptions)
-  const jumpOf = (c: PortClass) => (peer: number): string | null => log.jump(`${profile.dispatch.indexOf(c)}.${peer}`)
+  const logsOf = (c: PortClass) => (peer: number, match: string): readonly string[] => log.allowed(`${profile.dispatch.indexOf(c)}.${peer}`, match)
+  // Where everybody may call and nothing is logged, the map itself accepts.
+  const hasChain = (c: PortClass): boolean => c.peers !== 'all' || log.isLogged(`${profile.dispatch.indexOf(c)}.0`)
   const exact = profile.dispatch.filter((c) => c.kind === 'exact')
   const wide = profile.dispatch.filter((c) => c.kind !== 'exact')
   const name = profileChain(profile.id)
   const chains: Chain[] = exact
-    .filter((c) => hasChain(c, jumpOf(c)))
-    .map((c) => ({ kind: 'chain', name: portsChain(profile.id, c), rules: peerRules('', c.peers, profile.direction, setOf, jumpOf(c)) }))
+    .filter(hasChain)
+    .map((c) => ({ kind: 'chain', name: portsChain(profile.id, c), rules: peerRules('', c.peers, profile.direction, setOf, logsOf(c)) }))
   const denied = deniedCounter(profile.id)
   chains.push({
     kind: 'chain',
@@ -37,19 +39,14 @@ export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet, 
     comment: profile.policies.map((p) => `${profile.namespace}/${p.name}`).join(', '),
     rules: [
       ...(exact.length > 0 ? [`meta l4proto . th dport vmap @${portsMap(profile.id)}`] : []),
-      ...wide.flatMap((c) => peerRules(portMatch(c.ports[0]), c.peers, profile.direction, setOf, jumpOf(c))),
+      ...wide.flatMap((c) => peerRules(portMatch(c.ports[0]), c.peers, profile.direction, setOf, logsOf(c))),
       ...log.denied,
       `counter name "${denied}" drop`,
     ],
   })
   chains.push(...log.chains)
-  const map = exact.length === 0 ? null : portMap(profile, exact, (c) => hasChain(c, jumpOf(c)))
+  const map = exact.length === 0 ? null : portMap(profile, exact, hasChain)
   return { chains, map, counter: { kind: 'counter', name: denied }, logCounters: log.counters }
-}
-
-/** Where everybody may call and nothing is logged, the map itself accepts. */
-function hasChain({ peers }: PortClass, jump: (peer: number) => string | null): boolean {
-  return peers !== 'all' || jump(0) !== null
 }
 
 function portMap(profile: Profile, exact: readonly PortClass[], hasChain: (c: PortClass) => boolean): NonNullable<ProfileObjects['map']> {
@@ -75,11 +72,8 @@ function portMatch(port: PlanPort | undefined): string {
   return `${protocol} dport ${port.first}-${port.last} `
 }
 
-function peerRules(ports: string, peers: PortClass['peers'], direction: Direction, setOf: (id: SetId) => PeerSet, jump: (peer: number) => string | null): string[] {
-  const accepts = (match: string, index: number): string[] => {
-    const logs = jump(index)
-    return [...(logs === null ? [] : [`${FIRST_PACKET} ${match}${logs}`]), `${match}accept`]
-  }
+function peerRules(ports: string, peers: PortClass['peers'], direction: Direction, setOf: (id: SetId) => PeerSet, logs: (peer: number, match: string) => readonly string[]): string[] {
+  const accepts = (match: string, index: number): string[] => [...logs(index, match), `${match}accept`]
   if (peers === 'all') return accepts(ports, 0)
   const side = direction === 'ingress' ? 'saddr' : 'daddr'
   return peers.flatMap((peer, index) =>

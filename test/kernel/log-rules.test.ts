@@ -31,6 +31,8 @@ const POLICIES: readonly PolicySketch[] = [
     spec: { ...select('web'), ingress: [{ from: [select('friend')], ports: [{ port: 80 }, { port: 53, protocol: 'UDP' }] }, { ports: [{ port: 443 }] }] },
     annotations: { 'audit.picket.dev/log': 'all', 'audit.picket.dev/label': 'checkout' },
   },
+  // Its port is of one class with 443, and what it allows is not logged.
+  { namespace: 'shop', spec: { ...select('web'), ingress: [{ ports: [{ port: 8443 }] }] } },
   { namespace: 'shop', spec: { ...select('sender'), policyTypes: ['Egress'] } },
 ]
 const CLUSTER: ClusterSketch = { namespaces: { shop: {} }, pods: [pod('web'), pod('friend'), ...Array.from({ length: MANY - 1 }, () => pod('client')), pod('sender')], policies: POLICIES, nodes: 1 }
@@ -154,6 +156,12 @@ table inet behind {
     }
     assert.deepEqual([passed('marked'), passed('unmarked'), passed()], [2, 2, 4])
     assert.deepEqual(node.logged.map((one) => [says(one).event, one.mark === 0x77, listOfMark(LAYOUT, one.mark) !== null]), FAMILIES.flatMap(() => [['allowed', true, false], ['allowed', false, true]]))
+  })
+
+  it('say nothing of what another policy allows by the same rule of the table', async () => {
+    write(table())
+    for (const family of FAMILIES) await node.send([{ from: link(FIRST), packet: tcpPacket({ from: of(FIRST, family), to: of(WEB, family) }, ports(8443), 'syn').bytes, rate: 1 }], 0.2)
+    assert.deepEqual([node.logged, passed()], [[], 2])
   })
 
   it('say of a connection that is allowed its first packet only, answered or not', async () => {
