@@ -103,7 +103,7 @@ describe('audit: who is behind an interface', () => {
     assert.deepEqual([from(at, 20, before).pod?.uid, from(at, 20).pod?.uid], ['first', 'first'])
     at.now += 400_000
     at.settle()
-    assert.equal(from(at, 20).pod?.uid, 'heir', 'forgotten: by the address')
+    assert.deepEqual([from(at, 20).pod, from(at, 20).why, from(at, 0).pod?.uid], [null, 'ambiguous', 'heir'], 'forgotten')
   })
 
   it('not the heir of the address by a link that is left over, while the first pod is there', () => {

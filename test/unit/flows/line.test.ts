@@ -9,7 +9,8 @@ import { RECORD_SCHEMA, SCHEMA_FILE } from '../../../src/flows/schema.ts'
 import { violations } from '../../support/json-schema.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../../..')
-const published = JSON.parse(readFileSync(path.join(ROOT, 'crds', SCHEMA_FILE), 'utf8')) as typeof RECORD_SCHEMA
+/** As read from the file; that it is the one in crds/ is a test. */
+const published = JSON.parse(JSON.stringify(RECORD_SCHEMA)) as typeof RECORD_SCHEMA
 const NAME = `${'n'.repeat(62)}.${'a'.repeat(63)}.${'m'.repeat(63)}.${'e'.repeat(62)}`
 const SPACE = 's'.repeat(63)
 const UID = '01234567-89ab-cdef-0123-456789abcdef'
@@ -59,7 +60,7 @@ function parts(schema: object, at: string): readonly (readonly [string, Readonly
 
 describe('flows: the JSON Schema of records', () => {
   it('is the one in crds/, and is no manifest that would be installed', () => {
-    assert.deepEqual(published, RECORD_SCHEMA)
+    assert.deepEqual(JSON.parse(readFileSync(path.join(ROOT, 'crds', SCHEMA_FILE), 'utf8')), RECORD_SCHEMA)
     assert.doesNotMatch(readFileSync(path.join(ROOT, 'crds/kustomization.yaml'), 'utf8'), /schema/)
     assert.doesNotMatch(readFileSync(path.join(ROOT, 'deploy/install.yaml'), 'utf8'), /picket\.flow/)
   })
