@@ -71,7 +71,8 @@ function answer(body: unknown, options: ExplainingOptions): Reply {
   }
 }
 
-function plannedOf({ turns, config, problems }: ExplainingOptions): Planned | null {
+/** What this agent's answers are by; null before the first turn. Valid until the next one. */
+export function plannedOf({ turns, config, problems }: Pick<ExplainingOptions, 'turns' | 'config' | 'problems'>): Planned | null {
   const { snapshot, plan, nat } = turns
   if (snapshot === null) return null
   return {
