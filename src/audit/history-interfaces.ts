@@ -62,9 +62,9 @@ export class InterfaceOwners {
     return [...new Set([...contested.map(({ value }) => value), ...(contested.length > 0 ? [owner] : []), ...this.#past.between(index, owner, span)])]
   }
 
-  /** Whether it looks like a pod's, and nobody knows whose: an address says nothing there. */
-  isSomebodys(index: number): boolean {
-    return this.#unknown.has(index) && !this.#owners.has(index)
+  /** Whether it is one that no turn has seen, or looks like a pod's, and nobody knows whose: an address says nothing there. */
+  isSomebodys(index: number, snapshot: Snapshot): boolean {
+    return !this.#owners.has(index) && (this.#unknown.has(index) || snapshot.interfaces.get(String(index)) === undefined)
   }
 
   #settle(index: number, name: string, snapshot: Snapshot, moment: Moment | null): void {
@@ -74,6 +74,8 @@ export class InterfaceOwners {
     const pod = snapshot.pods.get(uid)
     if (pod === undefined) return
     const owner = this.#gone.delete(index) ? undefined : this.#owners.get(index)
+    // A link that is new for a pod that ends may be its heir's, of which the API says nothing yet (decisions/0011).
+    if (owner === undefined && pod.terminating) return
     if (owner === undefined || owner === null || owner.uid === uid) return this.#set(index, pod, moment)
     if (snapshot.pods.get(owner.uid) !== undefined || this.#hasNewer(uid, index, snapshot)) return
     const wasNeverIts = Math.min(...(this.#indexes.get(owner.uid) ?? [])) < index

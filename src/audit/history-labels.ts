@@ -7,10 +7,6 @@ import { labelHash } from '../ruleset/log-prefix.ts'
 
 const MOST = 10_000
 
-interface WithLog {
-  readonly log?: { readonly denied: { readonly label: string } | null; readonly allowed: Readonly<Record<string, { readonly label: string }>> }
-}
-
 export class LabelTexts {
   readonly #now: { get(id: ProfileId): Profile | undefined }
   /** The one that was said for longest ago first. */
@@ -40,7 +36,7 @@ export class LabelTexts {
 }
 
 function textsOf(profile: Profile | null): readonly string[] {
-  const log = (profile as (Profile & WithLog) | null)?.log
+  const log = profile?.log
   if (log === undefined) return []
   return [log.denied, ...Object.values(log.allowed)].flatMap((one) => (one === null || one.label === '' ? [] : [one.label]))
 }

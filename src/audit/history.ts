@@ -102,9 +102,10 @@ export class AuditHistory {
     return found.includes(null) ? [] : (found as readonly Pod[])
   }
 
-  /** Whether an interface looks like a pod's, and it is not known whose: then whose the address is says nothing. */
+  /** Whether an interface may be a pod's, and it is not known whose: then whose the address is says nothing. */
   isSomebodys(index: number): boolean {
-    return index !== 0 && this.#interfaces.isSomebodys(index)
+    const { snapshot } = this.#source
+    return index !== 0 && snapshot !== null && this.#interfaces.isSomebodys(index, snapshot)
   }
 
   /** Everybody whose the address may have been. `port` is the destination's; null where it is none, or a source. */

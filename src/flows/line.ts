@@ -38,10 +38,11 @@ function fittedFlow(record: FlowRecord): { readonly record: AuditRecord; readonl
   while (excess(flow) > 0 && flow.isolated_by !== null && flow.isolated_by.policies.length > 0) {
     flow = { ...flow, isolated_by: { ...flow.isolated_by, policies: flow.isolated_by.policies.slice(0, -1) } }
   }
-  // What is left has bounds of its own, but for texts that are escaped at six bytes a character.
+  // Where every name is as long as names can be, or every character of a text is escaped: what is left then has bounds of its own.
   const { nearest_miss: miss, label } = flow
   if (excess(flow) > 0 && miss !== null) flow = { ...flow, nearest_miss: { ...miss, why: miss.why.slice(0, LEAST_TEXT) } }
   if (excess(flow) > 0 && label !== null) flow = { ...flow, label: label.slice(0, LEAST_TEXT) }
+  if (excess(flow) > 0) flow = { ...flow, nearest_miss: null }
   return { record: flow, line: textOf(flow) }
 }
 

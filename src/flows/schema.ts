@@ -39,7 +39,8 @@ function orNull({ description, ...schema }: Schema): Schema {
 
 /** A text or a number, or null. */
 function nullable(schema: Schema): Schema {
-  return { ...schema, type: [schema['type'] as string, 'null'] }
+  const values = schema['enum'] as readonly Json[] | undefined
+  return { ...schema, type: [schema['type'] as string, 'null'], ...(values === undefined ? {} : { enum: [...values, null] }) }
 }
 
 const time = (description: string): Schema => text(`${description} RFC 3339 in UTC, with milliseconds.`, { format: 'date-time', pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$' })

@@ -15,6 +15,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('create' as const), slot, local: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('live' as const), slot, local: fc.boolean() }) },
   { weight: 6, arbitrary: slot.map((one): Step => ({ kind: 'die', slot: one })) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('pass' as const), slot, local: fc.boolean() }) },
   { weight: 6, arbitrary: fc.constant<Step>({ kind: 'settle' }) },
   { weight: 5, arbitrary: of('say') },
   { weight: 3, arbitrary: of('terminate') },

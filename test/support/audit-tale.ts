@@ -21,6 +21,8 @@ export type Step =
   /** From the beginning to where it sends; or from there to its end, as the API server and kubelet do it. */
   | { readonly kind: 'live'; readonly slot: number; readonly local: boolean }
   | { readonly kind: 'die'; readonly slot: number }
+  /** The address goes to a pod of which the API says nothing yet, while it still has the one that went. */
+  | { readonly kind: 'pass'; readonly slot: number; readonly local: boolean }
   | { readonly kind: 'wait'; readonly ms: number }
 
 export interface Sent {
@@ -108,6 +110,9 @@ export class Tale {
         return
       case 'die':
         for (const kind of ['terminate', 'turn', 'teardown', 'delete', 'turn'] as const) this.step({ kind, slot: step.slot } as Step)
+        return
+      case 'pass':
+        for (const kind of ['terminate', 'turn', 'teardown', 'create', 'turn'] as const) this.step({ kind, slot: step.slot, local: step.local } as Step)
         return
       case 'wait':
         this.world.now += step.ms
@@ -198,7 +203,9 @@ export class Tale {
       for (const key of attachment.by) {
         if (key.via !== 'interface') continue
         const index = Number(key.interface.slice('veth'.length))
-        this.attached.set(index, (this.attached.get(index) ?? new Set()).add(uid))
+        const before = this.attached.get(index) ?? new Set()
+        // What is new to one that ends is not known to be its own.
+        if (before.size > 0 || snapshot?.pods.get(uid)?.terminating === false) this.attached.set(index, before.add(uid))
       }
     }
   }

@@ -19,7 +19,7 @@ import type { AgentConfig } from '../../src/settings.ts'
 import { syncAll } from './cluster-feed.ts'
 
 const CONFIG = {
-  nodeName: 'n1', newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto', sourcePrefixNamespaces: [],
+  auditLog: 'deny', auditGroup: 100, auditNodeLimit: 1000, auditPodLimit: 100, auditSourceLimit: 10, nodeName: 'n1', newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto', sourcePrefixNamespaces: [],
   serviceProxy: 'picket', masquerade: 'none', nodePortAddresses: ['primary'], serviceCIDRs: ['10.96.0.0/16', 'fd00:96::/112'], serviceMarkMask: '0xffffff00', masqueradeAll: false, masqueradeRandomFully: true, nonMasqueradeCIDRs: [],
 } as unknown as AgentConfig
 const CLOCK = { now: () => 0, wallTime: () => 0, after: () => () => undefined }
@@ -33,7 +33,7 @@ export class AuditWorld {
   now = 1_000_000
 
   constructor(bounds?: Bounds) {
-    const compile = compileOptions(CONFIG)
+    const compile = compileOptions(CONFIG, true)
     this.turns = new Turns({ clock: CLOCK, onWork: () => undefined, onPlanned: (revision, delta, services, rows) => this.history.planned(revision, delta, services, rows, this.now), ...compile })
     this.history = new AuditHistory(this.turns, bounds)
     this.mark = compile.skeleton.nat?.mark as MarkLayout

@@ -143,7 +143,8 @@ describe('records: an allowed packet', () => {
 
   it('through a union: the member that allows it, told by the plan of now while that says what it said then', () => {
     const at = world(many)
-    assert.match((at.profile('api-uid', 'ingress').dispatch[0]?.peers as readonly { readonly set: string }[])[0]?.set ?? '', /^union /)
+    const [ports] = at.profile('api-uid', 'ingress').dispatch
+    assert.match(JSON.stringify(ports?.peers), /^\[\{"kind":"addresses","set":"union /)
     const flow = { ...toApi, prefix: at.allowed('api-uid', 'ingress', '0.0'), first: at.now, last: at.now }
     assert.deepEqual([at.record(flow).policy?.name, at.record(flow).also, whys(at.record(flow))], ['p4', [], []])
     at.now += 100
@@ -154,6 +155,23 @@ describe('records: an allowed packet', () => {
     assert.deepEqual([at.record(flow).policy, whys(at.record(flow))], [null, ['policy ambiguous']])
     assert.equal(at.maker.counts.ambiguous, 2)
     assert.deepEqual(whys(at.record({ ...flow, prefix: at.allowed('api-uid', 'ingress', '7.0') })), ['policy ambiguous'])
+  })
+})
+
+describe('records: labels of log rules', () => {
+  const labelled = { ...allowWeb, log: { log: 'all', sample: 7, label: 'pci scope' } } as const
+
+  it('are told by their text, also when the annotation has gone since', () => {
+    const at = world([denyAll, labelled])
+    const flow = { ...toApi, prefix: at.allowed('api-uid', 'ingress', '0.0', 'pci scope'), destinationPort: 8080, first: at.now, last: at.now }
+    assert.deepEqual([at.record(flow).label, at.record(flow).policy?.name, at.record(flow).undecided], ['pci scope', 'allow-web', []])
+    at.now += 100
+    upsert(at.inbox, 'policy', allowWeb)
+    at.settle()
+    at.now += 100
+    assert.deepEqual([at.record(flow).label, at.record(flow).undecided], ['pci scope', []])
+    const never = at.record({ ...flow, prefix: at.allowed('api-uid', 'ingress', '0.0', 'never said') })
+    assert.deepEqual([never.label, whys(never)], [null, ['label unresolved']])
   })
 })
 
