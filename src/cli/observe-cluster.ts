@@ -19,6 +19,8 @@ export interface ClusterQuestion {
   readonly asked: Asked
   /** Milliseconds, for the API server to list pods, and for each agent to say something. */
   readonly timeout: number
+  /** Milliseconds; following, agents and the pods in question are looked for so often. */
+  readonly refresh: number
   readonly clock: Clock
   readonly onRecord: (shown: Shown) => Promise<void> | void
   readonly note: (text: string) => void

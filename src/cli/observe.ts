@@ -34,6 +34,7 @@ const USUAL_LAST = 1000
 /** Milliseconds. */
 const QUIET_MS = 2_000
 const BEAT_MS = 10_000
+const REFRESH_MS = 10_000
 
 const USAGE = `
 Values of one filter, repeated or with commas between them, are alternatives; different filters must all match. --not leaves out what the
@@ -114,7 +115,7 @@ async function read(options: ObserveOptions, asked: Asked, printer: Printer, sig
   const { observeCluster } = await import('./observe-cluster.ts')
   const progress = new ProgressLine(process.stderr, systemClock, 'picket observe', QUIET_MS)
   try {
-    const { unreached } = await observeCluster({ ...common, access, note: (text) => (progress.end(), note(text)), progress: (text) => (asked.follow ? undefined : progress.show(text)) }, signal)
+    const { unreached } = await observeCluster({ ...common, access, refresh: REFRESH_MS, note: (text) => (progress.end(), note(text)), progress: (text) => (asked.follow ? undefined : progress.show(text)) }, signal)
     return unreached
   } finally {
     progress.end()
