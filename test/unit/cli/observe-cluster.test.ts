@@ -199,7 +199,7 @@ describe('picket observe from outside', function () {
       assert.deepEqual([times(records), notes], [[1, 2, 3, 4], []])
       stop.abort()
       assert.deepEqual(await told, [])
-      await server.transport.close()
+      // The server does not agree to the end: the connections go all the same.
       await Promise.all([...running.values()].flat().map(({ gone }) => gone))
     })
     it('takes up a stream that broke, without what was shown', async () => {
