@@ -67,7 +67,8 @@ export async function observeBy(transport: Transport, question: Omit<ClusterQues
 
 async function askOnce(transport: Transport, { agents }: Targets, { asked, timeout, onRecord, note, progress }: Omit<ClusterQuestion, 'access'>, signal: AbortSignal): Promise<readonly string[]> {
   const newest = new Newest(asked.last ?? MOST_RECORDS)
-  const args = [...argumentsOf(asked), '--timeout', `${timeout}ms`]
+  // Its own word for what is wrong there is the better one.
+  const args = [...argumentsOf(asked), '--timeout', `${Math.ceil(timeout * 0.8)}ms`]
   const slots = new Slots(MOST_AT_ONCE)
   let answered = 0
   const failures = await Promise.all(agents.map(async (agent) => {

@@ -83,7 +83,7 @@ describe('picket observe from outside', function () {
   it('asks every agent where no pod is named, in the words of its own options', async () => {
     const { agents, notes, unreached } = await asked([['verdict', 'DROPPED'], ['not', 'port=53'], ['namespace', 'shop']], { since: '5m', last: '7' })
     assert.deepEqual([agents, notes, unreached, listed], [['agent-n1', 'agent-n2', 'agent-n3'], [], [], ['picket-system agents']])
-    assert.deepEqual(commands.get('agent-n1'), ['picket', 'observe', '--socket', '/run/picket/agent.sock', '--output', 'json', '--since', '5m', '--last', '7', '--verdict', 'DROPPED', '--not', '--port', '53', '--namespace', 'shop', '--timeout', '5000ms'])
+    assert.deepEqual(commands.get('agent-n1'), ['picket', 'observe', '--socket', '/run/picket/agent.sock', '--output', 'json', '--since', '5m', '--last', '7', '--verdict', 'DROPPED', '--not', '--port', '53', '--namespace', 'shop', '--timeout', '4000ms'])
   })
   it('asks the agents of the nodes that host the pods in question, and says what that leaves out', async () => {
     const of = async (...pairs: readonly FilterPair[]): Promise<readonly [readonly string[], readonly string[]]> => {
