@@ -84,6 +84,9 @@ async function observe(options: ObserveOptions, asked: Asked, usual: boolean): P
   let unreached: readonly string[] = []
   try {
     unreached = await read(options, asked, printer, ended.signal)
+  } catch (error) {
+    // Interrupted while it was still asking whom to ask.
+    if (!ended.signal.aborted) throw error
   } finally {
     printer.end()
     for (const name of signals) process.removeListener(name, end)
