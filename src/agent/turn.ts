@@ -33,8 +33,8 @@ export interface TurnReport {
   readonly ms: { readonly store: number; readonly policy: number; readonly translate: number }
 }
 
-/** At the end of each turn: what changed in the plan. */
-export type OnPlanned = (revision: Revision, delta: PlanDelta, services: NatDelta['services']) => void
+/** At the end of each turn: what changed in the plan, and in the rows that it was made of. */
+export type OnPlanned = (revision: Revision, delta: PlanDelta, services: NatDelta['services'], rows: SnapshotDelta) => void
 
 export interface TurnOptions {
   readonly step: StepOptions
@@ -102,7 +102,7 @@ export class Turns {
     this.translator.translate(planned)
     this.translator.translateNat(services.services, masquerade)
     const translated = this.#clock.now()
-    this.#onPlanned(this.#revision, planned, services.services)
+    this.#onPlanned(this.#revision, planned, services.services, turn.delta)
     this.#keep(turn.problems)
     this.#keep(planned.problems)
     this.#keep(services.problems)

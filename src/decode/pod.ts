@@ -8,7 +8,7 @@ import type { NamedPort, Pod, Uid } from '../model/objects.ts'
 import { AN_ADDRESS, A_CIDR, addressOf, cidrOf } from './addresses.ts'
 import { FieldReader, type Mapping, isMapping, own } from './fields.ts'
 import { readCreatedAt, readLabels, readMetadata, readName, readNamespace, titleOf } from './metadata.ts'
-import { PORT_NAME, isPortName } from './names.ts'
+import { PORT_NAME, isDnsSubdomain, isPortName } from './names.ts'
 import { A_PORT_NUMBER, A_PROTOCOL, isPortNumber, protocolOf } from './protocols.ts'
 
 export const SOURCE_PREFIXES = 'picket.dev/source-prefixes'
@@ -16,6 +16,7 @@ export const SOURCE_PREFIXES = 'picket.dev/source-prefixes'
 const MIRROR = 'kubernetes.io/config.mirror'
 /** Those that are read here; a source may leave out all others. */
 export const POD_ANNOTATIONS: readonly string[] = [SOURCE_PREFIXES, MIRROR]
+const OWNER_KIND = /^[A-Za-z][A-Za-z0-9]{0,62}$/
 const PHASES = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown']
 
 /** `uid` is the pod's identity, `source` where it came from. Never throws. */
@@ -41,6 +42,7 @@ export function decodePod(raw: unknown, uid: Uid, source?: string): Decoded<Pod>
     createdAt: readCreatedAt(reader, metadata),
     ports: readNamedPorts(reader, spec),
     sourcePrefixes: readSourcePrefixes(reader, metadata),
+    ...controlled(metadata),
     ...mirrored(metadata),
   }
   const named = name !== null && namespace !== null && labels !== null
@@ -110,6 +112,16 @@ function readContainerPorts(reader: FieldReader, container: Mapping, field: stri
     else if (protocol === null) reader.error(`${path}.protocol`, own(entry, 'protocol'), A_PROTOCOL)
     else ports.push(Object.freeze({ name, protocol, port }))
   })
+}
+
+/** One that cannot be read counts as none: nothing is enforced by it. */
+function controlled(metadata: Mapping): Pick<Pod, 'controller'> {
+  const owners = own(metadata, 'ownerReferences')
+  const owner: unknown = Array.isArray(owners) ? owners.find((one) => isMapping(one) && own(one, 'controller') === true) : undefined
+  if (!isMapping(owner)) return {}
+  const [kind, name] = [own(owner, 'kind'), own(owner, 'name')]
+  if (typeof kind !== 'string' || !OWNER_KIND.test(kind) || typeof name !== 'string' || !isDnsSubdomain(name)) return {}
+  return { controller: Object.freeze({ kind, name }) }
 }
 
 function mirrored(metadata: Mapping): Pick<Pod, 'mirrors'> {

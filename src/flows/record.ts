@@ -85,8 +85,10 @@ export interface FlowL4 {
   readonly icmp: { readonly type: number; readonly code: number } | null
 }
 
+export const END_KINDS = ['pod', 'node', 'external', 'service'] as const
+
 export interface FlowEnd {
-  readonly kind: 'pod' | 'node' | 'external' | 'service'
+  readonly kind: (typeof END_KINDS)[number]
   readonly namespace: string | null
   /** Of the pod or node; null for what is outside. */
   readonly pod: string | null
@@ -142,12 +144,14 @@ export interface LostRecord {
   readonly last: string
 }
 
+export const AGENT_EVENTS = ['started', 'stopped', 'sink-failed', 'sink-recovered'] as const
+
 export interface AgentRecord {
   readonly schema: typeof SCHEMA
   readonly type: 'agent'
   readonly time: string
   readonly node: string
-  readonly event: 'started' | 'stopped' | 'sink-failed' | 'sink-recovered'
+  readonly event: (typeof AGENT_EVENTS)[number]
   /** For people, without control characters. */
   readonly message: string
 }

@@ -141,7 +141,7 @@ function readPod(cursor: Cursor): unknown {
   return { metadata, spec, status }
 }
 
-/** meta/v1 ObjectMeta: 1 name, 3 namespace, 5 uid, 6 resourceVersion, 8 creationTimestamp, 9 deletionTimestamp, 11 labels, 12 annotations. */
+/** meta/v1 ObjectMeta: 1 name, 3 namespace, 5 uid, 6 resourceVersion, 8 creationTimestamp, 9 deletionTimestamp, 11 labels, 12 annotations, 13 ownerReferences. */
 export function readMetadata(cursor: Cursor, metadata: Fields): void {
   while (cursor.next()) {
     switch (cursor.field) {
@@ -169,10 +169,25 @@ export function readMetadata(cursor: Cursor, metadata: Fields): void {
       case 12:
         readEntry(cursor, (metadata['annotations'] ??= {}) as Fields, ANNOTATIONS)
         break
+      case 13:
+        push(metadata, 'ownerReferences', nested(cursor, () => readOwner(cursor)))
+        break
       default:
         cursor.skip()
     }
   }
+}
+
+/** meta/v1 OwnerReference: 1 kind, 3 name, 6 controller. */
+function readOwner(cursor: Cursor): Fields {
+  const owner: Fields = {}
+  while (cursor.next()) {
+    if (cursor.field === 1) put(owner, 'kind', cursor.string())
+    else if (cursor.field === 3) put(owner, 'name', cursor.string())
+    else if (cursor.field === 6) owner['controller'] = cursor.bool()
+    else cursor.skip()
+  }
+  return owner
 }
 
 /** An entry of map<string, string>: 1 key, 2 value. `keys`: which are kept; null: all. */

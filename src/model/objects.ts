@@ -3,6 +3,7 @@
 // **Invariant:** rows are frozen and replaced, never edited. Lists are in the object's own order.
 import type { Address, Cidr } from './ip.ts'
 import type { Labels } from './labels.ts'
+import type { LogWish } from './log-wish.ts'
 
 export type Uid = string
 export type PodUid = Uid
@@ -38,6 +39,8 @@ export interface Pod {
   readonly ports: readonly NamedPort[]
   /** What it may send as besides its own addresses: annotation `picket.dev/source-prefixes`. Honoured by config only. */
   readonly sourcePrefixes: readonly Cidr[]
+  /** The owner that manages it (metadata.ownerReferences, `controller: true`); absent where it has none. For people. */
+  readonly controller?: { readonly kind: string; readonly name: string }
   /** Of a mirror pod: the UID under which its kubelet runs it (annotation `kubernetes.io/config.mirror`). */
   readonly mirrors?: Uid
   /** Its addresses are those that its network plugin gave it, before the API says any. Set by the agent's gate only. */
@@ -53,6 +56,8 @@ export interface Namespace {
   readonly labels: Labels
   /** Milliseconds since 1970 of metadata.creationTimestamp, 0 where there is none: tells it from a deleted one of the same name (rule 100). */
   readonly createdAt: number
+  /** Of its annotations; absent where they say nothing. */
+  readonly log?: LogWish
 }
 
 export interface Node {

@@ -32,6 +32,11 @@ export class ListIds {
     return id
   }
 
+  /** Null where nobody has it. */
+  ownerOf(id: ListId): string | null {
+    return this.#owners.get(id) ?? null
+  }
+
   /** It rests where clients may stay under it, until wake(). */
   giveBack(owner: string): void {
     const id = this.#ids.get(owner)

@@ -6,8 +6,8 @@
 // does not fit, which depend on history.
 import { problemKey, type Problem } from '../lib/problem.ts'
 import type { Change } from '../model/changes.ts'
-import { FAMILIES, type Cidr, type Family } from '../model/ip.ts'
-import type { Uid } from '../model/objects.ts'
+import { FAMILIES, type Address, type Cidr, type Family } from '../model/ip.ts'
+import type { Protocol, Uid } from '../model/objects.ts'
 import { serviceKey, type Service, type ServicePort } from '../model/service.ts'
 import type { Snapshot, SnapshotDelta, WorkCount } from '../store/snapshot.ts'
 import { PortClaims } from './claims.ts'
@@ -243,6 +243,18 @@ export class ServicePlan {
     for (const problem of problems) this.#problems.set(problemKey(problem), { before: null, after: problem })
   }
 
+  /** Whose list it is now; null: nobody's. */
+  withList(id: ListId): PlannedService | null {
+    const owner = this.#ids.ownerOf(id)
+    return owner === null ? null : (this.services.get(uidOfList(owner))?.planned ?? null)
+  }
+
+  /** Whose address and port it is now; null: nobody's. */
+  withPort(address: Address, protocol: Protocol, port: number): PlannedService | null {
+    const holder = this.#claims.holder(claimKey(address, protocol, port))
+    return holder === null ? null : (this.services.get(holder.uid)?.planned ?? null)
+  }
+
   /** Numbers that the kernel may remember clients under: of lists whose clients stay, and until rested() of those whose clients stayed. */
   get withClients(): readonly ListId[] {
     return this.#ids.withClients
@@ -276,4 +288,9 @@ function plain(targets: readonly Target[]): readonly Target[] {
 
 function listKey(uid: Uid, port: ServicePort, kind: ListKind): string {
   return `${uid}/${port.name}/${port.protocol}/${kind}`
+}
+
+/** A UID may hold anything; the other parts hold no slash. */
+function uidOfList(key: string): Uid {
+  return key.split('/').slice(0, -3).join('/')
 }

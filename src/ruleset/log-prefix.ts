@@ -83,6 +83,11 @@ function inOrder({ event, profile, generation, place, sample, label }: LogPrefix
   return Object.freeze({ event, profile, generation, place, sample, label })
 }
 
+/** Whether a prefix can name it: not one of a namespace that the API would refuse, nor the canary's. */
+export function isLoggable(profile: ProfileId): boolean {
+  return OF_PROFILE.test(`picket/denied/${shortened(profile)}/${'0'.repeat(GENERATION)}/-/1/-`)
+}
+
 /** `ingress/shop/HASH` as `i/shop/HASH`: the bytes are few. */
 function shortened(profile: ProfileId): string {
   return profile.replace(/^(i|e)n?gress\//, '$1/')

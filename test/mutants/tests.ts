@@ -11,6 +11,10 @@ export interface MutantTest {
 }
 
 export const TESTS = {
+  auditHistory: { file: 'test/property/audit-history.test.ts', runs: 1500 },
+  auditRecords: { file: 'test/unit/audit/records.test.ts' },
+  auditInterfaces: { file: 'test/unit/audit/history.test.ts' },
+  auditLines: { file: 'test/unit/flows/line.test.ts', grep: 'flows: lines' },
   policy: { file: 'test/property/policy.test.ts', grep: 'every packet meets', runs: 1500 },
   transitions: { file: 'test/transitions/expanders.test.ts', grep: 'any story', runs: 400 },
   diff: { file: 'test/unit/nft/diff.test.ts' },

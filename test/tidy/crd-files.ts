@@ -1,4 +1,5 @@
-// What `npm run generate` writes to crds/: a file for each custom resource, and the kustomization that the bases in deploy/ name.
+// What `npm run generate` writes to crds/: a file for each custom resource, the kustomization that the bases in deploy/ name, which
+// says what of it is for the cluster, and the JSON Schema of the audit stream's records, which is not.
 //
 // A tidy test compares. **Invariant:** crds/ holds nothing that is not made here.
 import { stringify } from 'yaml'
@@ -6,6 +7,7 @@ import type { ObjectField } from '../../src/crd/fields.ts'
 import { NODE_ENFORCEMENT } from '../../src/crd/node-enforcement.ts'
 import { POLICY_ENFORCEMENT } from '../../src/crd/policy-enforcement.ts'
 import { definitionOf, type Resource } from '../../src/crd/schema.ts'
+import { RECORD_SCHEMA, SCHEMA_FILE } from '../../src/flows/schema.ts'
 
 export const CRD_FOLDER = 'crds'
 export const CUSTOM_RESOURCES: readonly Resource[] = [NODE_ENFORCEMENT as Resource<ObjectField>, POLICY_ENFORCEMENT as Resource<ObjectField>]
@@ -17,6 +19,7 @@ export function crdFiles(): ReadonlyMap<string, string> {
   return new Map([
     ['kustomization.yaml', `# By \`npm run generate\`.\n${stringify(kustomization)}`],
     ...CUSTOM_RESOURCES.map((one, index) => [names[index] as string, textOf(one)] as const),
+    [SCHEMA_FILE, `${JSON.stringify(RECORD_SCHEMA, null, 2)}\n`],
   ])
 }
 

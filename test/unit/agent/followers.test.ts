@@ -45,8 +45,8 @@ class World {
     this.#turns = new Turns({
       clock: HASTY,
       onWork: () => undefined,
-      onPlanned: (revision, delta, services) => {
-        for (const one of this.followers.followers) one.planned(revision, delta, services)
+      onPlanned: (...planned) => {
+        for (const one of this.followers.followers) one.planned(...planned)
       },
       ...compile,
     })

@@ -26,6 +26,13 @@ describe('decode: Pod', () => {
     assert.deepEqual([...row.labels.keys()], ['a', 'b'])
   })
 
+  it('keeps the owner that manages it, and no other; one that cannot be read counts as none', () => {
+    const owned = (ownerReferences: unknown): unknown => good(pod({ metadata: { ownerReferences } })).controller
+    const set = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-6d5f', uid: 'u', controller: true }
+    assert.deepEqual(owned([{ kind: 'Backup', name: 'b', uid: 'x' }, set]), { kind: 'ReplicaSet', name: 'web-6d5f' })
+    for (const none of [undefined, null, [], 'x', [{ ...set, controller: false }], [{ ...set, kind: 'Bad\u001bKind' }], [{ ...set, name: 'No\u202eName' }], [{ ...set, name: 7 }], [null, 3]]) assert.equal(owned(none), undefined)
+  })
+
   it('rule 92: without spec and status it is a pod without node and addresses', () => {
     const row = good(pod())
     assert.deepEqual([row.node, row.addresses, row.hostNetwork, row.finished, row.terminating, row.createdAt], [null, [], false, false, false, 0])
