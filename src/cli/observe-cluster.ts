@@ -33,8 +33,8 @@ export interface Told {
   readonly unreached: readonly string[]
 }
 
-/** What is held to be put in order. */
-const MOST_RECORDS = 200_000
+/** What is held to be put in order: some 200 MB. */
+const MOST_RECORDS = 50_000
 
 /** Not following: resolves when all have answered; following, when `signal` is aborted or nobody is left to follow. */
 export async function observeCluster(question: ClusterQuestion, signal: AbortSignal): Promise<Told> {
