@@ -38,5 +38,5 @@ export class LabelTexts {
 function textsOf(profile: Profile | null): readonly string[] {
   const log = profile?.log
   if (log === undefined) return []
-  return [log.denied, ...Object.values(log.allowed)].flatMap((one) => (one === null || one.label === '' ? [] : [one.label]))
+  return [log.denied, ...Object.values(log.allowed).flat()].flatMap((one) => (one === null || one.label === '' ? [] : [one.label]))
 }

@@ -35,21 +35,22 @@ export async function refusalOf(error: unknown, transport: Transport): Promise<s
   return `pods/exec in ${PICKET_NAMESPACE} is forbidden to ${await ourName(transport)}; it takes get and create there`
 }
 
-const names = new WeakMap<Transport, Promise<string>>()
+/** Of each server's user, once it was told: many agents may be refused at once. */
+const names = new WeakMap<Transport, string>()
 
-/** As the API server knows whoever asks, which a kubeconfig does not say; asked once. */
-function ourName(transport: Transport): Promise<string> {
-  const name = names.get(transport) ?? askName(transport)
-  names.set(transport, name)
-  return name
+/** As the API server knows whoever asks, which a kubeconfig does not say. */
+async function ourName(transport: Transport): Promise<string> {
+  const name = names.get(transport) ?? (await askName(transport))
+  if (name !== null) names.set(transport, name)
+  return name ?? 'us'
 }
 
-async function askName(transport: Transport): Promise<string> {
+async function askName(transport: Transport): Promise<string | null> {
   try {
     const review = await createObject(transport, REVIEWS, { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' }, AbortSignal.timeout(PATIENCE))
     const { username } = (review as { readonly status: { readonly userInfo: { readonly username: unknown } } }).status.userInfo
-    return typeof username === 'string' ? printable(username, LONGEST) : 'us'
+    return typeof username === 'string' ? printable(username, LONGEST) : null
   } catch {
-    return 'us'
+    return null
   }
 }

@@ -19,6 +19,8 @@ export interface ClusterQuestion {
   readonly asked: Asked
   /** Milliseconds, for the API server to list pods, and for each agent to say something. */
   readonly timeout: number
+  /** Milliseconds; following, agents and the pods in question are looked for so often. */
+  readonly refresh: number
   readonly clock: Clock
   readonly onRecord: (shown: Shown) => Promise<void> | void
   readonly note: (text: string) => void
@@ -31,8 +33,8 @@ export interface Told {
   readonly unreached: readonly string[]
 }
 
-/** What is held to be put in order. */
-const MOST_RECORDS = 200_000
+/** What is held to be put in order: some 200 MB. */
+const MOST_RECORDS = 50_000
 
 /** Not following: resolves when all have answered; following, when `signal` is aborted or nobody is left to follow. */
 export async function observeCluster(question: ClusterQuestion, signal: AbortSignal): Promise<Told> {
@@ -65,7 +67,8 @@ export async function observeBy(transport: Transport, question: Omit<ClusterQues
 
 async function askOnce(transport: Transport, { agents }: Targets, { asked, timeout, onRecord, note, progress }: Omit<ClusterQuestion, 'access'>, signal: AbortSignal): Promise<readonly string[]> {
   const newest = new Newest(asked.last ?? MOST_RECORDS)
-  const args = [...argumentsOf(asked), '--timeout', `${timeout}ms`]
+  // Its own word for what is wrong there is the better one.
+  const args = [...argumentsOf(asked), '--timeout', `${Math.ceil(timeout * 0.8)}ms`]
   const slots = new Slots(MOST_AT_ONCE)
   let answered = 0
   const failures = await Promise.all(agents.map(async (agent) => {

@@ -18,7 +18,8 @@ type Question = Omit<ClusterQuestion, 'access'>
 
 /** Milliseconds. */
 const WINDOW = 1_000
-const REFRESH = 10_000
+/** To list pods, of which something may hang. */
+const PATIENCE = 15_000
 /** Agents are not listed more often than that, whoever asks. */
 const FRESH = 1_000
 /** An agent's program says something every BEAT of it (observe.ts). */
@@ -80,7 +81,7 @@ class FollowedCluster {
   }
 
   #again(): void {
-    this.#cancel = this.#question.clock.after(REFRESH, () => void this.#list().then(() => this.#again()))
+    this.#cancel = this.#question.clock.after(this.#question.refresh, () => void this.#list().then(() => this.#again()))
   }
 
   #take(agents: readonly AgentPod[]): void {
@@ -104,7 +105,7 @@ class FollowedCluster {
 
   async #listNow(): Promise<void> {
     try {
-      const { agents, isEverybody } = await targetsOf(this.#question.asked.filter, this.#transport, AbortSignal.any([this.#signal, AbortSignal.timeout(REFRESH)]))
+      const { agents, isEverybody } = await targetsOf(this.#question.asked.filter, this.#transport, AbortSignal.any([this.#signal, AbortSignal.timeout(PATIENCE)]))
       // The pod in question has gone: where it may come up again is not known yet.
       this.#take(isEverybody ? agents.filter(({ node }) => this.#followed.has(node)) : agents)
     } catch {

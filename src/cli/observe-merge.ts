@@ -9,6 +9,11 @@ function byTime(a: Shown, b: Shown): number {
   return a.record.time < b.record.time ? -1 : a.record.time > b.record.time ? 1 : 0
 }
 
+/** So many are held before what is too much is let go, which takes as long as there are records. */
+function roomFor(most: number): number {
+  return most + Math.max(1_000, most / 5)
+}
+
 /** The last so many, in the order in which they came. */
 export class Tail {
   readonly #most: number
@@ -20,7 +25,7 @@ export class Tail {
 
   add(shown: Shown): void {
     this.#list.push(shown)
-    if (this.#list.length >= 2 * this.#most + 1000) this.#list = this.#list.slice(this.#list.length - this.#most)
+    if (this.#list.length >= roomFor(this.#most)) this.#list = this.#list.slice(this.#list.length - this.#most)
   }
 
   list(): readonly Shown[] {
@@ -41,7 +46,7 @@ export class Newest {
 
   add(shown: Shown): void {
     this.#list.push(shown)
-    if (this.#list.length >= 2 * this.#most + 1000) this.#settle()
+    if (this.#list.length >= roomFor(this.#most)) this.#settle()
   }
 
   inOrder(): readonly Shown[] {

@@ -34,12 +34,15 @@ const HELP: Readonly<Record<Exclude<FilterName, 'namespace'>, readonly [value: s
   service: ['service', 'through this Service: NAMESPACE/NAME or NAME'],
   ip: ['address', 'from or to this address or CIDR, or through a Service of this address'],
   port: ['port', 'from or to this port, or to a Service on it: 80/tcp; 80: every protocol; /tcp: every port'],
-  verdict: [VERDICTS.join('|'), 'what became of it'],
-  reason: [REASONS.join('|'), 'why'],
-  direction: [DIRECTIONS.join('|'), 'whose policies judged it: egress, those of the source; ingress, those of the destination'],
+  verdict: ['verdict', 'what became of it'],
+  reason: ['reason', 'why'],
+  direction: ['direction', 'whose policies judged it: egress, those of the source; ingress, those of the destination'],
   policy: ['policy', 'that this policy allowed, isolates from or nearly allowed: NAMESPACE/NAME or NAME'],
   node: ['node', 'that this node saw; from outside, its agent is asked'],
 }
+
+/** For help and completion; in a list, or in small letters, they are taken, too. */
+const WORDS: { readonly [Name in FilterName]?: readonly string[] } = { verdict: VERDICTS, reason: REASONS, direction: DIRECTIONS }
 
 /** Adds -n, -A, each filter and --not. What is returned says what was given, once the arguments are parsed. */
 export function addFilterOptions(command: Command): () => readonly FilterPair[] {
@@ -51,7 +54,7 @@ export function addFilterOptions(command: Command): () => readonly FilterPair[] 
   command.addOption(namespaceOption('from or to pods of this namespace'))
   command.addOption(allNamespacesOption())
   for (const name of FILTER_NAMES) {
-    if (name !== 'namespace') command.addOption(new Option(`--${name} <${HELP[name][0]}>`, HELP[name][1]))
+    if (name !== 'namespace') command.addOption(filterOption(name))
     command.on(`option:${name}`, (value: string) => {
       pairs.push(inverted ? ['not', `${name}=${value}`] : [name, value])
       inverted = false
@@ -63,6 +66,14 @@ export function addFilterOptions(command: Command): () => readonly FilterPair[] 
     inverted = true
   })
   return () => (inverted ? refuse('no filter behind it') : pairs)
+}
+
+function filterOption(name: keyof typeof HELP): Option {
+  const [value, help] = HELP[name]
+  const option = new Option(`--${name} <${value}>`, help)
+  const words = WORDS[name]
+  if (words !== undefined) option.argChoices = [...words]
+  return option
 }
 
 /** Throws PicketError (Usage), which names the option. */

@@ -34,6 +34,7 @@ const USUAL_LAST = 1000
 /** Milliseconds. */
 const QUIET_MS = 2_000
 const BEAT_MS = 10_000
+const REFRESH_MS = 10_000
 
 const USAGE = `
 Values of one filter, repeated or with commas between them, are alternatives; different filters must all match. --not leaves out what the
@@ -83,6 +84,9 @@ async function observe(options: ObserveOptions, asked: Asked, usual: boolean): P
   let unreached: readonly string[] = []
   try {
     unreached = await read(options, asked, printer, ended.signal)
+  } catch (error) {
+    // Interrupted while it was still asking whom to ask.
+    if (!ended.signal.aborted) throw error
   } finally {
     printer.end()
     for (const name of signals) process.removeListener(name, end)
@@ -114,7 +118,7 @@ async function read(options: ObserveOptions, asked: Asked, printer: Printer, sig
   const { observeCluster } = await import('./observe-cluster.ts')
   const progress = new ProgressLine(process.stderr, systemClock, 'picket observe', QUIET_MS)
   try {
-    const { unreached } = await observeCluster({ ...common, access, note: (text) => (progress.end(), note(text)), progress: (text) => (asked.follow ? undefined : progress.show(text)) }, signal)
+    const { unreached } = await observeCluster({ ...common, access, refresh: REFRESH_MS, note: (text) => (progress.end(), note(text)), progress: (text) => (asked.follow ? undefined : progress.show(text)) }, signal)
     return unreached
   } finally {
     progress.end()

@@ -3,33 +3,22 @@
 // What is too long loses its labels first, then the rules that allow it besides, then names of policies.
 // **Invariant:** a line is JSON of a valid record, shorter than MAX_LINE, and holds no control or format character: those are escaped.
 import { MAX_LINE, type AuditRecord, type FlowEnd, type FlowRecord } from './record.ts'
+import { safeJson } from './safe-json.ts'
 
-/** Control and format characters (C0, C1, bidirectional marks), unpaired surrogates, private ones, and line separators. */
-const UNSAFE = /[\p{C}\u2028\u2029]/gu
-const PLAIN = /^[ -~]*$/
 /** Without the line feed. */
 const ROOM = MAX_LINE - 1
 const LEAST_TEXT = 32
 
 /** The record is another one where something had to be left out of it. */
 export function lineOf(record: AuditRecord): { readonly record: AuditRecord; readonly line: string } {
-  const line = textOf(record)
+  const line = safeJson(record)
   // No character is longer than three bytes, but for those that are two.
   if (line.length * 3 <= ROOM || Buffer.byteLength(line) <= ROOM) return { record, line }
   return record.type === 'verdict' ? fittedFlow(record) : record.type === 'agent' ? fittedText(record, (message) => ({ ...record, message }), record.message) : { record, line }
 }
 
-function textOf(record: AuditRecord): string {
-  const json = JSON.stringify(record)
-  return PLAIN.test(json) ? json : json.replaceAll(UNSAFE, escaped)
-}
-
-function escaped(char: string): string {
-  return Array.from({ length: char.length }, (_, at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')
-}
-
 function excess(record: AuditRecord): number {
-  return Buffer.byteLength(textOf(record)) - ROOM
+  return Buffer.byteLength(safeJson(record)) - ROOM
 }
 
 function fittedFlow(record: FlowRecord): { readonly record: AuditRecord; readonly line: string } {
@@ -43,14 +32,14 @@ function fittedFlow(record: FlowRecord): { readonly record: AuditRecord; readonl
   if (excess(flow) > 0 && miss !== null) flow = { ...flow, nearest_miss: { ...miss, why: miss.why.slice(0, LEAST_TEXT) } }
   if (excess(flow) > 0 && label !== null) flow = { ...flow, label: label.slice(0, LEAST_TEXT) }
   if (excess(flow) > 0) flow = { ...flow, nearest_miss: null }
-  return { record: flow, line: textOf(flow) }
+  return { record: flow, line: safeJson(flow) }
 }
 
 /** Of whoever has more of them; the last ones first. */
 function withoutLabels(record: FlowRecord): FlowRecord {
   let over = excess(record)
   const kept = [record.source, record.destination].map(({ labels }) => Object.entries(labels))
-  const bytes = kept.map((list) => list.map(([key, value]) => Buffer.byteLength(JSON.stringify(key).replaceAll(UNSAFE, escaped)) + Buffer.byteLength(JSON.stringify(value).replaceAll(UNSAFE, escaped)) + 2))
+  const bytes = kept.map((list) => list.map(([key, value]) => Buffer.byteLength(safeJson(key)) + Buffer.byteLength(safeJson(value)) + 2))
   const sums = bytes.map((list) => list.reduce((sum, one) => sum + one, 0))
   // The number of those that are missing takes a digit or two more.
   while (over > -4 && sums.some((sum) => sum > 0)) {
@@ -67,5 +56,5 @@ function withoutLabels(record: FlowRecord): FlowRecord {
 function fittedText<Record extends AuditRecord>(record: Record, withText: (text: string) => Record, text: string): { readonly record: AuditRecord; readonly line: string } {
   let fitted = record
   for (let length = text.length >> 1; excess(fitted) > 0 && length > 0; length >>= 1) fitted = withText(text.slice(0, length))
-  return { record: fitted, line: textOf(fitted) }
+  return { record: fitted, line: safeJson(fitted) }
 }

@@ -9,6 +9,10 @@ import { messageOf } from '../lib/errors.ts'
 import { EXEC_PROTOCOL, execEvent } from './exec-channels.ts'
 import { ApiFailure } from './failures.ts'
 import type { Target, Transport } from './transport.ts'
+import { upgradedBy } from './upgraded.ts'
+
+/** To agree on the end. Milliseconds. */
+const CLOSE_MS = 1_000
 
 export interface ExecRequest {
   readonly namespace: string
@@ -30,7 +34,8 @@ export async function run(transport: Transport, request: ExecRequest, signal: Ab
   await mayWe(transport, target, signal)
   const { server, headers, dispatcher } = await transport.way()
   signal.throwIfAborted()
-  const socket = new WebSocket(`${server.replace(/^http/, 'ws')}${target.path}`, { protocols: [EXEC_PROTOCOL], headers: { ...headers, 'user-agent': 'picket' }, dispatcher })
+  const upgraded = upgradedBy(dispatcher)
+  const socket = new WebSocket(`${server.replace(/^http/, 'ws')}${target.path}`, { protocols: [EXEC_PROTOCOL], headers: { ...headers, 'user-agent': 'picket' }, dispatcher: upgraded.dispatcher })
   socket.binaryType = 'arraybuffer'
   let isOpen = false
   socket.addEventListener('open', () => (isOpen = true))
@@ -41,6 +46,7 @@ export async function run(transport: Transport, request: ExecRequest, signal: Ab
     throw error
   } finally {
     socket.close()
+    upgraded.endAfter(CLOSE_MS)
   }
 }
 

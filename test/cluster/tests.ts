@@ -34,6 +34,7 @@ export const CLUSTER_TESTS: readonly ClusterTest[] = [
   { name: 'node-enforcement', what: 'what each agent tells of its node: policies with their times, failures, no idle writes', needed: false },
   { name: 'status', what: 'picket status: what it shows, and a wait that ends when the kernels are as it promises', needed: false },
   { name: 'explain', what: 'picket explain from outside against real packets, and what agents say by exec', needed: false },
+  { name: 'observe', what: 'picket observe from outside while real pods are denied, over agents that are replaced', needed: false },
   { name: 'check', what: 'picket check from outside, with pods on every node', needed: false },
   { name: 'protobuf', what: 'pods in protobuf and in JSON are the same rows', needed: false },
   { name: 'writes', what: 'a real API server treats our writes as the tests\' own does, and one of two leads', needed: false },

@@ -61,6 +61,9 @@ export const TESTS = {
   explain: { file: 'test/unit/explain/explain.test.ts', grep: '^(?!.*on the page)' },
   explainServices: { file: 'test/unit/explain/services.test.ts' },
   explainAgents: { file: 'test/unit/cli/explain-agents.test.ts' },
+  flowFilter: { file: 'test/unit/flows/filter.test.ts' },
+  flowOutputs: { file: 'test/unit/flows/outputs.test.ts' },
+  observeCluster: { file: 'test/unit/cli/observe-cluster.test.ts' },
   explaining: { file: 'test/unit/agent/explaining.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.

@@ -79,7 +79,10 @@ export class ExecServer {
     if (messages === 'hang') return
     if (typeof messages === 'function') {
       const send = (...more: readonly Buffer[]): void => more.forEach((one) => socket.write(framed(one)))
-      return messages({ send, cut: () => socket.destroy(), gone: once(socket, 'close').then(() => undefined) })
+      // A socket that nobody reads does not learn of its end.
+      const gone = new Promise<void>((resolve) => socket.once('end', resolve).once('close', resolve))
+      socket.on('error', () => undefined).resume()
+      return messages({ send, cut: () => socket.destroy(), gone })
     }
     for (const one of messages) socket.write(framed(one))
     if (messages.at(-1)?.[0] !== 3) socket.end(Buffer.from([0x88, 0]))

@@ -19,6 +19,7 @@ const OVERLAYS = ['base', 'policy-only', 'policy-only-gate', 'full']
 const SECTIONS = [['## The agent', 'picket-agent'], ['## The operator', 'picket-operator'], ['## Whoever may `view`', 'view']] as const
 
 const EXPLAIN = '## Whoever asks `picket explain`'
+const OBSERVE = '## Whoever asks `picket observe`'
 const byResource = (a: Grant, b: Grant): number => (a.resource < b.resource ? -1 : 1)
 
 const grants = grantsOf('base')
@@ -59,6 +60,10 @@ describe('rights', () => {
     const there = (resource: string, verbs: readonly string[], ...names: readonly string[]): Grant => ({ resource, verbs, namespace: 'picket-system', names })
     const expected = [...read, there('daemonsets.apps', ['get'], 'picket-agent'), there('configmaps', ['get'], 'picket-agent'), there('pods/exec', ['get', 'create'])]
     assert.deepEqual(pageGrants(EXPLAIN).toSorted(byResource), expected.toSorted(byResource))
+  })
+  it('of picket observe are on the page: pods, and exec in the agents\' pods', () => {
+    const pods = { resource: 'pods', verbs: ['list'], names: [] }
+    assert.deepEqual(pageGrants(OBSERVE), [{ ...pods, namespace: 'picket-system' }, { ...pods, namespace: null }, { resource: 'pods/exec', verbs: ['get', 'create'], namespace: 'picket-system', names: [] }])
   })
   it('to write are to the custom resources, events and a Lease', () => {
     const [node, policy] = [named(GROUP, NODE_ENFORCEMENT.plural), named(GROUP, POLICY_ENFORCEMENT.plural)]

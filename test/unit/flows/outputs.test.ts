@@ -6,9 +6,11 @@ import { compactLine, NO_INK, type Ink } from '../../../src/flows/compact.ts'
 import { hubbleResponse } from '../../../src/flows/hubble.ts'
 import { readLine } from '../../../src/flows/read-line.ts'
 import { REASONS, type AuditRecord, type FlowRecord } from '../../../src/flows/record.ts'
+import { RECORD_SCHEMA } from '../../../src/flows/schema.ts'
 import { safeJson, safeLine } from '../../../src/flows/safe-json.ts'
 import { TABLE_HEADERS, tableRow } from '../../../src/flows/table.ts'
 import { agentRecord, allowedRecord, flowRecord, lostRecord, OUTSIDE, podEnd, randomFlow } from '../../support/flow-records.ts'
+import { violations } from '../../support/json-schema.ts'
 import { randomFrom } from '../../support/random.ts'
 
 const compact = (record: AuditRecord): string => compactLine(record, NO_INK)
@@ -153,6 +155,10 @@ describe('a line that is read', () => {
   it('is the record that was written', () => {
     const random = randomFrom(4)
     for (const record of [base, allowedRecord(), lostRecord(), agentRecord(), ...Array.from({ length: 100 }, () => randomFlow(random))]) assert.deepEqual(readLine(JSON.stringify(record)), { record, wrong: null })
+  })
+  it('is of the published form, as those of these tests are', () => {
+    const random = randomFrom(5)
+    for (const record of [base, allowedRecord(), lostRecord(), agentRecord(), ...Array.from({ length: 20 }, () => randomFlow(random))]) assert.deepEqual(violations(RECORD_SCHEMA as never, record), [])
   })
   it('may have more than we know', () => {
     assert.equal(readLine(JSON.stringify({ ...base, more: 1 })).wrong, null)
