@@ -6,9 +6,8 @@
 import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import type { Clock } from '../lib/clock.ts'
-import { systemClock } from '../lib/clock.ts'
-import { PicketError } from '../lib/errors.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
+import { messageOf, PicketError } from '../lib/errors.ts'
 import { rotatedName, tidyFolder } from './file-folder.ts'
 import type { QueuedLine } from './queue.ts'
 import { QueuedSink, type SinkOptions, type Way } from './queued-sink.ts'
@@ -85,12 +84,12 @@ class FileWay implements Way {
   async #append(opened: Opened, lines: readonly QueuedLine[]): Promise<number> {
     const bytes = Buffer.from(lines.map(({ line }) => `${line.line}\n`).join(''))
     let done = 0
-    let failure: unknown = null
+    let failure: Error | null = null
     while (done < bytes.length && failure === null) {
       try {
         done += (await opened.handle.write(bytes, done)).bytesWritten
       } catch (error) {
-        failure = error
+        failure = error instanceof Error ? error : new Error(messageOf(error))
       }
     }
     let count = 0
