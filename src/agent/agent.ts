@@ -163,7 +163,7 @@ class Agent implements Closable {
     })
     this.#closables.push(this.#source)
     this.#closables.push(repeat(this.#clock, config.resyncInterval, () => this.#lookAround(() => kernel.flowtables())))
-    await this.#audit.open()
+    this.#audit.open()
     this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
   }
 
@@ -287,7 +287,7 @@ class Agent implements Closable {
       repairs: this.#repairs,
       missing: this.#notReady(),
       cluster: this.#source?.cluster() ?? null,
-      canary: this.#canary?.state ?? null,
+      canary: this.#canary?.state ?? null, audit: this.#audit.health,
     })
   }
 

@@ -5,11 +5,13 @@
 // **Invariant:** opened last and closed before what it reads from; where the kernel cannot log, everything else works as ever.
 import type { Clock } from '../lib/clock.ts'
 import type { Revision, SourceEvent } from '../model/changes.ts'
+import { parseSinks } from '../flows/sink-text.ts'
 import type { MarkLayout } from '../ruleset/marks.ts'
 import { FlowStream } from '../serve/flows.ts'
 import type { SocketAnswers } from '../serve/socket.ts'
 import type { AgentConfig } from '../settings.ts'
 import { FanOut } from '../sinks/fan-out.ts'
+import type { SinkState } from '../sinks/sink.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { AuditReading } from '../telemetry/readings.ts'
 import { Audit } from './audit.ts'
@@ -36,25 +38,31 @@ export interface AuditPartsOptions {
   readonly push: (events: readonly SourceEvent[]) => void
 }
 
+const NO_SINKS: ReadonlyMap<string, SinkState> = new Map()
+
 export class AuditParts implements PlanFollower, Closable {
   readonly streams: NonNullable<SocketAnswers['streams']>
   readonly planned: OnPlanned
   readonly #ends: LogEnds
   readonly #stream: FlowStream
-  readonly #sinks: FanOut
+  readonly #config: AgentConfig
+  readonly #clock: Clock
+  /** Null before open(). */
+  #sinks: FanOut | null = null
   readonly #audit: Audit
 
   constructor(options: AuditPartsOptions) {
     const { config, clock, problems, cannotLog, turns, searching, push } = options
     if (cannotLog !== null) problems.set('logging', [cannotLogProblem(config.nodeName, cannotLog)])
+    this.#config = config
+    this.#clock = clock
     this.#ends = new LogEnds(clock, push)
     this.#stream = new FlowStream({ clock, node: config.nodeName })
-    this.#sinks = new FanOut({ clock, node: config.nodeName, sinks: config.auditSinks, onRecord: (line) => this.#stream.write(line) })
     this.#audit = new Audit({
       ...options,
       world: () => (searching() ? null : plannedOf({ turns, config, problems: () => [] })),
-      outlets: [this.#stream, this.#sinks],
-      sinkStates: () => this.#sinks.states(),
+      outlets: [this.#stream, { write: (line) => this.#sinks?.write(line) }],
+      sinkStates: () => this.#sinks?.states() ?? NO_SINKS,
     })
     this.streams = { '/flows': (request, response) => this.#stream.handle(request, response) }
     this.planned = (...planned) => this.#audit.planned(...planned)
@@ -67,7 +75,7 @@ export class AuditParts implements PlanFollower, Closable {
   /** For metrics. */
   get reading(): AuditReading {
     const { records, lost, history } = this.#audit.counts
-    const sinks = [...this.#sinks.states()].map(([name, { written, lost: lostThere, queued, failure }]) => ({ name, written, lost: lostThere, queued, failed: failure !== null }))
+    const sinks = [...(this.#sinks?.states() ?? NO_SINKS)].map(([name, { written, lost: lostThere, queued, failure }]) => ({ name, written, lost: lostThere, queued, failed: failure !== null }))
     return { reading: this.#audit.isReading, records, lost, historyBytes: history.bytes, readers: this.#stream.state().readers, sinks }
   }
 
@@ -81,15 +89,15 @@ export class AuditParts implements PlanFollower, Closable {
   }
 
   /** To be called once everything that may end the agent has been tried. */
-  async open(): Promise<void> {
-    await this.#sinks.open()
+  open(): void {
+    this.#sinks = FanOut.open({ specs: parseSinks(this.#config.auditSinks), node: this.#config.nodeName, clock: this.#clock, onRecord: (line) => this.#stream.write(line) })
     this.#audit.open()
   }
 
   async close(): Promise<void> {
     await this.#ends.close()
     await this.#audit.close()
-    await this.#sinks.close()
+    await this.#sinks?.close()
     this.#stream.close()
   }
 }

@@ -5,6 +5,7 @@ import manifest from '../../package.json' with { type: 'json' }
 import type { ClusterState } from '../kube/source.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Applied } from './applied.ts'
+import type { AuditHealth } from './audit-health.ts'
 import type { CanaryState } from './canary.ts'
 import type { Repairs } from './repairs.ts'
 
@@ -23,6 +24,8 @@ export interface StatusInput {
   readonly cluster: ClusterState | null
   /** Null where there is none. */
   readonly canary: CanaryState | null
+  /** Null: nothing is known of it yet. */
+  readonly audit: AuditHealth | null
 }
 
 /** At most so many problems are listed; `problemsTotal` counts all. */
@@ -48,6 +51,7 @@ export function statusOf(input: StatusInput): unknown {
     repairs: input.repairs.count,
     lastRepair: input.repairs.last,
     ...(input.canary === null ? {} : { canary: canaryOf(input.canary) }),
+    ...(input.audit === null ? {} : { audit: { healthy: input.audit.status === 'True', reason: input.audit.reason, message: input.audit.message } }),
     problems: input.problems.slice(0, LISTED_PROBLEMS),
     problemsTotal: input.problems.length,
   }

@@ -5,6 +5,7 @@
 // **Invariant:** no sink gets a record that tells of itself while it fails; what it lost is told to it once, when it works again, so that
 // no telling makes another without end.
 import { matches, type Filter } from '../flows/filter.ts'
+import { lineOf } from '../flows/line.ts'
 import { SCHEMA, type AgentRecord, type AuditRecord } from '../flows/record.ts'
 import { sinkName, type SinkSpec } from '../flows/sink-text.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
@@ -122,8 +123,4 @@ export class FanOut {
   #time(): string {
     return new Date(this.#clock.wallTime()).toISOString()
   }
-}
-
-function lineOf(record: AuditRecord): RecordLine {
-  return { record, line: JSON.stringify(record) }
 }

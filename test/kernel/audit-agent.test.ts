@@ -34,6 +34,17 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
   })
   after(() => lab.close())
 
+  /** Starts the agent of a node, and waits until it holds everything and reads. */
+  async function start(node: string, flags: readonly string[] = []): Promise<void> {
+    await lab.agents.start(node, flags)
+    await lab.settle()
+    for (const end = Date.now() + 10_000; ; await pause(20)) {
+      const { audit } = (await lab.agents.status(node)) as unknown as { readonly audit?: { readonly healthy: boolean } }
+      if (audit?.healthy === true) return
+      assert.ok(Date.now() < end, 'it does not read')
+    }
+  }
+
   /** All that node tells, the oldest first. */
   async function records(node: string, query = ''): Promise<readonly AuditRecord[]> {
     const answer = await lab.agents.get(node, `/flows${query}`)
@@ -218,18 +229,13 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
   it('an agent that is started again reads on, says so, and knows the rules that another one made', async () => {
     await lab.policies(ingress('shop/in', { app: 'db' }))
     await lab.agents.stop('n1', 'SIGKILL')
-    await lab.agents.start('n1', ['--service-proxy', 'picket'])
-    await lab.settle()
+    await start('n1', ['--service-proxy', 'picket'])
     const started = (await records('n1')).filter((record): record is AgentRecord => record.type === 'agent')
     assert.deepEqual(started.map(({ event, node }) => [event, node]), [['started', 'n1']])
-    for (const end = Date.now() + 10_000; ; await pause(100)) {
-      const at = port()
-      send(WEB, DB, at)
-      const [found] = await flows('n1', at, 2)
-      if (found === undefined && Date.now() < end) continue
-      assert.deepEqual([found?.isolated_by?.policies[0]?.name, found?.source.pod], ['in', 'web'])
-      break
-    }
+    const at = port()
+    send(WEB, DB, at)
+    const found = await flows('n1', at, 2)
+    assert.deepEqual(found.map(({ isolated_by, source }) => [isolated_by?.policies[0]?.name, source.pod]), [['in', 'web'], ['in', 'web']])
     const status = (await lab.agents.status('n1')) as unknown as { readonly problems: readonly { readonly code: string }[] }
     assert.deepEqual(status.problems.filter(({ code }) => code.startsWith('Audit')), [])
   })
@@ -239,8 +245,7 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
     const other = path.join(lab.places.folder, 'other.log')
     writeFileSync(other, '')
     await lab.agents.stop('n1')
-    await lab.agents.start('n1', ['--audit-sinks', `file:${file}`, '--audit-sinks', `file:${other}?filter=verdict=FORWARDED`])
-    await lab.settle()
+    await start('n1', ['--audit-sinks', `file:${file}`, '--audit-sinks', `file:${other}?filter=verdict=FORWARDED`])
     const at = port()
     send(WEB, DB, at)
     const found = await flows('n1', at, 2)
@@ -250,8 +255,7 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
     assert.equal(packets(lines(file).filter(isFlow).filter(({ l4 }) => l4.destination_port === at)), 2)
     assert.deepEqual(lines(file).filter(({ type }) => type === 'agent').map((one) => (one as AgentRecord).event), ['started', 'stopped'])
     assert.deepEqual(lines(other).filter(isFlow), [])
-    await lab.agents.start('n1')
-    await lab.settle()
+    await start('n1')
   })
 
   it('a group that somebody else reads is a problem that names the setting, nothing else stops, and it is read once it is free', async () => {
