@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { Option, type Command } from 'commander'
 import { parseDocument } from 'yaml'
+import { parseDuration } from './lib/duration.ts'
 import { messageOf, PicketError } from './lib/errors.ts'
 import { flagOf, OPERATOR_SETTINGS, optionOf, serverFault, SETTINGS, WHY_NO_SERVICE, type AgentConfig, type OperatorConfig, type Setting, type Source } from './settings.ts'
 
@@ -28,15 +29,6 @@ export const kubeconfigInEnvironment = (): string | null => process.env['KUBECON
 export function programFolders(): readonly string[] {
   const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => folder !== '')
   return [...new Set([...folders, '/usr/local/sbin', '/usr/sbin', '/sbin'])]
-}
-
-/** `500ms`, `60s`, `2m`, `1.5h` -> milliseconds, 1 ms to 24 days (a timer's limit); null where `text` is no such duration. */
-export function parseDuration(text: string): number | null {
-  const match = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text)
-  if (match === null) return null
-  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] as 'ms' | 's' | 'm' | 'h']
-  const ms = Math.round(Number(match[1]) * unit)
-  return ms >= 1 && ms <= 2 ** 31 - 1 ? ms : null
 }
 
 /** Adds `--config` and one flag for each setting. No flag has a default: absent means that the file decides. */

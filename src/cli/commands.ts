@@ -17,6 +17,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'operator', summary: 'publish which policies are enforced where, as custom resources, until stopped', load: () => import('./operator.ts') },
   { name: 'status', summary: 'which policies are enforced where, what is not and why; with --wait, wait until all are', load: () => import('./status.ts') },
   { name: 'explain', summary: 'may one call the other, which policy decides, and what came nearest to allowing it', load: () => import('./explain.ts') },
+  { name: 'observe', summary: 'who talks to whom, what is denied and why: of this node, of a cluster or of a file', load: () => import('./observe.ts') },
   { name: 'cleanup', summary: "remove Picket's tables, interfaces and files from this node, and nothing else", load: () => import('./cleanup.ts') },
   {
     name: 'cni', summary: 'install or remove the pod-start gate: a CNI plugin that holds a pod back until its policies are in the kernel',

@@ -7,25 +7,18 @@ import { AGENT_LABELS, PICKET_NAMESPACE } from '../check/installed.ts'
 import type { HalfQuestion } from '../explain/explain.ts'
 import { halvesByNode, keyOfHalf, withWords, type NodeWord, type Word } from '../explain/halves.ts'
 import type { Answer } from '../explain/answer.ts'
-import { run } from '../kube/exec.ts'
-import { ApiFailure } from '../kube/failures.ts'
-import { createObject } from '../kube/objects.ts'
 import type { Transport } from '../kube/transport.ts'
-import { messageOf } from '../lib/errors.ts'
-import { printable } from '../lib/show.ts'
 import type { Pod } from '../model/objects.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { complaintOf, refusalOf, runInAgent } from './agent-exec.ts'
 
 /** Of a Service with endpoints everywhere, so many say enough. */
 const MOST_NODES = 16
 const MOST_BYTES = 4 * 1024 * 1024
-const LONGEST = 300
 /** Of an agent that hangs. */
 const AGENT_TIMEOUT = '8s'
 /** Milliseconds: a program is started in a container that has little of a processor. */
 const PATIENCE = 15_000
-
-const REVIEWS = { plural: 'selfsubjectreviews', group: 'authentication.k8s.io', path: '/apis/authentication.k8s.io/v1/selfsubjectreviews' }
 
 /** As whoever asked has put it: it stands in the API server's audit log. */
 export interface AskedAs {
@@ -47,7 +40,7 @@ export async function askAgents(answer: Answer, snapshot: Snapshot, transport: T
 async function wordOf(node: string, halves: readonly HalfQuestion[], snapshot: Snapshot, transport: Transport, { from, to, port }: AskedAs): Promise<Word> {
   const agent = agentOn(node, snapshot)
   if (agent === null) return `not asked: no agent runs there (no pod of DaemonSet picket-agent in ${PICKET_NAMESPACE})`
-  const command = ['picket', 'explain', '--source', 'socket', '--from', from, '--to', to, '--port', port, '--timeout', AGENT_TIMEOUT, '--output', 'json', '--halves', JSON.stringify(halves)]
+  const args = ['explain', '--source', 'socket', '--from', from, '--to', to, '--port', port, '--timeout', AGENT_TIMEOUT, '--output', 'json', '--halves', JSON.stringify(halves)]
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[], bytes: 0 }
   const onOutput = (stream: 'stdout' | 'stderr', bytes: Buffer): void => {
     output.bytes += bytes.length
@@ -55,29 +48,11 @@ async function wordOf(node: string, halves: readonly HalfQuestion[], snapshot: S
   }
   const late = AbortSignal.timeout(PATIENCE)
   try {
-    const { status, message } = await run(transport, { namespace: PICKET_NAMESPACE, pod: agent.name, container: 'agent', command, onOutput }, late)
+    const { status, message } = await runInAgent(transport, agent.name, args, onOutput, late)
     if (status === 0) return wordIn(Buffer.concat(output.stdout).toString(), halves) ?? `not asked: pod ${PICKET_NAMESPACE}/${agent.name} answers in another form: is it of this version?`
-    const complaint = Buffer.concat(output.stderr).toString().trim().replace(/^picket: /, '')
-    const isOther = /unknown (option|command)/.test(complaint)
-    return `not asked: pod ${PICKET_NAMESPACE}/${agent.name} says: ${printable(complaint === '' ? message : complaint, LONGEST)}${isOther ? ': is it of this version?' : ''}`
+    return `not asked: ${complaintOf(agent.name, Buffer.concat(output.stderr).toString(), message)}`
   } catch (error) {
-    return `not asked: ${late.aborted && error === late.reason ? `pod ${PICKET_NAMESPACE}/${agent.name} did not answer within ${PATIENCE / 1000} s` : await refusal(error, transport)}`
-  }
-}
-
-async function refusal(error: unknown, transport: Transport): Promise<string> {
-  if (!(error instanceof ApiFailure) || error.code !== 'PermissionMissing') return messageOf(error)
-  return `pods/exec in ${PICKET_NAMESPACE} is forbidden to ${await ourName(transport)}; it takes get and create there`
-}
-
-/** As the API server knows whoever asks, which a kubeconfig does not say. */
-async function ourName(transport: Transport): Promise<string> {
-  try {
-    const review = await createObject(transport, REVIEWS, { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' }, AbortSignal.timeout(PATIENCE))
-    const { username } = (review as { readonly status: { readonly userInfo: { readonly username: unknown } } }).status.userInfo
-    return typeof username === 'string' ? printable(username, LONGEST) : 'us'
-  } catch {
-    return 'us'
+    return `not asked: ${late.aborted && error === late.reason ? `pod ${PICKET_NAMESPACE}/${agent.name} did not answer within ${PATIENCE / 1000} s` : await refusalOf(error, transport)}`
   }
 }
 

@@ -3,7 +3,7 @@
 // Commands add them (`command.addOption(namespaceOption())`) and commander hands over the parsed value.
 // **Invariant:** every option that two commands have is built here, and its parser says what it expected.
 import { InvalidArgumentError, Option } from 'commander'
-import { parseDuration } from '../config.ts'
+import { parseDuration } from '../lib/duration.ts'
 import { PROTOCOLS, type Protocol } from '../model/objects.ts'
 
 /** Null stands for every protocol, or every port. */

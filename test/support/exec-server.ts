@@ -16,6 +16,15 @@ export interface Handshake {
 
 type Plain = readonly [status: number, body: unknown]
 
+/** A program that goes on: its messages as they come, and what becomes of its connection. */
+export interface Running {
+  send(...messages: readonly Buffer[]): void
+  /** The connection, without a word. */
+  cut(): void
+  /** Resolves when the connection has ended. */
+  readonly gone: Promise<void>
+}
+
 /** A message of a channel, as frames of v5.channel.k8s.io carry it. */
 export const message = (channel: number, text: string): Buffer => Buffer.concat([Buffer.from([channel]), Buffer.from(text)])
 export const NO_UPGRADE: Plain = [400, { kind: 'Status', message: 'you must specify at least 1 of stdin, stdout, stderr: Upgrade request required' }]
@@ -24,7 +33,9 @@ export class ExecServer {
   /** To requests without an upgrade, by method. */
   plain: Record<'GET' | 'POST', Plain> = { GET: NO_UPGRADE, POST: NO_UPGRADE }
   /** The messages of a program, by its pod and its command; null: the handshake is refused, 'hang': nothing comes. Where none tells the end (channel 3), the connection ends. */
-  program: (pod: string, command: readonly string[]) => readonly Buffer[] | null | 'hang' = () => []
+  program: (pod: string, command: readonly string[]) => readonly Buffer[] | null | 'hang' | ((running: Running) => void) = () => []
+  /** What a GET of that path and query finds, where that is not `plain.GET`. */
+  found: (url: URL) => Plain | null = () => null
   readonly handshakes: Handshake[] = []
   readonly transport: Transport
   readonly #server: http.Server
@@ -33,7 +44,8 @@ export class ExecServer {
   private constructor(server: http.Server) {
     this.#server = server
     server.on('request', (request, response) => {
-      const [status, body] = this.plain[request.method === 'POST' ? 'POST' : 'GET']
+      const found = request.method === 'GET' ? this.found(new URL(request.url ?? '/', 'http://server')) : null
+      const [status, body] = found ?? this.plain[request.method === 'POST' ? 'POST' : 'GET']
       response.writeHead(status, { 'content-type': 'application/json' })
       response.end(JSON.stringify(body))
     })
@@ -65,6 +77,10 @@ export class ExecServer {
     const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ${protocol}\r\n\r\n`)
     if (messages === 'hang') return
+    if (typeof messages === 'function') {
+      const send = (...more: readonly Buffer[]): void => more.forEach((one) => socket.write(framed(one)))
+      return messages({ send, cut: () => socket.destroy(), gone: once(socket, 'close').then(() => undefined) })
+    }
     for (const one of messages) socket.write(framed(one))
     if (messages.at(-1)?.[0] !== 3) socket.end(Buffer.from([0x88, 0]))
   }
