@@ -11,6 +11,7 @@ export const WORKERS = {
   'elements-worker': 'kernel/elements-worker.ts',
   'notices-worker': 'kernel/notices-worker.ts',
   'canary-worker': 'canary/canary-worker.ts',
+  'nflog-worker': 'audit/nflog-worker.ts',
   'rtnetlink-worker': 'node/rtnetlink-worker.ts',
   'lab-pod-worker': 'lab/pod-worker.ts',
 } as const

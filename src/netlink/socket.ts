@@ -94,6 +94,11 @@ export class NetlinkSocket {
     return { kind: 'datagram', bytes: this.#buffer.subarray(0, length) }
   }
 
+  /** Of the process: another thread may close it where this one is gone without having done so. */
+  get descriptor(): number {
+    return this.#fd
+  }
+
   close(): void {
     if (this.#closed) return
     this.#closed = true
