@@ -71,7 +71,7 @@ function answer(body: unknown, options: ExplainingOptions): Reply {
   }
 }
 
-/** What this agent's answers are by; null before the first turn. Valid until the next one. */
+/** The plans that this agent holds; null before its first turn. */
 export function plannedOf({ turns, config, problems }: Pick<ExplainingOptions, 'turns' | 'config' | 'problems'>): Planned | null {
   const { snapshot, plan, nat } = turns
   if (snapshot === null) return null

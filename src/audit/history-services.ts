@@ -58,13 +58,15 @@ export class ServiceHistory {
     for (const { before, after } of changes.values()) if (after !== null) this.#enter(before, after, moment)
   }
 
-  /** The Services that may have led to the destination; none where the mark is of no such list. */
-  byList(id: ListId, target: Target, span: Span): readonly ServiceWord[] {
+  /** The Services that may have led to the destination; none where the mark is of no such list. `isNew`: the connection began within the span. */
+  byList(id: ListId, target: Target, span: Span, isNew: boolean): readonly ServiceWord[] {
     const now = this.#now.withList(id)
     const left = this.#targets.all(targetKey(id, target)).map(({ value }) => value)
     const led = (word: ServiceWord): boolean => (now?.uid === word.uid && leadsTo(now, id, target)) || left.some(({ uid }) => uid === word.uid)
     const words = this.#words.between(id, now === null ? null : wordOf(now, id), span).filter((word) => word !== null && led(word)) as ServiceWord[]
-    return distinct(words.length > 0 ? words : left)
+    if (isNew && words.length > 0) return distinct(words)
+    // It may be older than the packet: whoever else had the number with that endpoint may be meant.
+    return distinct([...words, ...left.filter(({ uid }) => words.every((word) => word.uid !== uid))])
   }
 
   /** Who may have had that address and port, or else the address; null among them: nobody. */

@@ -122,9 +122,9 @@ export class AuditHistory {
     return found
   }
 
-  /** Several Services: it is not known which. */
-  servicesOfList(id: ListId, target: Target, span: Span): readonly ServiceWord[] {
-    return this.#services.byList(id, target, span)
+  /** Several Services: it is not known which. `isNew`: the connection began within the span. */
+  servicesOfList(id: ListId, target: Target, span: Span, isNew: boolean): readonly ServiceWord[] {
+    return this.#services.byList(id, target, span, isNew)
   }
 
   /** The Services at an address and port that nobody translated. */

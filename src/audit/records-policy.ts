@@ -62,7 +62,12 @@ function isMember({ peers }: PlanRule, { kind }: PlanPeer): boolean {
 }
 
 function distinct(rules: readonly PlanRule[]): readonly PlanRule[] {
-  return rules.filter((rule, at) => rules.findIndex(({ policy, index }) => policy === rule.policy && index === rule.index) === at)
+  const found = new Map<string, PlanRule>()
+  for (const rule of rules) {
+    const key = `${rule.index} ${rule.policy}`
+    if (!found.has(key)) found.set(key, rule)
+  }
+  return [...found.values()]
 }
 
 interface Named {

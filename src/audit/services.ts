@@ -34,7 +34,7 @@ export function serviceOf(history: AuditHistory, layout: MarkLayout | null, even
   const isOpen = event === 'allowed' && flow.mark !== 0
   if (id === null || flow.destinationPort === null) return isOpen ? { service: null, why: 'ambiguous' } : NONE
   if (history.isTooOld(span)) return { service: null, why: 'unresolved' }
-  const words = history.servicesOfList(id, { address: flow.destination, port: flow.destinationPort }, span)
+  const words = history.servicesOfList(id, { address: flow.destination, port: flow.destinationPort }, span, event === 'allowed')
   // Where the mark is the connection's, that is older than what is remembered.
   return words.length === 0 ? { service: null, why: isOpen ? 'ambiguous' : 'unresolved' } : of(words, flow.destination, null)
 }

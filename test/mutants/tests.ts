@@ -12,6 +12,7 @@ export interface MutantTest {
 
 export const TESTS = {
   auditHistory: { file: 'test/property/audit-history.test.ts', runs: 1500 },
+  auditServices: { file: 'test/property/audit-services.test.ts', runs: 500 },
   auditRecords: { file: 'test/unit/audit/records.test.ts' },
   auditInterfaces: { file: 'test/unit/audit/history.test.ts' },
   auditLines: { file: 'test/unit/flows/line.test.ts', grep: 'flows: lines' },
