@@ -8,7 +8,8 @@ import { Option, type Command } from 'commander'
 import { parseDocument } from 'yaml'
 import { parseDuration } from './lib/duration.ts'
 import { messageOf, PicketError } from './lib/errors.ts'
-import { flagOf, OPERATOR_SETTINGS, optionOf, serverFault, SETTINGS, WHY_NO_SERVICE, type AgentConfig, type OperatorConfig, type Setting, type Source } from './settings.ts'
+import { serverFault, WHY_NO_SERVICE } from './model/api-server.ts'
+import { flagOf, OPERATOR_SETTINGS, optionOf, SETTINGS, type AgentConfig, type OperatorConfig, type Setting, type Source } from './settings.ts'
 
 /** The arguments after the program's own name. */
 export function commandLine(): readonly string[] {
@@ -125,9 +126,12 @@ function check(setting: Setting, { value, where }: Found): unknown {
       if (!Number.isInteger(number) || (number as number) < least || (number as number) > greatest) throw refuse(where, setting.expected ?? 'a whole number', value)
       return number
     }
-    case 'list':
+    case 'list': {
       if (!Array.isArray(value) || !value.every(fits) || (value.length > 1 && value.includes(setting.alone))) throw refuse(where, `a list of ${setting.expected ?? 'texts'}`, value)
+      const fault = setting.fault?.(value) ?? null
+      if (fault !== null) throw new PicketError('InvalidConfig', `${where}: ${fault}; nothing was started`)
       return Object.freeze([...value])
+    }
     case 'text':
       if (!fits(value)) throw refuse(where, setting.expected ?? 'a text', value)
       return value

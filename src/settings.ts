@@ -2,8 +2,9 @@
 // page its rows.
 //
 // **Invariant:** everything that can be said of a setting without reading anything is said here, once.
+import { sinksFault } from './flows/sink-text.ts'
 import { TRAFFIC_LOGS, type TrafficLog } from './model/log-wish.ts'
-import { contains, familyOf, parseAddress, parseCidr, toBits } from './model/ip.ts'
+import { parseCidr } from './model/ip.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -62,6 +63,8 @@ export interface AgentConfig {
   readonly auditNodeLimit: number
   readonly auditPodLimit: number
   readonly auditSourceLimit: number
+  /** As flows/sink-text.ts reads them. */
+  readonly auditSinks: readonly string[]
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -93,6 +96,8 @@ export interface Setting {
   readonly between?: readonly [least: number, greatest: number]
   /** What the pattern cannot say. */
   readonly valid?: (item: string) => boolean
+  /** Of a list: what is wrong with it, in words that name the item; null where nothing is. */
+  readonly fault?: (items: readonly string[]) => string | null
   /** Of a list: an item beside which there is no other. */
   readonly alone?: string
   readonly help: string
@@ -248,6 +253,10 @@ export const SETTINGS: readonly Setting[] = [
     name: 'auditSourceLimit', type: 'number', default: 20, between: [1, 1_000_000], expected: 'a whole number from 1 to 1000000',
     help: "how many packets a second are logged of one sender: a tenth of a pod's, so that one that floods hides nobody who calls the same pod, and enough for anybody's retries",
   },
+  {
+    name: 'auditSinks', type: 'list', default: [], fault: sinksFault, expected: 'sinks such as stdout, file:/var/log/picket/audit.log or syslog+tls://HOST:PORT',
+    help: 'where records of the audit stream go, beside the socket, which always has them: stdout, file:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, each with ?NAME=VALUE&... (deploy/docs/audit-sinks.md); a comma within one is %2C in the flag',
+  },
   { name: 'logLevel', type: 'choice', default: 'info', choices: LOG_LEVELS, help: 'least level that is logged' },
 ]
 
@@ -279,18 +288,4 @@ export function flagOf(name: string): string {
 /** As commander names the flag's value. */
 export function optionOf(name: string): string {
   return name.replace('CIDRs', 'Cidrs')
-}
-
-export const WHY_NO_SERVICE = "Picket itself serves the API server's ClusterIP (serviceProxy: picket)"
-
-/** Why a node whose Services Picket translates could not start by that `apiServer`; null where it could. `services`: address -> what it is. */
-export function serverFault(server: string, serviceCidrs: readonly string[], services: ReadonlyMap<string, string>): string | null {
-  const host = (URL.canParse(server) ? new URL(server).hostname : '').replace(/^\[|\]$/g, '')
-  const address = parseAddress(host)
-  const isInside = (text: string): boolean => {
-    const cidr = parseCidr(text)
-    return address !== null && cidr !== null && cidr.family === familyOf(address) && contains(cidr, toBits(address))
-  }
-  if (serviceCidrs.some(isInside)) return 'it lies in serviceCIDRs'
-  return services.get(address ?? host) ?? (/^kubernetes(\.default(\.svc(\..+)?)?)?$/.test(host) ? 'it is a name of the Service' : null)
 }

@@ -1,7 +1,7 @@
 // What the cluster's facts mean for Services: kube-proxy, alone or beside agents that translate, and how these start.
 //
 // **Invariant:** an agent's start is judged by the agent's own words (settings.ts), here before it starts.
-import { serverFault, WHY_NO_SERVICE } from '../settings.ts'
+import { serverFault, WHY_NO_SERVICE } from '../model/api-server.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
 import { imageName } from './engines.ts'
 import { error, ok, warning, type Finding } from './finding.ts'

@@ -1,4 +1,4 @@
-// The agent's Unix socket: /status, /status/wait, /readyz, /livez, and the gate that the CNI plugin asks, as HTTP.
+// The agent's Unix socket: /status, /status/wait, /readyz, /livez, the gate that the CNI plugin asks, and streams, as HTTP.
 //
 // What is said comes from callbacks; this file knows HTTP and nothing of policies.
 // **Invariant:** a socket file of a live agent is never taken away; a dead one's is.
@@ -18,6 +18,8 @@ export interface SocketAnswers {
   readonly covers: (digest: string) => boolean
   /** By method and path (`POST /gate/pods`): what takes a body. Aborted when the client goes. */
   readonly asked: Readonly<Record<string, (body: unknown, signal: AbortSignal) => Promise<{ readonly status: number; readonly body: unknown }>>>
+  /** By path (`/flows`): what answers GET itself, for as long as it likes; the connection may end at any time, and does when the socket is closed. */
+  readonly streams?: Readonly<Record<string, (request: http.IncomingMessage, response: http.ServerResponse) => void>>
 }
 
 export interface AgentSocket {
@@ -79,10 +81,13 @@ function isAlive(file: string): Promise<boolean> {
 }
 
 function handle(request: http.IncomingMessage, response: http.ServerResponse, answers: SocketAnswers, waiters: Set<Waiter>): void {
+  if (!URL.canParse(request.url ?? '/', 'http://agent')) return send(response, 400, { error: 'expected a path such as /status' })
   const url = new URL(request.url ?? '/', 'http://agent')
   const asked = answers.asked[`${request.method} ${url.pathname}`]
   if (asked !== undefined) return void answer(request, response, asked).catch((error: unknown) => send(response, 500, { error: messageOf(error) }))
   if (request.method !== 'GET') return send(response, 405, { error: `${request.method} ${url.pathname}: expected GET, or one of ${Object.keys(answers.asked).join(', ')}` })
+  const stream = answers.streams === undefined || !Object.hasOwn(answers.streams, url.pathname) ? undefined : answers.streams[url.pathname]
+  if (stream !== undefined) return stream(request, response)
   switch (url.pathname) {
     case '/livez':
       return send(response, 200, { live: true })
@@ -95,7 +100,7 @@ function handle(request: http.IncomingMessage, response: http.ServerResponse, an
     case '/status/wait':
       return wait(url.searchParams, response, answers, waiters)
     default:
-      return send(response, 404, { error: `path ${url.pathname}: expected /status, /status/wait, /readyz or /livez` })
+      return send(response, 404, { error: `path ${url.pathname}: expected one of ${['/status', '/status/wait', '/readyz', '/livez', ...Object.keys(answers.streams ?? {})].join(', ')}` })
   }
 }
 

@@ -15,7 +15,7 @@ export interface Certificate {
 export interface CertificateOptions {
   /** By whom it is signed: by itself where it is absent. */
   readonly issuer?: Certificate
-  /** IPv4 addresses that it is for. */
+  /** That it is for: IPv4, or `::1`. */
   readonly addresses?: readonly string[]
   /** Milliseconds since 1970 until which it holds; a day from now where it is absent. */
   readonly until?: number
@@ -44,7 +44,7 @@ export function certificate(name: string, options: CertificateOptions = {}): Cer
 
 function extensions({ issuer, addresses }: CertificateOptions): readonly Buffer[] {
   const authority = sequence(oid(2, 5, 29, 19), tagged(0x01, Buffer.from([0xff])), octets(sequence(tagged(0x01, Buffer.from([0xff])))))
-  const names = (addresses ?? []).map((address) => tagged(0x87, Buffer.from(address.split('.').map(Number))))
+  const names = (addresses ?? []).map((address) => tagged(0x87, address === '::1' ? Buffer.from([...Buffer.alloc(15), 1]) : Buffer.from(address.split('.').map(Number))))
   return [...(issuer === undefined ? [authority] : []), ...(names.length === 0 ? [] : [sequence(oid(2, 5, 29, 17), octets(sequence(...names)))])]
 }
 

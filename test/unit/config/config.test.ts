@@ -72,7 +72,7 @@ describe('the agent config', () => {
       masquerade: 'none',
       nonMasqueradeCIDRs: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '169.254.0.0/16', 'fc00::/7', 'fe80::/10'],
       masqueradeRandomFully: true,
-      auditLog: 'deny', auditGroup: 61, auditNodeLimit: 1000, auditPodLimit: 200, auditSourceLimit: 20,
+      auditLog: 'deny', auditGroup: 61, auditNodeLimit: 1000, auditPodLimit: 200, auditSourceLimit: 20, auditSinks: [],
       logLevel: 'info',
     })
     assert.ok(Object.isFrozen(config) && Object.isFrozen(config.source) && Object.isFrozen(config.podInterfaces))
@@ -83,7 +83,7 @@ describe('the agent config', () => {
     const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nhealthAddress: "[::1]:1"\nmetricsAddress: none\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
     const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\ncanary: false\ncanaryInterval: 5s\nnodeStatus: false\nserviceProxy: picket\nmasquerade: picket\nlogLevel: debug\n'
     const nat = 'nodeHealthAddress: none\nnodePortAddresses: [10.0.0.0/8]\nserviceCIDRs: [10.96.0.0/16, "fd00::/112"]\nserviceMarkMask: "0x3fffff00"\nmasqueradeAll: true\nnonMasqueradeCIDRs: []\nmasqueradeRandomFully: false\n'
-    const audit = 'auditLog: all\nauditGroup: 65535\nauditNodeLimit: 1\nauditPodLimit: 2\nauditSourceLimit: "3"\n'
+    const audit = 'auditLog: all\nauditGroup: 65535\nauditNodeLimit: 1\nauditPodLimit: 2\nauditSourceLimit: "3"\nauditSinks: [stdout, "file:/a?keep=1"]\n'
     assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists + nat + audit) }), {
       nodeName: 'n2',
       source: { kind: 'kube', kubeconfig: '/etc/k', context: 'c', apiServers: ['https://10.0.0.1:6443', 'https://[fd00::1]:6443'] },
@@ -109,7 +109,7 @@ describe('the agent config', () => {
       masquerade: 'picket',
       nonMasqueradeCIDRs: [],
       masqueradeRandomFully: false,
-      auditLog: 'all', auditGroup: 65_535, auditNodeLimit: 1, auditPodLimit: 2, auditSourceLimit: 3,
+      auditLog: 'all', auditGroup: 65_535, auditNodeLimit: 1, auditPodLimit: 2, auditSourceLimit: 3, auditSinks: ['stdout', 'file:/a?keep=1'],
       logLevel: 'debug',
     })
   })
@@ -203,6 +203,13 @@ describe('the agent config', () => {
     refused({ ...REQUIRED, nodePortAddresses: ['primary', '10.0.0.0/8'] }, /^--node-port-addresses: expected a list of primary .* alone, or CIDRs/)
     for (const mask of ['0xffffffff', '0x3fffff', '0xfffffc00', '0x00ffffff']) assert.ok(loaded('serviceMarkMask', mask))
     for (const mask of ['0xff', '0xfffff000', '0xff00ffff', '0x1ffffffff', '255', '']) refused({ ...REQUIRED, serviceMarkMask: mask }, /^--service-mark-mask: expected a mask of at least 22 bits/)
+  })
+
+  it('names the sink, the parameter and what was expected of a sink that cannot be', () => {
+    assert.deepEqual(loadAgentConfig({ ...REQUIRED, auditSinks: ['stdout', 'syslog+tls://[fd00::5]:6514?ca=/a'] }).auditSinks, ['stdout', 'syslog+tls://[fd00::5]:6514?ca=/a'])
+    refused({ ...REQUIRED, auditSinks: ['stdout', 'file:/a?keep=x'] }, /^--audit-sinks: file:\/a\?keep=x: keep: found "x", expected a number from 0 to 1000; nothing was started$/)
+    refused({ ...REQUIRED, auditSinks: ['file:/a', 'file:/a?keep=1'] }, /^--audit-sinks: file:\/a\?keep=1: the second sink for file \/a, expected one/)
+    refused({ ...REQUIRED, config: fileWith('auditSinks: [3]\n') }, /agent\.yaml: auditSinks: expected a list of sinks such as stdout, /)
   })
 
   it('wants the API server by its own address where Picket translates Services, and refuses a ClusterIP', () => {
