@@ -1,6 +1,6 @@
 // `picket observe` of a file and of a node's socket: what is shown, in which form, and with which exit status.
 //
-// **Invariant:** the socket is a real one with HTTP on it, the file a real file; following is tried on the real program.
+// **Invariant:** the socket and the stream on it are an agent's, the file is a real file; following is tried on the real program.
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
@@ -212,7 +212,6 @@ describe('picket observe of a node', function () {
     server.add(before)
     await until(() => said.stdout === textOf(before), () => said.stdout)
     server.forget()
-    server.cut()
     server.add(next)
     await until(() => said.stdout === textOf(before, next), () => said.stdout + said.stderr)
     assert.equal(said.stderr, `picket observe: records between ${before.time} and ${next.time} may be missing: the stream was broken, and the agent no longer has what was seen last\n`)
