@@ -8,6 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { parse } from 'yaml'
 import { loadAgentConfig } from '../../src/config.ts'
+import { parseSinks } from '../../src/flows/sink-text.ts'
 import { SETTINGS } from '../../src/settings.ts'
 import { CONFIG_FILE, configText, GIVEN, INSTALL_FILE, installText } from './install-files.ts'
 import { renderKustomization, type KubeObject } from './kustomize.ts'
@@ -110,6 +111,23 @@ describe('deploy/', () => {
     const [agent] = podOf('policy-only-gate').containers
     assert.deepEqual(agent?.volumeMounts.map((one) => one.name), ['config', 'run'])
     assert.deepEqual(podOf('policy-only-gate').initContainers?.map((one) => one.volumeMounts.map(({ name }) => name)), [['cni-bin', 'cni-conf']])
+  })
+  it('has a component that gives the agent a folder for its records, and names a sink there that the agent takes', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'picket-component-'))
+    try {
+      const to = (name: string): string => path.relative(folder, path.join(ROOT, 'deploy', name))
+      writeFileSync(path.join(folder, 'kustomization.yaml'), `apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [${to('base')}]\ncomponents: [${to('audit-file')}]\n`)
+      const { spec } = (only(renderKustomization(folder), 'DaemonSet')['spec'] as { readonly template: { readonly spec: PodSpec } }).template
+      const [agent] = spec.containers
+      assert.deepEqual(spec.volumes.flatMap((one) => one.hostPath?.path ?? []), ['/run/picket', '/var/log/picket'])
+      assert.deepEqual(agent?.volumeMounts.at(-1), { name: 'audit-log', mountPath: '/var/log/picket' })
+      const before = podOf('base').containers[0]?.args ?? []
+      const [flag = '', ...more] = agent?.args.slice(before.length) ?? []
+      const [sink] = parseSinks([flag.replace('--audit-sinks=', '')])
+      assert.deepEqual([more, sink?.kind === 'file' ? sink.file : null], [[], '/var/log/picket/audit.log'])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
   it('has overlays that differ only where they should', () => {
     const plain = (name: string): unknown => render(name).filter(({ kind }) => kind !== 'DaemonSet')

@@ -1,7 +1,7 @@
 // Records to syslog servers: over TCP and TLS, of both families, and to servers that read nothing, reset, talk, or are somebody else.
 import assert from 'node:assert/strict'
 import fs from 'node:fs/promises'
-import net from 'node:net'
+import type net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
