@@ -127,6 +127,12 @@ function check(setting: Setting, { value, where }: Found): unknown {
       if (ms === null) throw refuse(where, 'a duration such as 30s, 500ms or 2m', value)
       return ms
     }
+    case 'number': {
+      const [least, greatest] = setting.between ?? [-Infinity, Infinity]
+      const number = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value
+      if (!Number.isInteger(number) || (number as number) < least || (number as number) > greatest) throw refuse(where, setting.expected ?? 'a whole number', value)
+      return number
+    }
     case 'list':
       if (!Array.isArray(value) || !value.every(fits) || (value.length > 1 && value.includes(setting.alone))) throw refuse(where, `a list of ${setting.expected ?? 'texts'}`, value)
       return Object.freeze([...value])

@@ -2,6 +2,7 @@
 // page its rows.
 //
 // **Invariant:** everything that can be said of a setting without reading anything is said here, once.
+import { TRAFFIC_LOGS, type TrafficLog } from './model/log-wish.ts'
 import { contains, familyOf, parseAddress, parseCidr, toBits } from './model/ip.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -55,6 +56,12 @@ export interface AgentConfig {
   readonly masqueradeRandomFully: boolean
   /** CIDRs. */
   readonly nonMasqueradeCIDRs: readonly string[]
+  readonly auditLog: TrafficLog
+  readonly auditGroup: number
+  /** Packets a second, as the next two. */
+  readonly auditNodeLimit: number
+  readonly auditPodLimit: number
+  readonly auditSourceLimit: number
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -73,15 +80,17 @@ export type SettingName = keyof AgentConfig
 
 export interface Setting {
   readonly name: string
-  readonly type: 'text' | 'choice' | 'boolean' | 'list' | 'duration'
+  readonly type: 'text' | 'choice' | 'boolean' | 'list' | 'duration' | 'number'
   /** As in the file; null: there is none, and the setting is required. */
-  readonly default: string | boolean | readonly string[] | null
+  readonly default: string | number | boolean | readonly string[] | null
   readonly choices?: readonly string[]
   /** Environment variable that is asked where neither flag nor file has it. */
   readonly env?: string
   /** What a value (an item, of a list) has to look like, and that in words. */
   readonly pattern?: RegExp
   readonly expected?: string
+  /** Of a number: the least and the greatest. */
+  readonly between?: readonly [least: number, greatest: number]
   /** What the pattern cannot say. */
   readonly valid?: (item: string) => boolean
   /** Of a list: an item beside which there is no other. */
@@ -218,6 +227,26 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'masqueradeRandomFully', type: 'boolean', default: true,
     help: 'choose the source ports of masqueraded connections at random, so that two of one moment seldom collide',
+  },
+  {
+    name: 'auditLog', type: 'choice', default: 'deny', choices: TRAFFIC_LOGS,
+    help: 'which verdicts are logged where no annotation audit.picket.dev/log of a namespace or policy says it: denies by default, since they are few where policies fit, and somebody asks for each; allowed are new connections only',
+  },
+  {
+    name: 'auditGroup', type: 'number', default: 61, between: [1, 65_535], expected: 'a whole number from 1 to 65535',
+    help: 'the NFLOG group that log rules write to and the agent reads: another one where some other program reads this',
+  },
+  {
+    name: 'auditNodeLimit', type: 'number', default: 1000, between: [1, 1_000_000], expected: 'a whole number from 1 to 1000000',
+    help: 'how many packets a second are logged on the node, of which allowed ones have half at most; what is more is counted only, so that a flood costs the agent no more than this',
+  },
+  {
+    name: 'auditPodLimit', type: 'number', default: 200, between: [1, 1_000_000], expected: 'a whole number from 1 to 1000000',
+    help: "how many packets a second are logged of one pod's verdicts in one direction: a fifth of the node's, so that it takes five pods under attack to hide a sixth's",
+  },
+  {
+    name: 'auditSourceLimit', type: 'number', default: 20, between: [1, 1_000_000], expected: 'a whole number from 1 to 1000000',
+    help: "how many packets a second are logged of one sender: a tenth of a pod's, so that one that floods hides nobody who calls the same pod, and enough for anybody's retries",
   },
   { name: 'logLevel', type: 'choice', default: 'info', choices: LOG_LEVELS, help: 'least level that is logged' },
 ]

@@ -6,7 +6,6 @@
 import type { AgentConfig } from '../settings.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 import { openKernel } from '../kernel/open.ts'
-import type { ClusterState } from '../kube/source.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Problem } from '../lib/problem.ts'
 import type { Covers } from '../manifests/watch.ts'
@@ -28,6 +27,8 @@ import type { Closable, PlanFollower } from './follower.ts'
 import { startFollowers } from './followers.ts'
 import { ForeignFlowtables } from './foreign.ts'
 import { PodGate } from './gate.ts'
+import { LogEnds } from './log-ends.ts'
+import { cannotLog, whyItCannotLog } from './log-probe.ts'
 import { Measures } from './measures.ts'
 import { Repairs } from './repairs.ts'
 import { repeat } from './repeat.ts'
@@ -42,7 +43,9 @@ import { statusOf } from './status.ts'
 
 /** Starts everything; throws a PicketError where something that it needs is missing. close() ends the process's part; the kernel stays as it is. */
 export async function startAgent(config: AgentConfig, clock: Clock, log: Log): Promise<Closable> {
-  const agent = new Agent(config, clock, log)
+  await checkSource(config, clock)
+  const kernel = await openKernel({ access: config.kernelAccess, onNote: (note) => log.warn(note) })
+  const agent = new Agent(config, clock, log, kernel, await whyItCannotLog(kernel, config.auditGroup))
   try {
     await agent.start()
   } catch (error) {
@@ -56,6 +59,7 @@ class Agent implements Closable {
   readonly #config: AgentConfig
   readonly #clock: Clock
   readonly #log: Log
+  readonly #kernel: Kernel
   readonly #turns: Turns
   /** Null where Services are somebody else's. */
   readonly #mark: MarkLayout | null
@@ -67,6 +71,7 @@ class Agent implements Closable {
   readonly #followers: PlanFollower[] = []
   readonly #spare: SpareMemory
   readonly #problems: ProblemParts
+  readonly #logEnds: LogEnds
   #committer: Committer | null = null
   /** Null with establishedConnections: keep. */
   #cutter: Cutter | null = null
@@ -77,18 +82,20 @@ class Agent implements Closable {
   #source: ObjectSource | null = null
   #gate: PodGate | null = null
   #socket: AgentSocket | null = null
-  #kernelDescription = ''
   #covers: Covers | null = null
   readonly #planner = new TurnPlanner({ searching: () => this.#committer?.searching === true, run: () => this.#turn() })
 
-  constructor(config: AgentConfig, clock: Clock, log: Log) {
+  constructor(config: AgentConfig, clock: Clock, log: Log, kernel: Kernel, noLog: string | null) {
     this.#config = config
+    this.#kernel = kernel
     this.#clock = clock
     this.#log = log
     this.#problems = new ProblemParts(log)
     this.#spare = new SpareMemory(clock)
-    this.#closables.push(this.#spare)
-    const compile = compileOptions(config)
+    this.#logEnds = new LogEnds(clock, (events) => this.#push(events))
+    this.#closables.push(kernel, this.#spare, this.#logEnds)
+    if (noLog !== null) this.#problems.set('logging', [cannotLog(config.nodeName, noLog)])
+    const compile = compileOptions(config, noLog === null)
     this.#mark = compile.skeleton.nat?.mark ?? null
     this.#turns = new Turns({
       clock,
@@ -111,10 +118,7 @@ class Agent implements Closable {
 
   async start(): Promise<void> {
     const config = this.#config
-    await checkSource(config, this.#clock)
-    const kernel = this.#measures.watchKernel(await openKernel({ access: config.kernelAccess, onNote: (note) => this.#log.warn(note) }))
-    this.#kernelDescription = kernel.description
-    this.#closables.push(kernel)
+    const kernel = this.#measures.watchKernel(this.#kernel)
     await this.#follow(kernel)
     this.#committer = new Committer({
       kernel,
@@ -163,8 +167,7 @@ class Agent implements Closable {
   }
 
   #explaining(): ReturnType<typeof explainOnNode> {
-    const searching = (): boolean => this.#committer?.searching === true
-    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems() })
+    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching: () => this.#committer?.searching === true, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems() })
   }
 
   async close(): Promise<void> {
@@ -174,7 +177,7 @@ class Agent implements Closable {
 
   /** What a source says. */
   #hear(events: readonly SourceEvent[]): void {
-    this.#push(events.flatMap((event) => this.#gate?.take(event) ?? [event]))
+    this.#push(events.flatMap((event) => this.#gate?.take(event) ?? [event]).map((event) => this.#logEnds.take(event)))
   }
 
   #push(events: readonly SourceEvent[]): void {
@@ -224,8 +227,7 @@ class Agent implements Closable {
   async #follow(kernel: Kernel): Promise<void> {
     const options = { kernel, config: this.#config, clock: this.#clock, log: this.#log, turns: this.#turns, mark: this.#mark, measures: this.#measures, problems: this.#problems }
     const { cutter, canary, followers, closables } = startFollowers({ ...options, planSettled: () => this.#planner.settled(), recheck: () => this.#committer?.check(null) })
-    const cluster = (): ClusterState | null => this.#source?.cluster() ?? null
-    const told = await openNodeStatus({ ...options, committer: () => this.#committer, cluster, canary: () => canary?.state ?? null, missing: () => this.#notReady() })
+    const told = await openNodeStatus({ ...options, committer: () => this.#committer, cluster: () => this.#source?.cluster() ?? null, canary: () => canary?.state ?? null, missing: () => this.#notReady() })
     this.#cutter = cutter
     this.#canary = canary
     this.#followers.push(...followers, ...told.followers)
@@ -275,7 +277,7 @@ class Agent implements Closable {
   #status(): unknown {
     return statusOf({
       nodeName: this.#config.nodeName,
-      kernel: this.#kernelDescription,
+      kernel: this.#kernel.description,
       applied: this.#applied,
       wanted: this.#turns.revision,
       drained: !this.#turns.inbox.hasWork,

@@ -1,9 +1,11 @@
 // The agent's config -> what the compiler is told: of policy, of Services, of the table's static part.
 //
 // **Invariant:** nothing else of the config reaches the pure folders.
+import { DENIES } from '../logging/wishes.ts'
 import { parseCidr, type Cidr } from '../model/ip.ts'
 import type { NatOptions } from '../nat/nat.ts'
 import type { StepOptions } from '../policy/step.ts'
+import type { LogOptions } from '../ruleset/log-rules.ts'
 import { markLayout, type MarkLayout } from '../ruleset/marks.ts'
 import type { SkeletonOptions } from '../ruleset/skeleton.ts'
 import type { AgentConfig } from '../settings.ts'
@@ -14,7 +16,8 @@ export interface CompileOptions {
   readonly nat: NatOptions
 }
 
-export function compileOptions(config: AgentConfig): CompileOptions {
+/** Without `canLog` nothing is logged, whatever settings and annotations say: the kernel would refuse the whole table. */
+export function compileOptions(config: AgentConfig, canLog = false): CompileOptions {
   const { nodeName, masqueradeAll, masqueradeRandomFully: randomFully } = config
   const mark = config.serviceProxy === 'picket' ? markOf(config.serviceMarkMask) : null
   const egress = config.masquerade === 'picket'
@@ -25,14 +28,19 @@ export function compileOptions(config: AgentConfig): CompileOptions {
       podInterfaces: config.podInterfaces,
       podAttachment: config.podAttachment,
       sourcePrefixNamespaces: config.sourcePrefixNamespaces,
+      ...(canLog ? { auditLog: config.auditLog } : {}),
     },
-    skeleton: { ...config, nat: { mark, egress, randomFully, serviceCidrs: mark === null ? [] : cidrs(config.serviceCIDRs) } },
+    skeleton: { ...config, ...(canLog ? { log: logOptions(config, mark !== null) } : {}), nat: { mark, egress, randomFully, serviceCidrs: mark === null ? [] : cidrs(config.serviceCIDRs) } },
     nat: {
       nodeName,
       services: mark === null ? null : { nodePortAddresses: nodePorts(config), masqueradeAll, mostLists: mark.mostLists, mostSizes: mark.mostSizes },
       masquerade: egress ? cidrs(config.nonMasqueradeCIDRs) : null,
     },
   }
+}
+
+function logOptions({ auditLog, auditGroup: group, auditNodeLimit: nodeLimit, auditPodLimit: podLimit, auditSourceLimit: sourceLimit }: AgentConfig, services: boolean): LogOptions {
+  return { group, nodeLimit, podLimit, sourceLimit, denies: DENIES.includes(auditLog), services }
 }
 
 function nodePorts({ nodePortAddresses }: AgentConfig): readonly Cidr[] | 'primary' {

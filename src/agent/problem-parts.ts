@@ -4,7 +4,7 @@
 import { problemKey, type Problem } from '../lib/problem.ts'
 import type { Log } from '../telemetry/log.ts'
 
-export type ProblemPart = 'source' | 'kernel' | 'cutting' | 'canary' | 'clients' | 'foreign' | 'pins' | 'bridges' | 'stale-udp' | 'health-ports' | 'node-health' | 'node-status'
+export type ProblemPart = 'source' | 'kernel' | 'cutting' | 'canary' | 'clients' | 'foreign' | 'pins' | 'bridges' | 'stale-udp' | 'health-ports' | 'node-health' | 'node-status' | 'logging'
 
 export class ProblemParts {
   readonly #log: Log

@@ -8,6 +8,7 @@ import { EVERYTHING } from '../model/labels.ts'
 import type { Uid } from '../model/objects.ts'
 import { DIRECTIONS, type Direction, type Policy, type PolicyRule } from '../model/policy.ts'
 import { FieldReader, type Mapping, isMapping, own } from './fields.ts'
+import { readLogWish } from './log-annotations.ts'
 import { createdAtOf, readMetadata, readName, readNamespace, titleOf } from './metadata.ts'
 import { readPeers } from './peers.ts'
 import { readPorts } from './ports.ts'
@@ -58,6 +59,7 @@ export function decodePolicy(raw: unknown, uid: Uid, source?: string): Decoded<P
       // because a part of it was left out are isolated, and nothing is opened for them: another policy may deny it.
       ingress: isolates.ingress && pods.readable ? rules.ingress : Object.freeze([]),
       egress: isolates.egress && pods.readable ? rules.egress : Object.freeze([]),
+      ...readLogWish(reader, metadata),
     }),
   )
 }

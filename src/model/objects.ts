@@ -3,6 +3,7 @@
 // **Invariant:** rows are frozen and replaced, never edited. Lists are in the object's own order.
 import type { Address, Cidr } from './ip.ts'
 import type { Labels } from './labels.ts'
+import type { LogWish } from './log-wish.ts'
 
 export type Uid = string
 export type PodUid = Uid
@@ -53,6 +54,8 @@ export interface Namespace {
   readonly labels: Labels
   /** Milliseconds since 1970 of metadata.creationTimestamp, 0 where there is none: tells it from a deleted one of the same name (rule 100). */
   readonly createdAt: number
+  /** Of its annotations; absent where they say nothing. */
+  readonly log?: LogWish
 }
 
 export interface Node {

@@ -3,6 +3,7 @@
 // **Invariant:** 'all' is written out and never an empty list: an empty list of peers or ports opens nothing (rule 23).
 import type { Cidr } from './ip.ts'
 import type { LabelSelector } from './labels.ts'
+import type { LogWish } from './log-wish.ts'
 import type { Pod, PolicyUid, Protocol } from './objects.ts'
 import type { PodSelector } from './selector.ts'
 
@@ -23,6 +24,8 @@ export interface Policy {
   /** Empty where the direction is not isolated (rule 4). */
   readonly ingress: readonly PolicyRule[]
   readonly egress: readonly PolicyRule[]
+  /** Of its annotations; absent where they say nothing. */
+  readonly log?: LogWish
 }
 
 /** Peers AND ports (rule 31). */

@@ -8,6 +8,7 @@ import type { PodUid, PolicyUid, Protocol } from '../model/objects.ts'
 import type { Direction } from '../model/policy.ts'
 import type { PodSelector } from '../model/selector.ts'
 import type { Problem } from '../lib/problem.ts'
+import type { Logged } from '../logging/wishes.ts'
 
 /** Names the direction, the namespace, the policies and what their named ports mean on these pods. */
 export type ProfileId = string
@@ -24,6 +25,16 @@ export interface Profile {
   readonly rules: readonly PlanRule[]
   /** The same, ordered by port, so that a packet visits only rules that could allow it. For the ruleset. */
   readonly dispatch: readonly PortClass[]
+  /** Absent where nothing is. */
+  readonly log?: ProfileLog
+}
+
+/** What is logged of a profile. */
+export interface ProfileLog {
+  /** What nothing allowed; null: not logged. */
+  readonly denied: Logged | null
+  /** New connections, by what allowed them: `CLASS.PEER`, indexes in the dispatch; peer `all` is 0. */
+  readonly allowed: Readonly<Record<string, Logged>>
 }
 
 export interface PlanRule {

@@ -3,15 +3,19 @@
 // **Invariant:** sets of a new version of a profile are held and shown before those of the old one are let go, and
 // letting go waits for the end of the step.
 import type { Change, Changes } from '../model/changes.ts'
-import type { PolicyUid } from '../model/objects.ts'
+import type { TrafficLog } from '../model/log-wish.ts'
+import type { Namespace, PolicyUid, Uid } from '../model/objects.ts'
 import type { Direction, Policy } from '../model/policy.ts'
+import { policyLog } from '../logging/wishes.ts'
 import type { SelectorIndex } from '../selectors/index.ts'
-import type { Snapshot } from '../store/snapshot.ts'
+import { sameRow } from '../store/equality.ts'
+import type { Snapshot, SnapshotDelta } from '../store/snapshot.ts'
 import { coveredBy } from './cidrs.ts'
 import { dispatch } from './dispatch.ts'
 import type { Isolation } from './isolation.ts'
 import { readRule } from './peers.ts'
 import type { PlanRule, Profile, ProfileId, SetId } from './plan.ts'
+import { profileLog } from './profile-log.ts'
 import type { HeldSet, PeerSets, Union } from './sets.ts'
 
 interface Entry {
@@ -32,14 +36,17 @@ export class Profiles {
   readonly #entries = new Map<ProfileId, Entry>()
   readonly #byPolicy = new Map<PolicyUid, Set<ProfileId>>()
   readonly #sets: PeerSets
+  readonly #auditLog: TrafficLog | undefined
   #changes = new Map<ProfileId, Change<Profile>>()
   #outdated: Uses[] = []
   #unused = new Set<ProfileId>()
   /** Built in this step, from what the policies say now. */
   #fresh = new Set<ProfileId>()
 
-  constructor(sets: PeerSets) {
+  /** `auditLog`: what is logged where no annotation says it; undefined: nothing is, whatever they say. */
+  constructor(sets: PeerSets, auditLog: TrafficLog | undefined) {
     this.#sets = sets
+    this.#auditLog = auditLog
   }
 
   get(id: ProfileId): Profile | undefined {
@@ -62,14 +69,14 @@ export class Profiles {
   }
 
   /** One release each. The profile is built where nobody holds it yet. */
-  acquire(isolation: Isolation, selectors: SelectorIndex): ProfileId {
+  acquire(isolation: Isolation, snapshot: Snapshot): ProfileId {
     const { id } = isolation
     const entry = this.#entries.get(id)
     if (entry !== undefined) {
       entry.users++
       return id
     }
-    const built = this.#build(isolation, selectors)
+    const built = this.#build(isolation, snapshot)
     this.#entries.set(id, { ...built, isolation, users: 1 })
     for (const policy of isolation.policies) {
       const users = this.#byPolicy.get(policy.uid)
@@ -86,9 +93,9 @@ export class Profiles {
     if (entry !== undefined && --entry.users === 0) this.#unused.add(id)
   }
 
-  /** Builds again the profiles that read a policy whose text changed. */
-  rebuild(policies: Changes<PolicyUid, Policy>, snapshot: Snapshot): void {
-    const dirty = new Set<ProfileId>()
+  /** Builds again the profiles that read a policy whose text changed, and those of a namespace that has something else logged. */
+  rebuild({ policies, namespaces }: Pick<SnapshotDelta, 'policies' | 'namespaces'>, snapshot: Snapshot): void {
+    const dirty = new Set<ProfileId>(this.#loggedBy(namespaces))
     for (const uid of policies.keys()) for (const id of this.#byPolicy.get(uid) ?? []) dirty.add(id)
     for (const id of dirty) {
       const entry = this.#entries.get(id)
@@ -97,7 +104,7 @@ export class Profiles {
       entry.isolation = { ...entry.isolation, policies: current }
       const before = entry.profile
       this.#outdated.push(entry.uses)
-      Object.assign(entry, this.#build(entry.isolation, snapshot.selectors))
+      Object.assign(entry, this.#build(entry.isolation, snapshot))
       this.#note(id, before, entry.profile)
     }
   }
@@ -139,7 +146,23 @@ export class Profiles {
     return this.#entries.get(union.profile)?.uses.unions.some((u) => u.id === union.id) ?? false
   }
 
-  #build(isolation: Isolation, selectors: SelectorIndex): { profile: Profile; uses: Uses } {
+  /** Visits every profile in use on this node, where a namespace's annotations say something else. */
+  #loggedBy(namespaces: Changes<Uid, Namespace>): ProfileId[] {
+    const changed = new Set([...namespaces.values()].filter(({ before, after }) => !sameRow(before?.log, after?.log)).map(({ before, after }) => (after ?? before)?.name))
+    return changed.size === 0 ? [] : [...this.#entries.values()].filter(({ profile }) => changed.has(profile.namespace)).map(({ profile }) => profile.id)
+  }
+
+  #logOf(profile: Omit<Profile, 'log'>, policies: readonly Policy[], snapshot: Snapshot): Pick<Profile, 'log'> {
+    const cluster = this.#auditLog
+    if (cluster === undefined) return {}
+    const [namespace] = snapshot.namespaces.where('name', profile.namespace)
+    const wishes = new Map(policies.map((policy) => [policy.uid, policyLog(cluster, namespace?.log, policy.log)]))
+    const log = profileLog(profile, wishes)
+    return log === undefined ? {} : { log }
+  }
+
+  #build(isolation: Isolation, snapshot: Snapshot): { profile: Profile; uses: Uses } {
+    const { selectors } = snapshot
     const direction: Direction = isolation.id.startsWith('ingress/') ? 'ingress' : 'egress'
     const held: SetId[] = []
     const rules: PlanRule[] = []
@@ -161,8 +184,8 @@ export class Profiles {
     for (const id of shown) this.#sets.show(id, selectors)
     const policies = isolation.policies.map((p) => Object.freeze({ uid: p.uid, name: p.name }))
     const namespace = isolation.policies[0]?.namespace ?? ''
-    const profile: Profile = Object.freeze({ id: isolation.id, direction, namespace, policies, rules, dispatch: classes })
-    return { profile, uses: { held, shown, unions } }
+    const profile = { id: isolation.id, direction, namespace, policies, rules, dispatch: classes }
+    return { profile: Object.freeze({ ...profile, ...this.#logOf(profile, isolation.policies, snapshot) }), uses: { held, shown, unions } }
   }
 
   #note(id: ProfileId, before: Profile | null, after: Profile | null): void {

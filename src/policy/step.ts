@@ -4,10 +4,10 @@
 // policies, members of selectors. Compiling from nothing is a step from the empty plan.
 // **Invariant:** any split of the events ends in the same plan (interfaces of terminating pods aside: decisions/0011); nothing
 // is let go before everything new is held, so that a set that stays in use is never told as new.
-import type { Problem } from '../lib/problem.ts'
-import { problemKey } from '../lib/problem.ts'
+import { problemKey, type Problem } from '../lib/problem.ts'
 import type { Change } from '../model/changes.ts'
 import type { Address } from '../model/ip.ts'
+import type { TrafficLog } from '../model/log-wish.ts'
 import type { HostInterface, Pod, PodUid } from '../model/objects.ts'
 import { DIRECTIONS, isPeer, type Policy } from '../model/policy.ts'
 import type { Snapshot, SnapshotDelta, WorkCount } from '../store/snapshot.ts'
@@ -27,6 +27,8 @@ export interface StepOptions {
   readonly podAttachment: PodAttachment
   /** Namespaces whose pods may name further source prefixes. */
   readonly sourcePrefixNamespaces: readonly string[]
+  /** What is logged where no annotation says it; absent: nothing is, whatever they say. */
+  readonly auditLog?: TrafficLog
 }
 
 interface Local {
@@ -38,14 +40,13 @@ interface Local {
 }
 
 const NO_LINKS: ReadonlySet<number> = new Set()
-
 const NOBODY: ReadonlySet<PodUid> = new Set()
 
 /** The plan of one node. Changed by step() only; what it holds is told as PlanDelta. */
 export class PolicyPlan {
   readonly work: WorkCount = { rows: 0 }
   readonly sets = new PeerSets(this.work)
-  readonly profiles = new Profiles(this.sets)
+  readonly profiles: Profiles
   readonly locals = new Map<PodUid, Local>()
   readonly #byNamespace = new Map<string, Set<PodUid>>()
   readonly #byInterface = new Map<string, Set<PodUid>>()
@@ -61,6 +62,7 @@ export class PolicyPlan {
 
   constructor(options: StepOptions) {
     this.#options = options
+    this.profiles = new Profiles(this.sets, options.auditLog)
   }
 
   /** Valid only with the snapshot of this turn. Never throws for what the cluster says. */
@@ -73,7 +75,7 @@ export class PolicyPlan {
       this.#judge(uid, snapshot)
       for (const name of interfacesOf(this.locals.get(uid)?.attachment)) names.add(name)
     }
-    this.profiles.rebuild(delta.policies, snapshot)
+    this.profiles.rebuild(delta, snapshot)
     this.profiles.letGo(snapshot.selectors)
     const knownInterfaces = this.#knownInterfaces(snapshot, names)
     const ports = this.#ends.changed(delta.interfaces, this.#bridges)
@@ -187,7 +189,7 @@ export class PolicyPlan {
   }
 
   #profile(isolation: Isolation | null, snapshot: Snapshot): ProfileId | 'open' {
-    return isolation === null ? 'open' : this.profiles.acquire(isolation, snapshot.selectors)
+    return isolation === null ? 'open' : this.profiles.acquire(isolation, snapshot)
   }
 
   #releaseProfiles(attachment: Attachment): void {

@@ -171,6 +171,25 @@ export function deniedCounter(id: ProfileId): string {
   return `denied/${id}`
 }
 
+/** Of what is denied, by a profile or else: the packets of it that were logged. The rest was suppressed. */
+export function loggedCounter(of: string): string {
+  return `logged/${of}`
+}
+
+/** New connections that a profile allowed where that is logged; and those that were. */
+export function allowedCounter(id: ProfileId): string {
+  return `allowed/${id}`
+}
+
+export function loggedAllowedCounter(id: ProfileId): string {
+  return `logged-allowed/${id}`
+}
+
+/** Where new connections are logged that a place in the profile's dispatch allows. */
+export function logChain(id: ProfileId, generation: string, place: string): string {
+  return `log/${id}/${generation}/${place}`
+}
+
 /** One set a family; `pods/0QW1N8ZC...` by selector, `cidrs/shop/web/...` by place. */
 export function peerSet(set: PeerSet, family: Family): string {
   return `${peerSetBase(set)}/v${family}`

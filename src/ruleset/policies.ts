@@ -8,6 +8,7 @@ import type { Direction } from '../model/policy.ts'
 import type { Chain, Counter, Element, NftMap, NftSet } from '../nft/objects.ts'
 import { WHOLE_PROTOCOL } from '../policy/peers.ts'
 import type { Member, PeerSet, PlanPort, PortClass, Profile, SetId } from '../policy/plan.ts'
+import { FIRST_PACKET, profileLogRules, type LogOptions } from './log-rules.ts'
 import { deniedCounter, peerSet, portsChain, portsMap, profileChain } from './names.ts'
 import { addressWord } from './words.ts'
 
@@ -15,16 +16,20 @@ export interface ProfileObjects {
   readonly chains: readonly Chain[]
   readonly map: { readonly object: NftMap; readonly elements: readonly Element[] } | null
   readonly counter: Counter
+  /** Of what is logged. */
+  readonly logCounters: readonly Counter[]
 }
 
-/** `setOf` gives the set that an id of the profile's dispatch names. */
-export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet): ProfileObjects {
+/** `setOf` gives the set that an id of the profile's dispatch names; without `logOptions` nothing is logged. */
+export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet, logOptions?: LogOptions): ProfileObjects {
+  const log = profileLogRules(profile, logOptions)
+  const jumpOf = (c: PortClass) => (peer: number): string | null => log.jump(`${profile.dispatch.indexOf(c)}.${peer}`)
   const exact = profile.dispatch.filter((c) => c.kind === 'exact')
   const wide = profile.dispatch.filter((c) => c.kind !== 'exact')
   const name = profileChain(profile.id)
   const chains: Chain[] = exact
-    .filter((c) => c.peers !== 'all')
-    .map((c) => ({ kind: 'chain', name: portsChain(profile.id, c), rules: peerRules('', c.peers, profile.direction, setOf) }))
+    .filter((c) => hasChain(c, jumpOf(c)))
+    .map((c) => ({ kind: 'chain', name: portsChain(profile.id, c), rules: peerRules('', c.peers, profile.direction, setOf, jumpOf(c)) }))
   const denied = deniedCounter(profile.id)
   chains.push({
     kind: 'chain',
@@ -32,14 +37,22 @@ export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet):
     comment: profile.policies.map((p) => `${profile.namespace}/${p.name}`).join(', '),
     rules: [
       ...(exact.length > 0 ? [`meta l4proto . th dport vmap @${portsMap(profile.id)}`] : []),
-      ...wide.flatMap((c) => peerRules(portMatch(c.ports[0]), c.peers, profile.direction, setOf)),
+      ...wide.flatMap((c) => peerRules(portMatch(c.ports[0]), c.peers, profile.direction, setOf, jumpOf(c))),
+      ...log.denied,
       `counter name "${denied}" drop`,
     ],
   })
-  return { chains, map: exact.length === 0 ? null : portMap(profile, exact), counter: { kind: 'counter', name: denied } }
+  chains.push(...log.chains)
+  const map = exact.length === 0 ? null : portMap(profile, exact, (c) => hasChain(c, jumpOf(c)))
+  return { chains, map, counter: { kind: 'counter', name: denied }, logCounters: log.counters }
 }
 
-function portMap(profile: Profile, exact: readonly PortClass[]): NonNullable<ProfileObjects['map']> {
+/** Where everybody may call and nothing is logged, the map itself accepts. */
+function hasChain({ peers }: PortClass, jump: (peer: number) => string | null): boolean {
+  return peers !== 'all' || jump(0) !== null
+}
+
+function portMap(profile: Profile, exact: readonly PortClass[], hasChain: (c: PortClass) => boolean): NonNullable<ProfileObjects['map']> {
   const object: NftMap = {
     kind: 'map',
     name: portsMap(profile.id),
@@ -50,7 +63,7 @@ function portMap(profile: Profile, exact: readonly PortClass[]): NonNullable<Pro
   }
   // A jump, not a goto: the wider rules behind the lookup still count.
   const elements = exact.flatMap((c) =>
-    c.ports.map((port) => ({ key: `${port.protocol.toLowerCase()} . ${port.first}`, value: c.peers === 'all' ? 'accept' : `jump ${portsChain(profile.id, c)}` })),
+    c.ports.map((port) => ({ key: `${port.protocol.toLowerCase()} . ${port.first}`, value: hasChain(c) ? `jump ${portsChain(profile.id, c)}` : 'accept' })),
   )
   return { object, elements }
 }
@@ -62,14 +75,18 @@ function portMatch(port: PlanPort | undefined): string {
   return `${protocol} dport ${port.first}-${port.last} `
 }
 
-function peerRules(ports: string, peers: PortClass['peers'], direction: Direction, setOf: (id: SetId) => PeerSet): string[] {
-  if (peers === 'all') return [`${ports}accept`]
+function peerRules(ports: string, peers: PortClass['peers'], direction: Direction, setOf: (id: SetId) => PeerSet, jump: (peer: number) => string | null): string[] {
+  const accepts = (match: string, index: number): string[] => {
+    const logs = jump(index)
+    return [...(logs === null ? [] : [`${FIRST_PACKET} ${match}${logs}`]), `${match}accept`]
+  }
+  if (peers === 'all') return accepts(ports, 0)
   const side = direction === 'ingress' ? 'saddr' : 'daddr'
-  return peers.flatMap((peer) =>
-    FAMILIES.map((family) => {
+  return peers.flatMap((peer, index) =>
+    FAMILIES.flatMap((family) => {
       const address = `${addressWord(family)} ${side}`
       const key = peer.kind === 'pairs' ? `${address} . meta l4proto . th dport` : address
-      return `${ports}${key} @${peerSet(setOf(peer.set), family)} accept`
+      return accepts(`${ports}${key} @${peerSet(setOf(peer.set), family)} `, index)
     }),
   )
 }

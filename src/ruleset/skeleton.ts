@@ -16,6 +16,7 @@ import type { PodAttachment } from '../policy/attach.ts'
 import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
 import { putCanary } from './canary.ts'
 import { connectionSets, cutRelated, cutRules, REPLIES } from './connections.ts'
+import { logSets, withLogRules, type LogOptions } from './log-rules.ts'
 import { masqueradeSets, NO_NAT, postrouting, type MasqueradeOptions } from './masquerade.ts'
 import { serviceChains, serviceCounters, serviceSets } from './service-skeleton.ts'
 import { addressWord } from './words.ts'
@@ -37,6 +38,8 @@ export interface SkeletonOptions {
   readonly nat?: MasqueradeOptions
   /** The packets that prove the table have their place in it. */
   readonly canary?: boolean
+  /** Absent: nothing is logged. */
+  readonly log?: LogOptions
 }
 
 export const TABLE: Table = {
@@ -52,7 +55,10 @@ export function skeleton(options: SkeletonOptions): TableState {
   const { mark, egress } = options.nat ?? NO_NAT
   for (const object of [...(mark === null ? [] : serviceSets()), ...(egress ? masqueradeSets() : [])]) state.sets.set(object.name, { object, elements: new Map() })
   for (const counter of [...COUNTERS, ...(mark === null ? [] : serviceCounters())]) state.counters.set(counter.name, counter)
-  for (const chain of chains(options)) state.chains.set(chain.name, chain)
+  const { chains: all, counters } = options.log?.denies === true ? withLogRules(chains(options), options.log) : { chains: chains(options), counters: [] }
+  for (const counter of counters) state.counters.set(counter.name, counter)
+  for (const object of options.log === undefined ? [] : logSets(options.log)) state.sets.set(object.name, { object, elements: new Map() })
+  for (const chain of all) state.chains.set(chain.name, chain)
   if (options.canary === true) putCanary(state)
   return state
 }
@@ -118,7 +124,7 @@ function bridgedChain(direction: Direction): Chain {
 
 /** Source prefixes of pods in quarantine, as rules: overlapping ones are what the kernel refuses in a set. */
 export function closedPrefixes(matches: readonly string[]): Chain {
-  const rules = matches.map((match) => `${match} counter name "${NAMES.unknownInterface}" drop`)
+  const rules = matches.map((match) => `${match} goto unknown-pod`)
   return { kind: 'chain', name: NAMES.closedPrefixes, comment: 'prefixes of pods on a bridge that are in quarantine', rules }
 }
 

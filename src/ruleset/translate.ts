@@ -20,7 +20,7 @@ import { WantedTable } from './wanted.ts'
 interface ProfileNames {
   readonly chains: readonly string[]
   readonly map: string | null
-  readonly counter: string
+  readonly counters: readonly string[]
   /** The sets that each policy's rules name, and so uses. */
   readonly uses: readonly (readonly [SetId, Owner])[]
 }
@@ -36,7 +36,10 @@ export class Translator {
   readonly #services: ServiceElements | null
   readonly #masquerade: MasqueradeElements
 
+  readonly #log: SkeletonOptions['log']
+
   constructor(options: SkeletonOptions) {
+    this.#log = options.log
     this.wanted = new WantedTable(skeleton(options))
     this.#pods = new PodElements(this.wanted)
     const nat = options.nat ?? NO_NAT
@@ -91,22 +94,24 @@ export class Translator {
       if (before === undefined) return
       for (const chain of before.chains) this.wanted.removeChain(chain)
       if (before.map !== null) this.wanted.removeSet(before.map)
-      this.wanted.removeCounter(before.counter)
+      for (const counter of before.counters) this.wanted.removeCounter(counter)
       return
     }
-    const objects = profileObjects(after, (set) => this.#setOf(set))
+    const objects = profileObjects(after, (set) => this.#setOf(set), this.#log)
     const owners: Owner[] = after.policies.map((p) => policyOwner(after.namespace, p.name, after.direction))
     const uses = usesOf(after)
     for (const [set, owner] of uses) this.#users.add(set, owner)
-    this.wanted.putCounter(objects.counter, owners)
+    const counters = [objects.counter, ...objects.logCounters]
+    for (const counter of counters) this.wanted.putCounter(counter, owners)
     for (const chain of objects.chains) this.wanted.putChain(chain, owners)
     if (objects.map !== null) {
       this.wanted.putSet(objects.map.object, owners)
       this.wanted.setElements(objects.map.object.name, objects.map.elements)
     }
-    const names = { chains: objects.chains.map((c) => c.name), map: objects.map?.object.name ?? null, counter: objects.counter.name, uses }
+    const names = { chains: objects.chains.map((c) => c.name), map: objects.map?.object.name ?? null, counters: counters.map((c) => c.name), uses }
     this.#profiles.set(id, names)
     for (const chain of before?.chains ?? []) if (!names.chains.includes(chain)) this.wanted.removeChain(chain)
+    for (const counter of before?.counters ?? []) if (!names.counters.includes(counter)) this.wanted.removeCounter(counter)
     if (before !== undefined && before.map !== null && names.map === null) this.wanted.removeSet(before.map)
   }
 

@@ -153,4 +153,17 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     shows: 'profiles',
     cluster: cluster([{ podSelector: WEB, policyTypes: ['Ingres'], ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.0/33' } }, API], ports: [{ port: 80 }, { port: 90, endPort: 80 }] }, { from: [{}] }] }]),
   },
+  {
+    name: 'logged',
+    title: 'what is denied is logged, one of 100 of what is allowed, with a label (audit.picket.dev)',
+    shows: 'profiles',
+    cluster: {
+      ...cluster([]),
+      policies: [
+        { namespace: 'shop', spec: { podSelector: WEB, ingress: [{ from: [API] }] } },
+        { namespace: 'shop', spec: { podSelector: WEB, ingress: [{ ports: [{ port: 443 }] }] }, annotations: { 'audit.picket.dev/log': 'all', 'audit.picket.dev/sample': '1/100', 'audit.picket.dev/label': 'checkout' } },
+      ],
+    },
+    options: { auditLog: 'deny' },
+  },
 ]

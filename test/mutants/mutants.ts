@@ -74,5 +74,5 @@ export const MUTANTS: readonly Mutant[] = [
   { title: 'rule 94: of two pods with one address, the older has it', file: 'store/claims.ts', search: 'b.createdAt - a.createdAt', replace: 'a.createdAt - b.createdAt', caughtBy: 'policy' },
   { title: 'rule 96: a terminating pod is nobody', file: 'model/policy.ts', search: '!pod.hostNetwork && !pod.finished', replace: '!pod.hostNetwork && !pod.finished && !pod.terminating', caughtBy: 'policy' },
   { title: 'rule 27: a pod that leaves a selector stays in its set', file: 'policy/sets.ts', search: 'removed.push(...old.filter((m) => !now.some((n) => sameMember(m, n))))', replace: '', caughtBy: 'transitions' },
-  { title: 'rule 27: an edited policy does not reach its profile', file: 'policy/step.ts', search: 'this.profiles.rebuild(delta.policies, snapshot)', replace: '', caughtBy: 'transitions' },
+  { title: 'rule 27: an edited policy does not reach its profile', file: 'policy/step.ts', search: 'this.profiles.rebuild(delta, snapshot)', replace: '', caughtBy: 'transitions' },
 ]

@@ -8,6 +8,7 @@ export interface RawMeta {
   readonly namespace?: string
   readonly uid: string
   readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
   readonly generation?: number
   readonly creationTimestamp?: string
   readonly deletionTimestamp?: string

@@ -5,6 +5,7 @@
 import { compileOptions } from '../../src/agent/compile-options.ts'
 import { Turns, type TurnReport } from '../../src/agent/turn.ts'
 import type { SourceEvent } from '../../src/model/changes.ts'
+import type { TrafficLog } from '../../src/model/log-wish.ts'
 import type { Problem } from '../../src/lib/problem.ts'
 import type { NatDelta } from '../../src/nat/plan.ts'
 import type { PlanDelta } from '../../src/policy/plan.ts'
@@ -13,6 +14,7 @@ import { diff } from '../../src/nft/diff.ts'
 import type { Transaction } from '../../src/nft/objects.ts'
 import { render } from '../../src/nft/render.ts'
 import { emptyDirty, emptyTable, everything, mergeDirty, type Dirty, type TableState } from '../../src/nft/state.ts'
+import type { LogOptions } from '../../src/ruleset/log-rules.ts'
 import { TABLE, type SkeletonOptions } from '../../src/ruleset/skeleton.ts'
 import type { AgentConfig } from '../../src/settings.ts'
 import { syncAll } from './cluster-feed.ts'
@@ -24,7 +26,12 @@ export interface PipelineOptions extends Partial<SkeletonOptions> {
   readonly services?: Partial<AgentConfig>
   /** Keeps the whole table's text after each commit; slow, for transitions. */
   readonly captureCommits?: boolean
+  /** What is logged where no annotation says it; absent: nothing is. `log` says how. */
+  readonly auditLog?: TrafficLog
 }
+
+/** As the agent's defaults. */
+export const LOG: LogOptions = { group: 61, nodeLimit: 1000, podLimit: 200, sourceLimit: 20, denies: true, services: true }
 
 const SERVICES: Partial<AgentConfig> = {
   serviceProxy: 'picket', masquerade: 'picket', nodePortAddresses: ['primary'], serviceCIDRs: ['10.96.0.0/16', 'fd00:96::/112'], serviceMarkMask: '0xffffff00',
@@ -46,9 +53,9 @@ export class Pipeline {
   #dirty: Dirty = emptyDirty()
 
   constructor(options: PipelineOptions) {
-    const { nodeName, sourcePrefixNamespaces = [], captureCommits = false, services, ...rest } = options
+    const { nodeName, sourcePrefixNamespaces = [], captureCommits = false, services, auditLog, ...rest } = options
     const nat = services === undefined ? undefined : compileOptions({ ...SERVICES, ...services, nodeName } as AgentConfig)
-    const skeleton: SkeletonOptions = { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto', ...(nat?.skeleton.nat === undefined ? {} : { nat: nat.skeleton.nat }), ...rest }
+    const skeleton: SkeletonOptions = { newPods: 'deny', nodeEgress: 'allow', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto', ...(nat?.skeleton.nat === undefined ? {} : { nat: nat.skeleton.nat }), ...(auditLog === undefined ? {} : { log: LOG }), ...rest }
     this.#capture = captureCommits
     this.turns = new Turns({
       clock: CLOCK,
@@ -57,7 +64,7 @@ export class Pipeline {
         this.planned = delta
         this.services = services
       },
-      step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: skeleton.podInterfaces, podAttachment: skeleton.podAttachment, sourcePrefixNamespaces },
+      step: { isLocal: (pod) => pod.node === nodeName, nodeName, podInterfaces: skeleton.podInterfaces, podAttachment: skeleton.podAttachment, sourcePrefixNamespaces, ...(auditLog === undefined ? {} : { auditLog }) },
       skeleton,
       ...(nat === undefined ? {} : { nat: nat.nat }),
     })

@@ -36,6 +36,7 @@ export interface PodSketch {
 export interface PolicySketch {
   readonly namespace: string
   readonly spec: RawPolicy['spec']
+  readonly annotations?: Readonly<Record<string, string>>
 }
 
 /** Null is an empty slot. Every slot has a number of its own, from 1. */
@@ -136,7 +137,7 @@ function namespaceObject(name: string, labels: LabelSketch, uid: string): RawNam
 }
 
 function policyObject(policy: PolicySketch, slot: number, uid: string): RawPolicy {
-  return { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: `policy-${slot}`, namespace: policy.namespace, uid, generation: 1 }, spec: policy.spec }
+  return { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: `policy-${slot}`, namespace: policy.namespace, uid, generation: 1, ...(policy.annotations === undefined ? {} : { annotations: policy.annotations }) }, spec: policy.spec }
 }
 
 const PHASE: Readonly<Record<PodSketch['life'], string>> = { running: 'Running', pending: 'Pending', terminating: 'Running', succeeded: 'Succeeded', failed: 'Failed' }

@@ -37,9 +37,13 @@ export interface TracePacket {
   /** As it arrives. */
   readonly hopLimit?: number
   readonly ctMark?: number
+  /** Whether conntrack has confirmed its connection: not before the first packet has passed; of one that is new, unless told. */
+  readonly confirmed?: boolean
+  /** The packet's own, as it arrives. */
+  readonly mark?: number
 }
 
-export type FieldType = 'ipv4_addr' | 'ipv6_addr' | 'ifname' | 'inet_proto' | 'inet_service' | 'mark' | 'ct_state' | 'ct_dir' | 'ifkind' | 'icmp_type' | 'icmpv6_type' | 'tcp_flags' | 'number' | 'nfproto'
+export type FieldType = 'ipv4_addr' | 'ipv6_addr' | 'ifname' | 'inet_proto' | 'inet_service' | 'mark' | 'ct_state' | 'ct_dir' | 'ifkind' | 'icmp_type' | 'icmpv6_type' | 'tcp_flags' | 'number' | 'nfproto' | 'ct_status'
 
 /** What has happened to the packet already: the hook decides. */
 export interface Moment {
@@ -49,6 +53,8 @@ export interface Moment {
   readonly routed: boolean
   /** Its hop limit is one less: that comes before the forward hook. */
   readonly forwarded: boolean
+  /** The packet's mark, which rules may set. */
+  mark: bigint
 }
 
 export interface Field {
@@ -132,23 +138,46 @@ const READERS: readonly (readonly [string, FieldType, Field['read']])[] = [
     [`ct ${direction} proto-src`, 'inet_service', (p, m) => (hasEntry(p, m) ? BigInt(sender(direction, p).port) : null)],
   ]),
   ['ct protocol', 'inet_proto', (p, m) => (hasEntry(p, m) ? BigInt((p.about ?? p).protocol) : null)],
+  ['meta mark', 'mark', (_, m) => m.mark],
+  ['ct status', 'ct_status', (p, m) => (hasEntry(p, m) ? ((p.confirmed ?? p.ctState !== 'new') ? 8n : 0n) : null)],
   ['ct mark', 'mark', (p, m) => (hasEntry(p, m) ? BigInt(p.ctMark ?? 0) : null)],
 ]
 
 const FIELDS: ReadonlyMap<string, Field> = new Map(READERS.map(([text, type, read]) => [text, { text, type, read }]))
 
 export function fieldNamed(text: string): Field | null {
+  if (text.startsWith('numgen ')) return { text, type: 'number', read: () => 0n }
   return FIELDS.get(text) ?? null
 }
 
 /** Takes one field, with `and MASK` where it has one; null where the next words are none. */
 export function takeField(cursor: Cursor): Field | null {
+  if (cursor.take('numgen', 'inc', 'mod') || cursor.take('numgen', 'random', 'mod')) return counted(cursor)
+  if (cursor.take('jhash')) return hashed(cursor)
   for (const [text, field] of FIELDS) {
     if (!cursor.take(...text.split(' '))) continue
     if (!cursor.take('and') && !cursor.take('&')) return field
-    return masked(field, BigInt(cursor.next('a mask').text))
+    return masked(field, (parseValue(field.type, cursor.next('a mask')) as { readonly first: bigint }).first)
   }
   return null
+}
+
+/** One of so many: the first, whatever was counted before, as limits are taken as open. */
+function counted(cursor: Cursor): Field {
+  cursor.next('a modulus')
+  const offset = cursor.take('offset') ? BigInt(cursor.next('an offset').text) : 0n
+  return { text: 'numgen', type: 'number', read: () => offset }
+}
+
+/** Some number, where what is hashed can be read. */
+function hashed(cursor: Cursor): Field {
+  const field = takeField(cursor)
+  if (field === null) throw new TracerError('jhash of what the tracer does not know', cursor.peek() ?? undefined)
+  cursor.expect('mod')
+  cursor.next('a modulus')
+  if (cursor.take('seed')) cursor.next('a seed')
+  if (cursor.take('offset')) cursor.next('an offset')
+  return { text: 'jhash', type: 'number', read: (p, m) => (field.read(p, m) === null ? null : 0n) }
 }
 
 /** As nft lists it: `tcp flags syn / fin,syn,rst,ack`. */
@@ -215,6 +244,8 @@ export function parseValue(type: FieldType, token: Token): Value {
       return numbers(token, TCP_FLAGS)
     case 'nfproto':
       return numbers(token, FAMILY)
+    case 'ct_status':
+      return numbers(token, { confirmed: 8 })
     case 'inet_service':
     case 'mark':
     case 'number':

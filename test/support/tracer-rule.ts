@@ -15,9 +15,12 @@ export type Statement =
   | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string | readonly { readonly key: readonly Value[]; readonly verdict: Verdict }[] }
   | { readonly kind: 'counter'; readonly name: string | null }
   | { readonly kind: 'log'; readonly prefix: string }
-  | { readonly kind: 'limit' }
+  /** By itself, or of an element of a set, whose key has to be read from the packet. */
+  | { readonly kind: 'limit'; readonly set?: string; readonly fields?: readonly Field[] }
   /** The set's elements stay as they are read; what counts is whether the key can be read from the packet. */
   | { readonly kind: 'update'; readonly set: string; readonly fields: readonly Field[] }
+  /** `meta mark set`: to a number, or to what a field holds. */
+  | { readonly kind: 'mark'; readonly to: bigint | Field }
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
 
 export interface Rule {
@@ -51,9 +54,14 @@ function parseStatement(cursor: Cursor): Statement {
     cursor.expect('{')
     const fields = takeFields(cursor)
     if (cursor.take('timeout')) cursor.next('a time')
+    // Taken as open, like others; a verdict behind it would be one of a limit.
+    const isLimited = cursor.take('limit', 'rate')
+    if (isLimited) takeLimit(cursor)
     cursor.expect('}')
+    if (isLimited) return { kind: 'limit', fields, set }
     return { kind: 'update', set, fields }
   }
+  if (cursor.take('meta', 'mark', 'set')) return { kind: 'mark', to: takeField(cursor) ?? BigInt(cursor.next('a mark').text) }
   return takeMatch(cursor)
 }
 
@@ -106,7 +114,8 @@ function takeLimit(cursor: Cursor): Statement {
 function takeMatch(cursor: Cursor): Statement {
   const fields = takeFields(cursor)
   if (cursor.take('vmap')) return { kind: 'vmap', fields, map: cursor.take('{') ? takeVerdicts(cursor, fields) : takeSetName(cursor) }
-  const negated = cursor.take('!=')
+  // `ct status ! confirmed` is how nft lists it.
+  const negated = cursor.take('!=') || (fields[0]?.type === 'ct_status' && cursor.take('!'))
   if (!negated) cursor.take('==')
   if (cursor.peek()?.text.startsWith('@') === true) return { kind: 'match', fields, negated, among: { set: takeSetName(cursor) } }
   const choice = takeChoice(cursor, fields)

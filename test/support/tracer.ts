@@ -20,6 +20,9 @@ export interface Trace {
   readonly counters: readonly string[]
   /** Prefixes of the log rules that it met; their limits are taken as open. */
   readonly logs: readonly string[]
+  /** The packet's mark behind everything, and in front of each log rule that it met. */
+  readonly mark: number
+  readonly loggedMarks: readonly number[]
 }
 
 interface Walk {
@@ -27,6 +30,7 @@ interface Walk {
   readonly visited: string[]
   readonly counters: string[]
   readonly logs: string[]
+  readonly loggedMarks: number[]
   moment: Moment
   by: string
 }
@@ -74,9 +78,9 @@ export class Tracer {
   }
 
   trace(packet: TracePacket): Trace {
-    const walk: Walk = { packet, visited: [], counters: [], logs: [], moment: { tracked: false, routed: false, forwarded: false }, by: '' }
+    const walk: Walk = { packet, visited: [], counters: [], logs: [], loggedMarks: [], moment: { tracked: false, routed: false, forwarded: false, mark: BigInt(packet.mark ?? 0) }, by: '' }
     const verdict = this.walkHooks(walk)
-    return { verdict, by: walk.by, visited: walk.visited, counters: walk.counters, logs: walk.logs }
+    return { verdict, by: walk.by, visited: walk.visited, counters: walk.counters, logs: walk.logs, mark: Number(walk.moment.mark), loggedMarks: walk.loggedMarks }
   }
 
   /** Parses a chain and all that it leads to, whether a packet gets there or not. */
@@ -94,6 +98,7 @@ export class Tracer {
   private verdictsOf(statement: Statement): readonly Verdict[] {
     if (statement.kind === 'verdict') return [statement.verdict]
     if (statement.kind === 'counter' && statement.name !== null && !this.table.counters.has(statement.name)) throw new TracerError(`counter ${statement.name} is not there`)
+    if (statement.kind === 'limit' && statement.set !== undefined) this.set(statement.set, statement.fields ?? [])
     if (statement.kind === 'match' && 'set' in statement.among) this.set(statement.among.set, statement.fields)
     if (statement.kind !== 'vmap') return []
     if (typeof statement.map !== 'string') return statement.map.map((entry) => entry.verdict)
@@ -121,7 +126,7 @@ export class Tracer {
       chains.sort((a, b) => (a.base?.priority ?? 0) - (b.base?.priority ?? 0))
       for (const chain of chains) {
         const early = (hook === 'prerouting' || hook === 'output') && (chain.base?.priority ?? 0) <= CONNTRACK
-        walk.moment = { tracked: !early, routed: hook !== 'prerouting', forwarded: walk.packet.path === 'forward' && hook !== 'prerouting' }
+        walk.moment = { ...walk.moment, tracked: !early, routed: hook !== 'prerouting', forwarded: walk.packet.path === 'forward' && hook !== 'prerouting' }
         const verdict = this.walkChain(walk, chain.name) ?? chain.base?.policy
         if (verdict === 'drop' || verdict === 'reject') return verdict
       }
@@ -152,7 +157,16 @@ export class Tracer {
   private apply(walk: Walk, rule: Rule): Verdict | null {
     for (const statement of rule.statements) {
       if (statement.kind === 'counter' && statement.name !== null) walk.counters.push(statement.name)
-      if (statement.kind === 'log') walk.logs.push(statement.prefix)
+      if (statement.kind === 'log') {
+        walk.logs.push(statement.prefix)
+        walk.loggedMarks.push(Number(walk.moment.mark))
+      }
+      if (statement.kind === 'mark') {
+        const to = typeof statement.to === 'bigint' ? statement.to : statement.to.read(walk.packet, walk.moment)
+        if (typeof to !== 'bigint') return null
+        walk.moment.mark = to
+      }
+      if (statement.kind === 'limit' && statement.fields !== undefined && valuesOf(walk, statement.fields) === null) return null
       if (statement.kind === 'verdict') return statement.verdict
       if (statement.kind === 'match' && !this.matches(walk, statement)) return null
       if (statement.kind === 'update' && valuesOf(walk, statement.fields) === null) return null

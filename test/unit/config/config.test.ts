@@ -71,6 +71,7 @@ describe('the agent config', () => {
       masquerade: 'none',
       nonMasqueradeCIDRs: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '169.254.0.0/16', 'fc00::/7', 'fe80::/10'],
       masqueradeRandomFully: true,
+      auditLog: 'deny', auditGroup: 61, auditNodeLimit: 1000, auditPodLimit: 200, auditSourceLimit: 20,
       logLevel: 'info',
     })
     assert.ok(Object.isFrozen(config) && Object.isFrozen(config.source) && Object.isFrozen(config.podInterfaces))
@@ -81,7 +82,8 @@ describe('the agent config', () => {
     const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nhealthAddress: "[::1]:1"\nmetricsAddress: none\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
     const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\ncanary: false\ncanaryInterval: 5s\nnodeStatus: false\nserviceProxy: picket\nmasquerade: picket\nlogLevel: debug\n'
     const nat = 'nodeHealthAddress: none\nnodePortAddresses: [10.0.0.0/8]\nserviceCIDRs: [10.96.0.0/16, "fd00::/112"]\nserviceMarkMask: "0x3fffff00"\nmasqueradeAll: true\nnonMasqueradeCIDRs: []\nmasqueradeRandomFully: false\n'
-    assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists + nat) }), {
+    const audit = 'auditLog: all\nauditGroup: 65535\nauditNodeLimit: 1\nauditPodLimit: 2\nauditSourceLimit: "3"\n'
+    assert.deepEqual(loadAgentConfig({ config: fileWith(text + lists + nat + audit) }), {
       nodeName: 'n2',
       source: { kind: 'kube', kubeconfig: '/etc/k', context: 'c', apiServers: ['https://10.0.0.1:6443', 'https://[fd00::1]:6443'] },
       kubeconfig: '/etc/k',
@@ -106,6 +108,7 @@ describe('the agent config', () => {
       masquerade: 'picket',
       nonMasqueradeCIDRs: [],
       masqueradeRandomFully: false,
+      auditLog: 'all', auditGroup: 65_535, auditNodeLimit: 1, auditPodLimit: 2, auditSourceLimit: 3,
       logLevel: 'debug',
     })
   })
@@ -160,7 +163,7 @@ describe('the agent config', () => {
   for (const setting of SETTINGS) {
     it(`refuses ${setting.name} of the wrong type, in the file and as a flag`, () => {
       const others = Object.fromEntries(Object.entries(REQUIRED).filter(([name]) => name !== setting.name))
-      for (const wrong of ['7', '{a: b}', '[[1]]', 'null', NO_VALUE]) {
+      for (const wrong of [setting.type === 'number' ? '0' : '7', '7.5', '1e9', '-1', '{a: b}', '[[1]]', 'null', NO_VALUE]) {
         const file = fileWith(`${setting.name}: ${wrong}\n`)
         refused({ ...others, config: file }, new RegExp(`^${file}: ${setting.name}: expected .*, got `))
       }
