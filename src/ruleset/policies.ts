@@ -9,7 +9,8 @@ import type { Chain, Counter, Element, NftMap, NftSet } from '../nft/objects.ts'
 import { WHOLE_PROTOCOL } from '../policy/peers.ts'
 import type { Member, PeerSet, PlanPort, PortClass, Profile, SetId } from '../policy/plan.ts'
 import { FIRST_PACKET, profileLogRules, type LogOptions } from './log-rules.ts'
-import { deniedCounter, peerSet, portsChain, portsMap, profileChain } from './names.ts'
+import { countDropped, deniedCounter, peerSet, portsChain, portsMap, profileChain } from './names.ts'
+import { counting } from './rule-counters.ts'
 import { addressWord } from './words.ts'
 
 export interface ProfileObjects {
@@ -24,12 +25,13 @@ export interface ProfileObjects {
 export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet, logOptions?: LogOptions): ProfileObjects {
   const log = profileLogRules(profile, logOptions)
   const jumpOf = (c: PortClass) => (peer: number): string | null => log.jump(`${profile.dispatch.indexOf(c)}.${peer}`)
+  const countOf = (c: PortClass) => (peer: number): string => counting(profile, c, peer)
   const exact = profile.dispatch.filter((c) => c.kind === 'exact')
   const wide = profile.dispatch.filter((c) => c.kind !== 'exact')
   const name = profileChain(profile.id)
   const chains: Chain[] = exact
     .filter((c) => hasChain(c, jumpOf(c)))
-    .map((c) => ({ kind: 'chain', name: portsChain(profile.id, c), rules: peerRules('', c.peers, profile.direction, setOf, jumpOf(c)) }))
+    .map((c) => ({ kind: 'chain', name: portsChain(profile.id, c), rules: peerRules('', c.peers, profile.direction, setOf, jumpOf(c), countOf(c)) }))
   const denied = deniedCounter(profile.id)
   chains.push({
     kind: 'chain',
@@ -37,8 +39,9 @@ export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet, 
     comment: profile.policies.map((p) => `${profile.namespace}/${p.name}`).join(', '),
     rules: [
       ...(exact.length > 0 ? [`meta l4proto . th dport vmap @${portsMap(profile.id)}`] : []),
-      ...wide.flatMap((c) => peerRules(portMatch(c.ports[0]), c.peers, profile.direction, setOf, jumpOf(c))),
+      ...wide.flatMap((c) => peerRules(portMatch(c.ports[0]), c.peers, profile.direction, setOf, jumpOf(c), countOf(c))),
       ...log.denied,
+      `jump ${countDropped(profile.direction)}`,
       `counter name "${denied}" drop`,
     ],
   })
@@ -47,9 +50,9 @@ export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet, 
   return { chains, map, counter: { kind: 'counter', name: denied }, logCounters: log.counters }
 }
 
-/** Where everybody may call and nothing is logged, the map itself accepts. */
-function hasChain({ peers }: PortClass, jump: (peer: number) => string | null): boolean {
-  return peers !== 'all' || jump(0) !== null
+/** Where everybody may call and nothing is logged or counted, the map itself accepts. */
+function hasChain({ peers, by }: PortClass, jump: (peer: number) => string | null): boolean {
+  return peers !== 'all' || by !== undefined || jump(0) !== null
 }
 
 function portMap(profile: Profile, exact: readonly PortClass[], hasChain: (c: PortClass) => boolean): NonNullable<ProfileObjects['map']> {
@@ -75,10 +78,10 @@ function portMatch(port: PlanPort | undefined): string {
   return `${protocol} dport ${port.first}-${port.last} `
 }
 
-function peerRules(ports: string, peers: PortClass['peers'], direction: Direction, setOf: (id: SetId) => PeerSet, jump: (peer: number) => string | null): string[] {
+function peerRules(ports: string, peers: PortClass['peers'], direction: Direction, setOf: (id: SetId) => PeerSet, jump: (peer: number) => string | null, count: (peer: number) => string): string[] {
   const accepts = (match: string, index: number): string[] => {
     const logs = jump(index)
-    return [...(logs === null ? [] : [`${FIRST_PACKET} ${match}${logs}`]), `${match}accept`]
+    return [...(logs === null ? [] : [`${FIRST_PACKET} ${match}${logs}`]), `${match}${count(index)}accept`]
   }
   if (peers === 'all') return accepts(ports, 0)
   const side = direction === 'ingress' ? 'saddr' : 'daddr'
