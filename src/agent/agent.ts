@@ -126,6 +126,7 @@ class Agent implements Closable {
       table: TABLE,
       wanted: this.#turns.translator.wanted.state,
       onRead: (applied) => this.#cutter?.read(applied),
+      onCountersLeave: (names) => this.#measures.countersLeave(names),
       ownersOf: (name, elements) => this.#turns.translator.wanted.ownersOf(name, elements),
       compile: (quarantine) => this.#recompile(quarantine),
       onSearched: () => this.#planner.searchEnded(),
@@ -167,7 +168,7 @@ class Agent implements Closable {
   }
 
   #explaining(): ReturnType<typeof explainOnNode> {
-    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching: () => this.#committer?.searching === true, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems() })
+    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching: () => this.#committer?.searching === true, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems(), counted: () => this.#measures.counted() })
   }
 
   async close(): Promise<void> {
