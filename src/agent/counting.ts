@@ -23,9 +23,7 @@ export interface Total extends CounterValue {
   readonly live: boolean
 }
 
-/** Milliseconds: whoever asks again so soon gets the same answer. */
-const FRESH_MS = 500
-/** Of those that went: told for so long, so that a scrape sees the last value. */
+/** Milliseconds, of those that went: told for so long, so that a scrape sees the last value. */
 const TOLD_MS = 300_000
 /** Remembered, should they come back; then the one that went first is forgotten. */
 const MOST_GONE = 10_000
@@ -44,17 +42,16 @@ const NOTHING: CounterValue = { packets: 0, bytes: 0 }
 export class Counting {
   readonly #options: CountingOptions
   readonly #entries = new Map<string, Entry>()
-  #readAt = -Infinity
   #reading: Promise<void> | null = null
 
   constructor(options: CountingOptions) {
     this.#options = options
   }
 
-  /** By the counter's name; those that went within the last minutes too. What could not be read is as it was read last. */
+  /** Read now, for all who ask at once. By the counter's name; those that went within the last minutes too. What could not be read is as it was read last. */
   async totals(): Promise<ReadonlyMap<string, Total>> {
+    await this.#read()
     const now = this.#options.clock.now()
-    if (now - this.#readAt >= FRESH_MS) await this.#read()
     const told = [...this.#entries].filter(([, { goneAt }]) => goneAt === null || now - goneAt < TOLD_MS)
     return new Map(told.map(([name, { counted, base, last, goneAt }]) => [name, { counted, ...sum(base, last), live: goneAt === null }]))
   }
@@ -90,7 +87,6 @@ export class Counting {
     }
     const now = clock.now()
     for (const [name, entry] of this.#entries) if (entry.goneAt === null && !values.has(name)) this.#gone(name, entry, now)
-    this.#readAt = now
   }
 
   #counts(name: string, entry: Entry, value: CounterValue, isWanted: boolean): void {

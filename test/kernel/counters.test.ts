@@ -64,7 +64,7 @@ for (const attachment of attachments()) describe(`counters of rules and pods, on
   }
 
   function explained(client: string, port: number): { readonly egress: Count | undefined; readonly ingress: Count | undefined; readonly text: string } {
-    const command = [...ownCommand(), 'explain', '--source', 'socket', '--socket', lab.agents.socket('n1'), '--from', client, '--to', 'shop/db', '--port', `${port}/udp`]
+    const command = [...ownCommand(), 'explain', '--source', `socket:${lab.agents.socket('n1')}`, '--from', client, '--to', 'shop/db', '--port', `${port}/udp`]
     const { flows } = JSON.parse(lab.run('n1', [...command, '--output', 'json'], { mayFail: true })) as { readonly flows: readonly { readonly legs: readonly Readonly<Record<'egress' | 'ingress', { readonly counted?: Count }>>[] }[] }
     const [leg] = flows[0]?.legs ?? []
     return { egress: leg?.egress.counted, ingress: leg?.ingress.counted, text: lab.run('n1', command, { mayFail: true }) }
