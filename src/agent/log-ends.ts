@@ -31,6 +31,8 @@ export class LogEnds implements Closable {
   /** Objects with an end to come. */
   readonly #waiting: { readonly [K in LoggedKind]: Map<Uid, Said> } = { namespace: new Map(), policy: new Map() }
   #cancel: (() => void) | null = null
+  /** What it waits for. */
+  #next = 0
 
   constructor(clock: Clock, push: (events: readonly SourceEvent[]) => void) {
     this.#clock = clock
@@ -65,39 +67,45 @@ export class LogEnds implements Closable {
     }
   }
 
-  /** Notes it where there is an end to come; without what has ended. */
+  /** Without what has ended; noted where there is an end to come. */
   #said(waiting: Map<Uid, Said>, key: Uid, decoded: Decoded<Row>): Decoded<Row> {
-    const good = decoded.kind === 'good' ? decoded : (waiting.get(key)?.good ?? null)
-    if (endOf(decoded) === null && (good === null || endOf(good) === null)) waiting.delete(key)
-    else waiting.set(key, { good, last: decoded })
-    if (waiting.size > 0) this.#wait()
-    return withoutEnded(decoded, this.#clock.wallTime())
+    const last = withoutEnded(decoded, this.#clock.wallTime())
+    const said: Said = { good: last.kind === 'good' ? last : (waiting.get(key)?.good ?? null), last }
+    const end = firstEnd(said)
+    if (end === null) waiting.delete(key)
+    else {
+      waiting.set(key, said)
+      this.#wait(end)
+    }
+    return last
   }
 
-  #wait(): void {
-    if (this.#cancel !== null) return
-    const ends = [...this.#all()].flatMap(([, , { good, last }]) => [good, last].flatMap((one) => (one === null ? [] : (endOf(one) ?? []))))
-    if (ends.length === 0) return
-    const left = Math.min(...ends) - this.#clock.wallTime()
-    this.#cancel = this.#clock.after(Math.min(Math.max(left, 1), LONGEST_WAIT), () => {
+  /** Until then at the latest. */
+  #wait(end: number): void {
+    if (this.#cancel !== null && this.#next <= end) return
+    this.#cancel?.()
+    this.#next = end
+    this.#cancel = this.#clock.after(Math.min(Math.max(end - this.#clock.wallTime(), 1), LONGEST_WAIT), () => {
       this.#cancel = null
       this.#end()
-      this.#wait()
+      const ends = [...this.#all()].flatMap(([, , said]) => firstEnd(said) ?? [])
+      if (ends.length > 0) this.#wait(Math.min(...ends))
     })
   }
 
   #end(): void {
     const now = this.#clock.wallTime()
     const events: SourceEvent[] = []
-    for (const [kind, key, { good, last }] of this.#all()) {
-      const isOver = (one: Decoded<Row> | null): boolean => one !== null && (endOf(one) ?? Infinity) <= now
-      if (!isOver(good) && !isOver(last)) continue
+    for (const [kind, key, said] of this.#all()) {
+      const end = firstEnd(said)
+      if (end === null || end > now) continue
+      const last = withoutEnded(said.last, now)
+      const good = said.good === null || said.good === said.last ? null : withoutEnded(said.good, now)
+      const left: Said = { good: good ?? (last.kind === 'good' ? last : null), last }
       // The good version first: where the last one is bad, it stands in.
-      const versions = good === null || good === last ? [last] : [good, last]
-      const [standing, latest] = [good === null ? null : withoutEnded(good, now), withoutEnded(last, now)]
-      for (const version of versions) events.push({ verb: 'upsert', kind, key, decoded: version === last ? latest : standing } as SourceEvent)
-      if (endOf(latest) === null && (standing === null || endOf(standing) === null)) this.#waiting[kind].delete(key)
-      else this.#waiting[kind].set(key, { good: standing, last: latest })
+      for (const decoded of good === null ? [last] : [good, last]) events.push({ verb: 'upsert', kind, key, decoded } as SourceEvent)
+      if (firstEnd(left) === null) this.#waiting[kind].delete(key)
+      else this.#waiting[kind].set(key, left)
     }
     if (events.length > 0) this.#push(events)
   }
@@ -109,6 +117,12 @@ export class LogEnds implements Closable {
 
 function rowOf(decoded: Decoded<Row>): Row | null {
   return decoded.kind === 'good' ? decoded.row : decoded.strict
+}
+
+/** Milliseconds since 1970; null where nothing ends. */
+function firstEnd({ good, last }: Said): number | null {
+  const ends = [good, last].flatMap((one) => (one === null ? [] : (endOf(one) ?? [])))
+  return ends.length === 0 ? null : Math.min(...ends)
 }
 
 function endOf(decoded: Decoded<Row>): number | null {

@@ -34,7 +34,13 @@ export interface ProfileLog {
   /** What nothing allowed; null: not logged. */
   readonly denied: Logged | null
   /** New connections, by what allowed them: `CLASS.PEER`, indexes in the dispatch; peer `all` is 0. */
-  readonly allowed: Readonly<Record<string, Logged>>
+  readonly allowed: Readonly<Record<string, readonly PlaceLog[]>>
+}
+
+/** Ports of one class may be opened by rules of several policies, each with its own wish. */
+export interface PlaceLog extends Logged {
+  /** Null: all of the class. */
+  readonly ports: readonly PlanPort[] | null
 }
 
 export interface PlanRule {

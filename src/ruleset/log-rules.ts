@@ -9,7 +9,7 @@ import { FAMILIES, type Family } from '../model/ip.ts'
 import type { Direction } from '../model/policy.ts'
 import type { Chain, Counter, NftSet } from '../nft/objects.ts'
 import type { Logged } from '../logging/wishes.ts'
-import type { Profile } from '../policy/plan.ts'
+import type { PlaceLog, Profile } from '../policy/plan.ts'
 import { formatLogPrefix, isLoggable, labelHash, profileGeneration, type LogEvent } from './log-prefix.ts'
 import { allowedCounter, logChain, loggedAllowedCounter, loggedCounter } from './names.ts'
 import { addressWord } from './words.ts'
@@ -131,19 +131,21 @@ function familyMatch(family: Family): string {
 export interface ProfileLogRules {
   /** In front of what counts and drops. */
   readonly denied: readonly string[]
-  /** Behind a match of a new connection's first packet, in front of the rule that accepts it; null: not logged. */
-  jump(place: string): string | null
+  /** What stands in front of the rule that accepts what `match` says, at that place. */
+  allowed(place: string, match: string): readonly string[]
+  /** Whether anything is logged there. */
+  isLogged(place: string): boolean
   readonly chains: readonly Chain[]
   readonly counters: readonly Counter[]
 }
 
-const NOTHING: ProfileLogRules = { denied: [], jump: () => null, chains: [], counters: [] }
+const NOTHING: ProfileLogRules = { denied: [], allowed: () => [], isLogged: () => false, chains: [], counters: [] }
 
 /**
  * A first packet: conntrack has not confirmed its connection yet. `new` alone would be every packet that nobody answers.
  * Cheap for all others, so it comes first.
  */
-export const FIRST_PACKET = 'ct state new ct status and confirmed == 0'
+const FIRST_PACKET = 'ct state new ct status and confirmed == 0'
 
 export function profileLogRules(profile: Profile, log: LogOptions | undefined): ProfileLogRules {
   const wanted = profile.log
@@ -152,15 +154,16 @@ export function profileLogRules(profile: Profile, log: LogOptions | undefined): 
   const prefix = (event: 'denied' | 'allowed', place: string | null, { sample, label }: Logged): string =>
     formatLogPrefix({ event, profile: profile.id, generation, place, sample, label: labelHash(label) })
   const { denied } = wanted
-  const places = Object.entries(wanted.allowed)
+  const places = Object.entries(wanted.allowed).flatMap(([place, parts]) => parts.map((logged, part) => ({ place, logged, name: logChain(profile.id, generation, place, part) })))
   const counter = (name: string): Counter => ({ kind: 'counter', name })
   return {
     denied: denied === null ? [] : deniedRules(log, profile, denied.sample, prefix('denied', null, denied)),
     // The generation is in the name, so that no packet meets another generation's chain while rules change.
-    jump: (place) => (Object.hasOwn(wanted.allowed, place) ? `jump ${logChain(profile.id, generation, place)}` : null),
-    chains: places.map(([place, logged]) => ({
+    allowed: (at, match) => places.filter(({ place }) => place === at).map(({ logged, name }) => `${FIRST_PACKET} ${portsMatch(logged)}${match}jump ${name}`),
+    isLogged: (at) => places.some(({ place }) => place === at),
+    chains: places.map(({ place, logged, name }) => ({
       kind: 'chain',
-      name: logChain(profile.id, generation, place),
+      name,
       rules: allowedRules(log, profile, logged.sample, prefix('allowed', place, logged)),
     })),
     counters: [
@@ -168,6 +171,11 @@ export function profileLogRules(profile: Profile, log: LogOptions | undefined): 
       ...(places.length === 0 ? [] : [counter(allowedCounter(profile.id)), counter(loggedAllowedCounter(profile.id))]),
     ],
   }
+}
+
+function portsMatch({ ports }: PlaceLog): string {
+  if (ports === null) return ''
+  return `meta l4proto . th dport { ${ports.map(({ protocol, first }) => `${protocol.toLowerCase()} . ${first}`).join(', ')} } `
 }
 
 function deniedRules(log: LogOptions, { id, direction }: Profile, sample: number, prefix: string): string[] {

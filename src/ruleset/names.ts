@@ -185,9 +185,9 @@ export function loggedAllowedCounter(id: ProfileId): string {
   return `logged-allowed/${id}`
 }
 
-/** Where new connections are logged that a place in the profile's dispatch allows. */
-export function logChain(id: ProfileId, generation: string, place: string): string {
-  return `log/${id}/${generation}/${place}`
+/** Where new connections are logged that a place in the profile's dispatch allows; `part` of its ports, 0 where they are all alike. */
+export function logChain(id: ProfileId, generation: string, place: string, part: number): string {
+  return `log/${id}/${generation}/${place}${part === 0 ? '' : `/${part}`}`
 }
 
 /** `passed/shop/web/ingress/0/K2Q8A0B1CDEF`: what that rule of that policy let pass, in whatever profile; another policy of its name has another. */

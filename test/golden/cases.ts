@@ -160,7 +160,7 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     cluster: {
       ...cluster([]),
       policies: [
-        { namespace: 'shop', spec: { podSelector: WEB, ingress: [{ from: [API] }] } },
+        { namespace: 'shop', spec: { podSelector: WEB, ingress: [{ ports: [{ port: 80 }] }] } },
         { namespace: 'shop', spec: { podSelector: WEB, ingress: [{ ports: [{ port: 443 }] }] }, annotations: { 'audit.picket.dev/log': 'all', 'audit.picket.dev/sample': '1/100', 'audit.picket.dev/label': 'checkout' } },
       ],
     },

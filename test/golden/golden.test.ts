@@ -39,7 +39,7 @@ function filled(state: TableState, names: RegExp): TableState['sets'] {
 
 /** Dynamic names have a slash. What leads to profiles is shown with them, who is who on the node by itself. */
 function shown(state: TableState, shows: GoldenCase['shows']): TableState {
-  const isShown = (name: string): boolean => (shows === 'pods' ? !name.includes('/') && !CONNECTIONS.test(name) && !BRIDGED.test(name) : name.includes('/') || name.endsWith('-by-interface'))
+  const isShown = (name: string): boolean => (shows === 'pods' ? !name.includes('/') && !CONNECTIONS.test(name) && !BRIDGED.test(name) : name.includes('/') || /^(in|e)gress-by-interface$/.test(name))
   const of = <T>(kind: ReadonlyMap<string, T>): Map<string, T> => new Map([...kind].filter(([name]) => isShown(name)))
   const chains = (names: 'these' | 'others', of: readonly string[]): TableState['chains'] =>
     new Map([...state.chains].filter(([name]) => of.includes(name) === (names === 'these') && !CONNECTIONS.test(name)))

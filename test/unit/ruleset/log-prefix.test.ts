@@ -91,14 +91,14 @@ describe("a log rule's prefix", () => {
 
 describe("a profile's generation", () => {
   it('is another for any other content, and the same for the same', () => {
-    const [port] = PROFILE.rules[0]?.ports as { protocol: 'TCP'; first: number; last: number }[]
+    const port = { protocol: 'TCP', first: 80, last: 80 } as const
     const others: Profile[] = [
       { ...PROFILE, id: 'ingress/shop/7F3K2Q8A0B1D' },
       { ...PROFILE, policies: [{ uid: 'u2', name: 'web' }] },
       { ...PROFILE, rules: [] },
       { ...PROFILE, rules: PROFILE.rules.map((r) => ({ ...r, index: 1 })) },
       { ...PROFILE, rules: PROFILE.rules.map((r) => ({ ...r, peers: 'all' as const })) },
-      { ...PROFILE, dispatch: PROFILE.dispatch.map((c) => ({ ...c, ports: [{ ...port, last: 81 } as never] })) },
+      { ...PROFILE, dispatch: PROFILE.dispatch.map((c) => ({ ...c, ports: [{ ...port, last: 81 }] })) },
       { ...PROFILE, dispatch: PROFILE.dispatch.map((c) => ({ ...c, peers: [{ kind: 'addresses' as const, set: 't' }] })) },
     ]
     const mine = profileGeneration(PROFILE)
