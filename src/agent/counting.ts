@@ -14,6 +14,8 @@ export interface CountingOptions {
   readonly clock: Clock
   /** The counters of the wanted table, by name. */
   readonly counted: () => ReadonlyMap<string, Counted>
+  /** Of those that it lost lately. */
+  readonly leaving: () => ReadonlyMap<string, Counted>
 }
 
 /** One counter, since it was first made. */
@@ -74,13 +76,13 @@ export class Counting {
   }
 
   async #ask(): Promise<void> {
-    const { kernel, clock, counted } = this.#options
+    const { kernel, clock, counted, leaving } = this.#options
     const values = await kernel.readCounters(TABLE)
     if (values === null) return
     const wanted = counted()
     for (const [name, value] of values) {
       const entry = this.#entries.get(name)
-      const what = wanted.get(name) ?? entry?.counted
+      const what = wanted.get(name) ?? entry?.counted ?? leaving().get(name)
       if (what === undefined) continue
       if (entry === undefined) this.#entries.set(name, { counted: what, base: NOTHING, last: value, goneAt: null })
       else this.#counts(name, entry, value, wanted.has(name))

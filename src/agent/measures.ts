@@ -73,7 +73,7 @@ export class Measures {
   watchKernel(kernel: Kernel): Kernel {
     this.#kernel = new MeasuredKernel(kernel, this.#clock, (table, outcome, ms) => this.#metrics?.committed(tableName(table), outcome satisfies CommitOutcomeName, ms / 1000))
     const { counters } = this.#parts.turns.translator
-    this.#counting = new Counting({ kernel: this.#kernel, clock: this.#clock, counted: () => counters.counted })
+    this.#counting = new Counting({ kernel: this.#kernel, clock: this.#clock, counted: () => counters.counted, leaving: () => counters.leaving })
     return this.#kernel
   }
 

@@ -45,10 +45,13 @@ function countersOf(profile: Profile): ReadonlyMap<string, Counted> {
   return new Map(places.filter((place) => place !== null))
 }
 
+const MOST_LEAVING = 10_000
+
 /** The counters that the table has, kept while anybody names them. */
 export class NamedCounters {
   readonly #table: WantedTable
   readonly #counted = new Map<string, Counted>()
+  readonly #leaving = new Map<string, Counted>()
   /** Counter -> the profiles whose chains name it, with the owners. */
   readonly #users = new Map<string, Map<ProfileId, readonly Owner[]>>()
   readonly #ofProfile = new Map<ProfileId, readonly string[]>()
@@ -60,6 +63,11 @@ export class NamedCounters {
   /** By the counter's name. */
   get counted(): ReadonlyMap<string, Counted> {
     return this.#counted
+  }
+
+  /** What a counter counted that the table is to lose: the kernel has it for a while. The last MOST_LEAVING. */
+  get leaving(): ReadonlyMap<string, Counted> {
+    return this.#leaving
   }
 
   /** The profile is as said, or (null) gone. */
@@ -100,11 +108,16 @@ export class NamedCounters {
 
   #put(name: string, counted: Counted, owners: readonly Owner[]): void {
     this.#counted.set(name, counted)
+    this.#leaving.delete(name)
     this.#table.putCounter({ kind: 'counter', name }, owners)
   }
 
   #remove(name: string): void {
+    const counted = this.#counted.get(name)
     this.#counted.delete(name)
+    if (counted !== undefined) this.#leaving.set(name, counted)
+    const [oldest] = this.#leaving.size > MOST_LEAVING ? this.#leaving.keys() : []
+    if (oldest !== undefined) this.#leaving.delete(oldest)
     this.#table.removeCounter(name)
   }
 }
