@@ -57,6 +57,7 @@ export function elementCommit({ table, createsTable, operations }: Transaction):
       // Comments are nft's to write.
       if (operation.verb === 'add' && 'comment' in operation.object) return null
       checkName('counter', operation.object.name)
+      left -= 1
       counters[operation.verb === 'add' ? 'come' : 'gone'].push(operation.object.name)
       continue
     }
