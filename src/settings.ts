@@ -27,6 +27,7 @@ export interface AgentConfig {
   readonly healthAddress: string
   /** HOST:PORT, or `none`. */
   readonly metricsAddress: string
+  readonly metricsCounters: number
   readonly newPods: 'deny' | 'allow'
   readonly nodeEgress: 'allow' | 'enforce'
   readonly dropInvalid: boolean
@@ -145,6 +146,9 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'metricsAddress', type: 'text', default: '127.0.0.1:9655', pattern: ANY_ADDRESS, expected: 'HOST:PORT, such as 127.0.0.1:9655 or [::]:9655, or none',
     help: 'where GET /metrics is answered over HTTP, for Prometheus; [::]:9655 for everybody who reaches the node, none for nobody',
+  },
+  {
+    name: 'metricsCounters', type: 'number', default: 2000, between: [0, 1_000_000], expected: 'a whole number from 0 to 1000000', help: 'how many rules of policies, and directions of pods, have series of their own in /metrics; the rest is one sum',
   },
   {
     name: 'newPods', type: 'choice', default: 'deny', choices: ['deny', 'allow'],

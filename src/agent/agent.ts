@@ -126,6 +126,7 @@ class Agent implements Closable {
       table: TABLE,
       wanted: this.#turns.translator.wanted.state,
       onRead: (applied) => this.#cutter?.read(applied),
+      onCountersLeave: (names) => this.#measures.countersLeave(names),
       ownersOf: (name, elements) => this.#turns.translator.wanted.ownersOf(name, elements),
       compile: (quarantine) => this.#recompile(quarantine),
       onSearched: () => this.#planner.searchEnded(),
@@ -143,8 +144,7 @@ class Agent implements Closable {
       covers: (digest) => this.#applied.covers?.digest === digest,
       streams: this.#audit.streams,
     })
-    this.#closables.push(this.#socket)
-    this.#closables.push(...(await this.#measures.open()))
+    this.#closables.push(this.#socket, ...(await this.#measures.open()))
     await rememberLists(kernel, this.#turns, this.#mark)
     if (config.podAttachment !== 'interface') this.#bridge = await this.#startBridge(kernel)
     this.#interfaces = await watchInterfaces({
@@ -168,7 +168,7 @@ class Agent implements Closable {
   }
 
   #explaining(): ReturnType<typeof explainOnNode> {
-    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching: this.#searching, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems() })
+    return explainOnNode({ config: this.#config, turns: this.#turns, held: () => this.#applied.report, searching: this.#searching, drained: () => !this.#turns.inbox.hasWork, problems: () => this.#allProblems(), counted: () => this.#measures.counted() })
   }
 
   async close(): Promise<void> {

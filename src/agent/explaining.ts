@@ -4,6 +4,7 @@
 // `programmed` says whether the kernel has come as far.
 import type { Answer, Half } from '../explain/answer.ts'
 import { explain, explainHalf, type HalfQuestion, type Question } from '../explain/explain.ts'
+import { withCounts } from '../explain/halves.ts'
 import type { Planned } from '../explain/planned.ts'
 import { PicketError } from '../lib/errors.ts'
 import type { Problem } from '../lib/problem.ts'
@@ -11,7 +12,22 @@ import { show } from '../lib/show.ts'
 import { parseAddress, parseCidr } from '../model/ip.ts'
 import { PROTOCOLS, type Protocol } from '../model/objects.ts'
 import type { AgentConfig } from '../settings.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { Total } from './counting.ts'
 import type { Turns } from './turn.ts'
+
+/** Puts what was counted beside a half: of the rule that allows, or of all that the pod is denied in that direction. */
+export function countsOf({ pods }: Snapshot, totals: readonly Total[]): (half: Half, question: HalfQuestion) => Half {
+  const live = totals.filter((total) => total.live)
+  return (half, { direction, source, destination }) => {
+    const ofRule = ({ counted }: Total): boolean =>
+      half.kind === 'allowed' && counted.kind === 'allowed' && counted.rule === half.by.index && counted.policy?.name === half.by.name && counted.namespace === half.by.namespace && counted.direction === direction
+    const subjects = new Set([...pods.where('address', direction === 'egress' ? source : destination)].map(({ uid }) => uid))
+    const ofPod = ({ counted }: Total): boolean => half.kind === 'denied' && counted.kind === 'dropped' && counted.direction === direction && subjects.has(counted.uid)
+    const found = live.find((total) => ofRule(total) || ofPod(total))
+    return found === undefined ? half : { ...half, counted: { packets: found.packets, bytes: found.bytes } }
+  }
+}
 
 /** How far the kernel is. */
 export interface KernelState {
@@ -34,6 +50,8 @@ export interface ExplainingOptions {
   /** Nothing that the sources said waits for a turn. */
   readonly drained: () => boolean
   readonly problems: () => readonly Problem[]
+  /** What the kernel counted. */
+  readonly counted: () => Promise<ReadonlyMap<string, Total>>
 }
 
 export type NodeAnswer = Answer & { readonly node: KernelState }
@@ -54,17 +72,19 @@ interface Reply {
 
 /** 400: the question cannot be answered, and why; 503: there is no plan yet. */
 export function explainOnNode(options: ExplainingOptions): (body: unknown) => Promise<Reply> {
-  return (body) => Promise.resolve(answer(body, options))
+  // Read first: the answer is then of one turn.
+  return async (body) => answer(body, options, await options.counted())
 }
 
-function answer(body: unknown, options: ExplainingOptions): Reply {
+function answer(body: unknown, options: ExplainingOptions, totals: ReadonlyMap<string, Total>): Reply {
   const planned = options.searching() ? null : plannedOf(options)
   if (planned === null) return { status: 503, body: { error: 'this agent has not read all objects yet, or looks for one that the kernel refuses; ask again in a moment' } }
   try {
     const node = stateOf(options)
     const halves = halvesOf(body)
-    if (halves !== null) return { status: 200, body: { node, halves: halves.map((half) => explainHalf(planned, half)) } satisfies NodeHalves }
-    return { status: 200, body: { ...explain(planned, questionOf(body)), node } satisfies NodeAnswer }
+    const count = countsOf(planned.snapshot, [...totals.values()])
+    if (halves !== null) return { status: 200, body: { node, halves: halves.map((half) => count(explainHalf(planned, half), half)) } satisfies NodeHalves }
+    return { status: 200, body: { ...withCounts(explain(planned, questionOf(body)), count), node } satisfies NodeAnswer }
   } catch (error) {
     if (!(error instanceof PicketError)) throw error
     return { status: 400, body: { error: error.message, code: error.code } }

@@ -22,6 +22,8 @@ export interface KernelTableOptions {
   readonly ownersOf: OwnersOf
   /** The table was read, at a start or because somebody may have changed it: what the kernel holds, null where it has no table. */
   readonly onRead?: (read: TableState | null) => void
+  /** These counters are about to go, and count nothing any more: the sweep waits until their last values are read. */
+  readonly onCountersLeave?: (names: readonly string[]) => Promise<void>
 }
 
 /** What a row of commits came to. */
@@ -114,7 +116,7 @@ export class KernelTable {
 
   /** Commits until nothing differs (null), or until something is not acknowledged, or `ends` says so (null). */
   async commitAll(done: Done, ends: () => boolean): Promise<Unacknowledged | null> {
-    const { clock, kernel, table, wanted, ownersOf } = this.#options
+    const { clock, kernel, table, wanted, ownersOf, onCountersLeave } = this.#options
     for (;;) {
       const start = clock.now()
       const transaction = diff(table, this.#applied, wanted, this.#dirty, ownersOf)
@@ -123,6 +125,8 @@ export class KernelTable {
       if (transaction === null || transaction.step === 'sweep') this.#reached = this.#revision
       if (transaction === null) this.#dirty = emptyDirty()
       if (transaction === null || ends()) return null
+      const leaving = countersOf(transaction)
+      if (leaving.length > 0) await onCountersLeave?.(leaving)
       const outcome = await kernel.commit(transaction)
       done.ms.commit += clock.now() - sent
       if (outcome.kind !== 'acknowledged') return { outcome, transaction }
@@ -148,4 +152,9 @@ export class KernelTable {
     const { table, wanted, ownersOf } = this.#options
     return diffAtOnce(table, this.#applied, wanted, this.#dirty, ownersOf)
   }
+}
+
+/** Those that it deletes. */
+function countersOf({ operations }: Transaction): readonly string[] {
+  return operations.flatMap((operation) => (operation.verb === 'delete' && operation.object.kind === 'counter' ? [operation.object.name] : []))
 }

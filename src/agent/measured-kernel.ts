@@ -63,6 +63,10 @@ export class MeasuredKernel implements Kernel {
     return this.#during(this.#kernel.sweepClients(...args))
   }
 
+  readCounters(table: Table): ReturnType<Kernel['readCounters']> {
+    return this.#during(this.#kernel.readCounters(table))
+  }
+
   flowtables(): ReturnType<Kernel['flowtables']> {
     return this.#during(this.#kernel.flowtables())
   }

@@ -21,6 +21,8 @@ import { listen, type Listener } from '../serve/http.ts'
 import type { AgentConfig } from '../settings.ts'
 import type { Applied } from './applied.ts'
 import { Arrivals } from './arrivals.ts'
+import { CountSeries } from './count-series.ts'
+import { Counting, type Total } from './counting.ts'
 import type { CommitReport, Repair } from './committer.ts'
 import type { CutReport } from './cutter.ts'
 import { MeasuredKernel } from './measured-kernel.ts'
@@ -54,6 +56,8 @@ export class Measures {
   readonly #arrivals = new Arrivals((ms, count) => this.#metrics?.eventsHeld(ms / 1000, count))
   #newPolicies: { readonly revision: Revision; readonly createdAt: number }[] = []
   #kernel: MeasuredKernel | null = null
+  #counting: Counting | null = null
+  readonly #series: CountSeries
   #metrics: Metrics | null = null
   /** Of the first turn, cut to whole seconds as the API's timestamps are; null before. Milliseconds since 1970. */
   #syncedAt: number | null = null
@@ -63,12 +67,25 @@ export class Measures {
     this.#clock = clock
     this.#parts = parts
     this.#startedAt = clock.wallTime()
+    this.#series = new CountSeries(config.metricsCounters)
   }
 
   /** The kernel that the agent is to use in place of `kernel`. */
   watchKernel(kernel: Kernel): Kernel {
     this.#kernel = new MeasuredKernel(kernel, this.#clock, (table, outcome, ms) => this.#metrics?.committed(tableName(table), outcome satisfies CommitOutcomeName, ms / 1000))
+    const { counters } = this.#parts.turns.translator
+    this.#counting = new Counting({ kernel: this.#kernel, clock: this.#clock, counted: () => counters.counted, leaving: () => counters.leaving })
     return this.#kernel
+  }
+
+  /** What rules let pass and pods are denied; by the counter's name. */
+  async counted(): Promise<ReadonlyMap<string, Total>> {
+    return (await this.#counting?.totals()) ?? new Map()
+  }
+
+  /** Counters are about to go. */
+  async countersLeave(names: readonly string[]): Promise<void> {
+    await this.#counting?.leave(names)
   }
 
   /** Listens where the settings say. Throws a PicketError that names the setting. */
@@ -156,9 +173,10 @@ export class Measures {
     return waiting < STUCK_MS ? null : `the kernel has not answered a request for ${Math.round(waiting / 1000)} s, expected an answer within its deadline`
   }
 
-  #reading(): Reading {
+  async #reading(): Promise<Reading> {
     const { turns, applied, notReady, problems } = this.#parts
     const ready = notReady() === null
+    const counted = this.#series.of((await this.counted()).values())
     const all = problems()
     return {
       synced: turns.inbox.isSynced(),
@@ -173,6 +191,7 @@ export class Measures {
       events: this.#events,
       decodeErrors: this.#decodeErrors,
       audit: this.#parts.audit(),
+      counted,
     }
   }
 

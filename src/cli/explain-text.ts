@@ -4,7 +4,7 @@
 import { formatProblem } from '../lib/problem.ts'
 import { printable } from '../lib/show.ts'
 import { targetKey } from '../nat/targets.ts'
-import type { Answer, Flow, Half, Programmed, RuleName, Verdict } from '../explain/answer.ts'
+import type { Answer, Count, Flow, Half, Programmed, RuleName, Verdict } from '../explain/answer.ts'
 
 /** Of the rules that did not allow it; `-o json` has all. */
 const SHOWN = 3
@@ -17,6 +17,8 @@ interface Block {
   readonly titles: string[]
   readonly decisions: readonly (readonly string[])[]
   readonly words: readonly Map<string, Programmed>[]
+  /** What was counted, of each of its halves. */
+  readonly counts: readonly Set<string>[]
 }
 
 /** `now`: without the policies that are asked about; null where none are. */
@@ -31,14 +33,22 @@ export function answerText(answer: Answer, port: string, now: Verdict | null): s
 
 function put(blocks: Map<string, Block>, title: string, halves: readonly Half[], decisions: Block['decisions']): void {
   const key = JSON.stringify(decisions)
-  const block = blocks.get(key) ?? { titles: [], decisions, words: halves.map(() => new Map<string, Programmed>()) }
+  const block = blocks.get(key) ?? { titles: [], decisions, words: halves.map(() => new Map<string, Programmed>()), counts: halves.map(() => new Set<string>()) }
   blocks.set(key, block)
   block.titles.push(safe(title))
   halves.forEach(({ programmed }, at) => programmed && block.words[at]?.set(programmed.text, programmed))
+  halves.forEach((half, at) => half.counted && block.counts[at]?.add(countText(half, half.counted)))
 }
 
-function blockText({ titles, decisions, words }: Block): string {
-  const lines = decisions.flatMap((decision, at) => [...decision, ...wordLines([...(words[at]?.values() ?? [])])])
+function countText({ kind, programmed }: Half, { packets, bytes }: Count): string {
+  const what = kind === 'allowed' ? 'this rule let pass' : 'of this pod were denied'
+  const counted = `${packets} packet${packets === 1 ? '' : 's'} (${bytes} bytes)`
+  const where = programmed === undefined || programmed.node === '' ? '' : ` on node ${programmed.node}`
+  return kind === 'allowed' ? `counted: ${what} ${counted}${where}` : `counted: ${counted} ${what}${where}`
+}
+
+function blockText({ titles, decisions, words, counts }: Block): string {
+  const lines = decisions.flatMap((decision, at) => [...decision, ...wordLines([...(words[at]?.values() ?? [])]), ...countLines([...(counts[at] ?? [])])])
   return [...titles, ...lines.map((line) => `  ${safe(line)}`)].join('\n')
 }
 
@@ -46,6 +56,10 @@ function blockText({ titles, decisions, words }: Block): string {
 function wordLines(words: readonly Programmed[]): readonly string[] {
   const sorted = words.toSorted((a, b) => Number(a.state === 'programmed') - Number(b.state === 'programmed'))
   return [...sorted.slice(0, SHOWN).map(({ text }) => `  ${text}`), ...more(words.length, 'node', 'nodes')]
+}
+
+function countLines(counts: readonly string[]): readonly string[] {
+  return [...counts.slice(0, SHOWN).map((text) => `  ${text}`), ...more(counts.length, 'pod', 'pods')]
 }
 
 interface Way {

@@ -90,8 +90,14 @@ export interface Programmed {
   readonly text: string
 }
 
-/** `programmed`: of halves that policies hold for; absent where that is not asked: of a folder, and of policies that are not there yet. */
-export type Half = Said & { readonly programmed?: Programmed }
+/** On the pod's node, replies left out. */
+export interface Count {
+  readonly packets: number
+  readonly bytes: number
+}
+
+/** `counted`: what the rule that allows it let pass in all, or what the pod was denied in that direction in all; absent where no agent was asked. `programmed`: of halves that policies hold for; absent where that is not asked: of a folder, and of policies that are not there yet. */
+export type Half = Said & { readonly programmed?: Programmed; readonly counted?: Count }
 
 type Said =
   /** Its own node judges it, which was not asked. */

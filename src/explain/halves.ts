@@ -41,7 +41,22 @@ export function halvesByNode({ flows }: Answer): ReadonlyMap<string, readonly Ha
 
 /** `words`: by node; one that is missing was not asked. */
 export function withWords(answer: Answer, words: ReadonlyMap<string, Word>): Answer {
-  const told = ({ half, node, question }: Side): Half => (isJudged(half) ? { ...half, programmed: programmedOf(half, question, node, words) } : half)
+  const told = ({ half, node, question }: Side): Half => {
+    if (!isJudged(half)) return half
+    const word = node === null ? undefined : words.get(node)
+    const there = typeof word === 'object' ? word.halves.get(keyOfHalf(question)) : undefined
+    const counted = there?.counted !== undefined && gist(there) === gist(half) ? { counted: there.counted } : {}
+    return { ...half, ...counted, programmed: programmedOf(half, question, node, words) }
+  }
+  return withEach(answer, told)
+}
+
+/** What is counted put beside each half. */
+export function withCounts(answer: Answer, count: (half: Half, question: HalfQuestion) => Half): Answer {
+  return withEach(answer, ({ half, question }) => count(half, question))
+}
+
+function withEach(answer: Answer, told: (side: Side) => Half): Answer {
   const leg = (flow: Flow, one: Leg): Leg => {
     const [egress, ingress] = sidesOf(flow, one)
     return { ...one, egress: told(egress), ingress: told(ingress) }

@@ -1,4 +1,4 @@
-// A transaction that changes only elements -> one netlink batch, and what has to be so before it is sent.
+// A transaction that changes only elements, and counters -> one netlink batch, and what has to be so before it is sent.
 //
 // The kernel judges a batch as it judges what nft sends, but for intervals of a single part: there it takes what nft, which
 // looks into the set first, would not: 1-6 where 5-6 is, or the beginning of one interval and the end of another deleted as
@@ -40,12 +40,27 @@ const MOST_ELEMENTS = 10_000
 /** Questions take 10 us each. */
 const MOST_COVERS = 200
 
+type CounterOperation = Extract<Operation, { verb: 'add' | 'delete' }>
+
+function isOfCounter(operation: Operation): operation is CounterOperation {
+  return (operation.verb === 'add' || operation.verb === 'delete') && operation.object.kind === 'counter'
+}
+
 /** Null where it has to go as text. Throws InvalidObject. */
 export function elementCommit({ table, createsTable, operations }: Transaction): ElementCommit | null {
   if (createsTable) return null
   const changes: Change[] = []
   let left = MOST_ELEMENTS
+  const counters = { come: [] as string[], gone: [] as string[] }
   for (const operation of operations) {
+    if (isOfCounter(operation)) {
+      // Comments are nft's to write.
+      if (operation.verb === 'add' && 'comment' in operation.object) return null
+      checkName('counter', operation.object.name)
+      left -= 1
+      counters[operation.verb === 'add' ? 'come' : 'gone'].push(operation.object.name)
+      continue
+    }
     if (!('set' in operation)) return null
     const { verb, set } = operation
     left -= operation.elements.length
@@ -58,7 +73,7 @@ export function elementCommit({ table, createsTable, operations }: Transaction):
   const place: SetPlace = { family: table.family, table: table.name }
   const covers = coversOf(place, changes.filter(({ set }) => isPlainInterval(set)))
   if (covers === null) return null
-  const batch = batchOf(place, changes)
+  const batch = batchOf(place, changes, counters)
   return batch.count === 0 ? null : { batch: batch.bytes, count: batch.count, covers }
 }
 
@@ -68,7 +83,7 @@ function isPlainInterval({ flags, key }: NftSet | NftMap): boolean {
 }
 
 /** The order of render.ts. */
-function batchOf(place: SetPlace, changes: readonly Change[]): UnnumberedBatch {
+function batchOf(place: SetPlace, changes: readonly Change[], counters: { readonly come: readonly string[]; readonly gone: readonly string[] }): UnnumberedBatch {
   const batch = new ElementBatch(place)
   const of = (verb: Change['verb'], visit: (change: Change) => void): void => {
     for (const change of changes) if (change.verb === verb) visit(change)
@@ -78,6 +93,8 @@ function batchOf(place: SetPlace, changes: readonly Change[]): UnnumberedBatch {
   of('remove-elements', (change) => batch.add(change.set.name, written(change)))
   of('remove-elements', (change) => batch.delete(change.set.name, written(change)))
   of('delete-elements', (change) => batch.delete(change.set.name, written(change)))
+  for (const name of counters.gone) batch.deleteCounter(name)
+  for (const name of counters.come) batch.addCounter(name)
   of('refill-elements', (change) => batch.add(change.set.name, written(change)))
   of('add-elements', (change) => batch.add(change.set.name, written(change)))
   return batch.end()
@@ -86,7 +103,7 @@ function batchOf(place: SetPlace, changes: readonly Change[]): UnnumberedBatch {
 function* written({ set, elements }: Change): Generator<SetElement, void> {
   const isPlain = isPlainInterval(set)
   for (const { key, last, value } of elements) {
-    const data = value === null ? {} : value.kind === 'data' ? { data: value.bytes } : { verdict: { word: value.verdict, chain: value.chain } }
+    const data = value === null ? {} : value.kind === 'data' ? { data: value.bytes } : value.kind === 'counter' ? { counter: value.name } : { verdict: { word: value.verdict, chain: value.chain } }
     if (last === null) yield { key, ...data }
     else if (!isPlain) yield { key, keyEnd: last, ...data }
     else {

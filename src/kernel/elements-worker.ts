@@ -1,4 +1,4 @@
-// The thread that changes elements of sets by netlink: keys or whole batches in, the kernel's answer out.
+// The thread that changes elements of sets by netlink, and reads counters: keys or whole batches in, the kernel's answer out.
 //
 // One socket for the life of the thread, so that its port tells our own commits from others' (notices.ts). The kernel works
 // inside of send(), which is why this is a thread. **Invariant:** each request is answered once, in order; a request of
@@ -7,6 +7,7 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { messageOf } from '../lib/errors.ts'
 import { tellLoaded } from '../lib/workers.ts'
 import { bindTo, numbered, renumber, type Batch, type SetPlace } from '../netlink/element-batch.ts'
+import { countersRequest, decodeCounter, type CounterReading } from '../netlink/counters.ts'
 import { enterNetns, loadLibc, SyscallError } from '../netlink/libc.ts'
 import { controlOf, decodeMessages, type Control, type NetlinkMessage } from '../netlink/messages.ts'
 import { decodeNftables, generationRequest, NETLINK_NETFILTER } from '../netlink/nftables.ts'
@@ -27,10 +28,11 @@ export type ElementsRequest =
   | { readonly kind: 'change'; readonly place: SetPlace; readonly changes: readonly ElementsChange[] }
   | { readonly kind: 'take'; readonly place: SetPlace; readonly takes: readonly ElementsTake[] }
   | { readonly kind: 'sweep'; readonly place: SetPlace; readonly sweep: ClientSweep }
+  | { readonly kind: 'count'; readonly place: SetPlace }
   | ({ readonly kind: 'commit' } & ElementCommit)
 
 type Told =
-  | { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[]; readonly removed: number }
+  | { readonly kind: 'done'; readonly keys: readonly Uint8Array<ArrayBuffer>[]; readonly removed: number; readonly counters?: readonly CounterReading[] }
   /**
    * Of `change` and `commit` the kernel holds what it held before; of `take` and `sweep`, which go in portions, those before
    * the refused one are out. `code` is the errno's name.
@@ -51,6 +53,7 @@ const TAKEN_AT_ONCE = 1_500
 const SWEPT_AT_ONCE = 1_000
 /** A look that finds somebody is followed by another: it may have left out what moved, and clients come back or lose their place meanwhile. */
 const SWEEP_TRIES = 5
+const COUNT_TRIES = 3
 /** EBUSY is what older kernels say of other data. */
 const CHANGED_MEANWHILE = ['EEXIST', 'EBUSY', 'ENFILE']
 
@@ -173,6 +176,24 @@ class Elements {
     }
   }
 
+  /** Asked anew where counters came or went meanwhile: a dump may leave others out then. */
+  count(place: SetPlace): readonly CounterReading[] {
+    for (let tries = 1; ; tries++) {
+      const before = this.#generation()
+      const sequence = this.#sequence++
+      this.#socket.send(countersRequest(place, sequence))
+      const counters: CounterReading[] = []
+      this.#receive((message, control) => {
+        if (message.sequence !== sequence) return false
+        if (control?.kind === 'failed') throw new Refused(control)
+        const counter = decodeCounter(message)
+        if (counter !== null) counters.push(counter)
+        return control?.kind === 'done'
+      })
+      if (tries === COUNT_TRIES || this.#generation() === before) return counters
+    }
+  }
+
   /** What changes while it is read may be left out. */
   #dump(place: SetPlace, set: string, keyLength: number): HeldElement[] {
     const sequence = this.#sequence++
@@ -210,6 +231,7 @@ function answer(port: MessagePort, elements: Elements, request: ElementsRequest 
   const tell = (rest: Told): void => port.postMessage({ id, port: elements.port, ...rest } satisfies ElementsAnswer)
   try {
     if (request.kind === 'take') return tell({ kind: 'done', keys: request.takes.map((one) => elements.take(request.place, one)), removed: 0 })
+    if (request.kind === 'count') return tell({ kind: 'done', keys: [], removed: 0, counters: elements.count(request.place) })
     if (request.kind === 'sweep') return tell({ kind: 'done', keys: [], removed: elements.sweep(request.place, request.sweep) })
     if (request.kind === 'commit') elements.commit(request)
     else elements.change(request.place, request.changes)

@@ -3,7 +3,7 @@
 //
 // **Invariant:** one request at a time, in order; every request ends, within its deadline, with an answer that says
 // whether the kernel's state is known.
-import type { Listing } from '../nft/listing.ts'
+import type { CounterValue, Listing } from '../nft/listing.ts'
 import type { ElementsChange } from '../netlink/set-elements.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
 import type { ClientSweep } from './client-sweep.ts'
@@ -71,6 +71,8 @@ export interface Kernel {
   takeElements(table: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null>
   /** Takes clients out of an affinity map that lead to no valid endpoint; one that goes by itself meanwhile is no error. */
   sweepClients(table: Table, sweep: ClientSweep): Promise<SweepOutcome>
+  /** What the table's named counters have counted, by name: by netlink, 3 us for each. Null where nobody answers. */
+  readCounters(table: Table): Promise<ReadonlyMap<string, CounterValue> | null>
   /** Flowtables of other tables (rule 89); empty where the kernel has none or does not know them. */
   flowtables(): Promise<readonly ForeignFlowtable[]>
   /**

@@ -6,7 +6,7 @@
 // **Invariant:** one run at a time, in the order of the calls; a run without an answer is `unknown`, never `refused`.
 import { systemClock } from '../lib/clock.ts'
 import { PicketError } from '../lib/errors.ts'
-import { parseListing, UnreadableListing } from '../nft/listing.ts'
+import { parseListing, UnreadableListing, type CounterValue } from '../nft/listing.ts'
 import type { Table, Transaction } from '../nft/objects.ts'
 import { render } from '../nft/render.ts'
 import { AskedWorker, STILL_HANGS } from './asked-worker.ts'
@@ -117,6 +117,12 @@ export class TextKernel implements Kernel {
     const answer = await this.#inTurn(() => this.#askElements({ place: { family, table: name }, kind: 'sweep', sweep }))
     if (typeof answer === 'string') return { kind: 'failed', message: answer }
     return answer.kind === 'done' ? { kind: 'done', forgotten: answer.removed } : { kind: 'failed', message: answer.message }
+  }
+
+  async readCounters({ family, name }: Table): Promise<ReadonlyMap<string, CounterValue> | null> {
+    const answer = await this.#inTurn(() => this.#askElements({ place: { family, table: name }, kind: 'count' }))
+    if (typeof answer === 'string' || answer.kind !== 'done') return null
+    return new Map((answer.counters ?? []).map(({ name: counter, packets, bytes }) => [counter, { packets, bytes }]))
   }
 
   /** The answer, or why there is none. */

@@ -1,9 +1,9 @@
-// Changes of nf_tables' elements -> one batch: all of it or nothing.
+// Changes of nf_tables' elements, and of the counters that they lead to -> one batch: all of it or nothing.
 //
-//   BATCH_BEGIN (the generation that it is for), NEWSETELEM or DELSETELEM ..., BATCH_END
+//   BATCH_BEGIN (the generation that it is for), NEWSETELEM, DELSETELEM, NEWOBJ or DELOBJ ..., BATCH_END
 //
 // Who sends it, and when, is another's business: its messages get their numbers afterwards.
-// **Invariant:** a batch is answered by one acknowledgement behind every error: of its last element message.
+// **Invariant:** a batch is answered by one acknowledgement behind every error: of its last message that changes something.
 import { align4, textAttribute } from './attributes.ts'
 import { MessageWriter } from './message-writer.ts'
 import { HEADER_LENGTH, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST } from './messages.ts'
@@ -15,6 +15,8 @@ const BATCH_GENID = 1
 export const NEWSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 12
 export const GETSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 13
 const DELSETELEM = (NFNL_SUBSYS_NFTABLES << 8) | 14
+const NEWOBJ = (NFNL_SUBSYS_NFTABLES << 8) | 18
+const DELOBJ = (NFNL_SUBSYS_NFTABLES << 8) | 20
 /** The first byte of struct nfgenmsg. */
 const FAMILY_NUMBERS = { inet: 1, bridge: 7 } as const
 
@@ -25,12 +27,19 @@ const LIST_ELEM = 1
 export const ELEM_KEY = 1
 export const ELEM_DATA = 2
 const ELEM_FLAGS = 3
+const ELEM_OBJREF = 9
 const ELEM_KEY_END = 10
 export const DATA_VALUE = 1
 const DATA_VERDICT = 2
 const VERDICT_CODE = 1
 const VERDICT_CHAIN = 2
 const ELEM_INTERVAL_END = 1
+const OBJ_TABLE = 1
+const OBJ_NAME = 2
+const OBJ_TYPE = 3
+const OBJ_DATA = 4
+/** NFT_OBJECT_COUNTER */
+const COUNTER = 1
 const ATTRIBUTE = 4
 /** An attribute's length has 16 bits. */
 const MOST_ATTRIBUTE_BYTES = 0xffff
@@ -53,6 +62,8 @@ export interface SetElement {
   readonly isEnd?: boolean
   readonly data?: Uint8Array
   readonly verdict?: { readonly word: keyof typeof VERDICTS; readonly chain: string | null }
+  /** The counter that it leads to. */
+  readonly counter?: string
 }
 
 export interface UnnumberedBatch {
@@ -104,6 +115,26 @@ export class ElementBatch {
     this.#writer.raw(Uint8Array.of(0, 0, 0, NFNL_SUBSYS_NFTABLES))
     this.#writer.closeMessage(at)
     return { bytes: this.#writer.done(), count: this.#messages }
+  }
+
+  addCounter(name: string): void {
+    this.#counter(NEWOBJ, NLM_F_REQUEST | NLM_F_CREATE, name)
+  }
+
+  /** One that something still names is an error. */
+  deleteCounter(name: string): void {
+    this.#counter(DELOBJ, NLM_F_REQUEST, name)
+  }
+
+  #counter(type: number, flags: number, name: string): void {
+    const writer = this.#writer
+    const at = this.#begin(type, flags, familyHeader(this.#place))
+    writer.raw(textAttribute(OBJ_TABLE, this.#place.table))
+    writer.raw(textAttribute(OBJ_NAME, name))
+    writer.numberAttribute(OBJ_TYPE, COUNTER)
+    // The kernel wants one, and counts from 0 where it says nothing.
+    if (type === NEWOBJ) writer.close(writer.open(OBJ_DATA))
+    writer.closeMessage(at)
   }
 
   #begin(type: number, flags: number, header: Uint8Array): number {
@@ -178,11 +209,11 @@ export function bindTo(batch: Uint8Array, generation: number): void {
 }
 
 /** No less than it takes. */
-function elementRoom({ key, keyEnd, data, verdict }: SetElement): number {
-  return 64 + key.length + (keyEnd?.length ?? 0) + (data?.length ?? 0) + 3 * (verdict?.chain?.length ?? 0)
+function elementRoom({ key, keyEnd, data, verdict, counter }: SetElement): number {
+  return 64 + 3 * (counter?.length ?? 0) + key.length + (keyEnd?.length ?? 0) + (data?.length ?? 0) + 3 * (verdict?.chain?.length ?? 0)
 }
 
-function writeElement(writer: MessageWriter, { key, keyEnd, isEnd, data, verdict }: SetElement): void {
+function writeElement(writer: MessageWriter, { key, keyEnd, isEnd, data, verdict, counter }: SetElement): void {
   const element = writer.open(LIST_ELEM)
   if (isEnd === true) writer.numberAttribute(ELEM_FLAGS, ELEM_INTERVAL_END)
   writeData(writer, ELEM_KEY, key)
@@ -196,6 +227,7 @@ function writeElement(writer: MessageWriter, { key, keyEnd, isEnd, data, verdict
     writer.close(value)
     writer.close(nested)
   }
+  if (counter !== undefined) writer.attribute(ELEM_OBJREF, Buffer.from(`${counter}\0`))
   writer.close(element)
 }
 

@@ -6,13 +6,14 @@
 // **Invariant:** what comes out is what nft would write; null where that is not certain, for a set or for one element.
 import type { Element, NftMap, NftSet } from './objects.ts'
 import { partTypeOf, type PartType } from './part-bytes.ts'
-import { typeOf } from './types.ts'
+import { leadsToCounters, typeOf } from './types.ts'
 
 export type Verdict = 'accept' | 'drop' | 'continue' | 'return' | 'goto' | 'jump'
 
 export type ValueBytes =
   | { readonly kind: 'data'; readonly bytes: Uint8Array }
   | { readonly kind: 'verdict'; readonly verdict: Verdict; readonly chain: string | null }
+  | { readonly kind: 'counter'; readonly name: string }
 
 export interface ElementBytes {
   readonly key: Uint8Array
@@ -106,6 +107,7 @@ function rangeBytes(layout: Layout, text: string): Pick<ElementBytes, 'key' | 'l
 /** What makes bytes of the values of a map; null where its data is of a type that is not known. */
 function valuesOf(map: NftMap): ((text: string) => ValueBytes | null) | null {
   if (map.data.length === 1 && map.data[0] === 'verdict') return verdictOf
+  if (leadsToCounters(map)) return (name) => ({ kind: 'counter', name })
   const layout = layoutOf(map.data)
   if (layout === null) return null
   return (text) => {

@@ -6,7 +6,7 @@ import ipaddr from 'ipaddr.js'
 import type { Element, NftMap, NftSet } from './objects.ts'
 import { PROTOCOLS } from './protocols.ts'
 import { typeOf } from './types.ts'
-import { checkKey, checkValue } from './validate.ts'
+import { checkKey, checkName, checkValue } from './validate.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -24,8 +24,8 @@ export function elementsOf(set: NftSet | NftMap, listed: readonly unknown[]): Ma
       elements.set(text, { key: text })
       continue
     }
-    const data = dataTypes[0] === 'verdict' ? verdictText(value) : partsText(unwrapped(value), dataTypes)
-    checkValue(object, data)
+    const data = dataTypes[0] === 'counter' ? counterText(value) : dataTypes[0] === 'verdict' ? verdictText(value) : partsText(unwrapped(value), dataTypes)
+    if (dataTypes[0] !== 'counter') checkValue(object, data)
     elements.set(text, { key: text, value: data })
   }
   return elements
@@ -79,6 +79,12 @@ function verdictText(value: unknown): string {
     if (isObject(target) && typeof target['target'] === 'string') return `${word} ${target['target']}`
   }
   throw unknown(value)
+}
+
+function counterText(value: unknown): string {
+  if (typeof value !== 'string') throw unknown(value)
+  checkName('counter', value)
+  return value
 }
 
 function unknown(listed: unknown): Error {

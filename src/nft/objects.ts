@@ -36,7 +36,7 @@ export interface NftSet {
 
 export interface NftMap extends Omit<NftSet, 'kind'> {
   readonly kind: 'map'
-  /** `verdict`, or the expressions of the data. */
+  /** `verdict`, `counter` (each element leads to a counter by its name), or the expressions of the data. */
   readonly data: readonly string[]
 }
 
@@ -56,7 +56,7 @@ export type ObjectKind = NftObject['kind']
  */
 export interface Element {
   readonly key: string
-  /** Of a map: `goto ingress/shop/ABC`, `accept`, or data. */
+  /** Of a map: `goto ingress/shop/ABC`, `accept`, the name of a counter, or data. */
   readonly value?: string
 }
 

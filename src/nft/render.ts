@@ -5,6 +5,7 @@
 //
 // **Invariant:** one line is one command, and no text of a user can begin another: everything passes validate.ts.
 import type { Chain, Counter, Element, NftMap, NftSet, Operation, Transaction } from './objects.ts'
+import { leadsToCounters, typeOf } from './types.ts'
 import { checkChain, checkCounter, checkElements, checkName, checkSet, checkTable, quotedComment } from './validate.ts'
 
 /** Elements per line: enough that a line's cost does not show, few enough that an error message stays readable. */
@@ -111,8 +112,9 @@ function pushElements(lines: string[], command: string, operation: ElementsOpera
   const { elements, set } = operation
   checkName(set.kind, set.name)
   const adds = operation.verb !== 'delete-elements'
-  checkElements(`${set.kind} ${set.name}`, elements, set.key.length, set.kind === 'map', adds)
-  const texts = adds && set.kind === 'map' ? elements.map((e) => `${e.key} : ${e.value}`) : elements.map((e) => e.key)
+  checkElements(set, elements, adds)
+  const quote = leadsToCounters(set) ? '"' : ''
+  const texts = adds && set.kind === 'map' ? elements.map((e) => `${e.key} : ${quote}${e.value}${quote}`) : elements.map((e) => e.key)
   for (let i = 0; i < texts.length; i += CHUNK) lines.push(`${command} ${set.name} { ${texts.slice(i, i + CHUNK).join(', ')} }`)
 }
 
@@ -129,7 +131,8 @@ function commentClause(comment: string | undefined): string[] {
 export function setClauses(set: NftSet | NftMap): string[] {
   const data = set.kind === 'map' ? ` : ${set.data.join(' . ')}` : ''
   return [
-    `typeof ${set.key.join(' . ')}${data}`,
+    // nft 1.0.6 takes counters for data behind types only.
+    leadsToCounters(set) ? `type ${set.key.map(typeOf).join(' . ')}${data}` : `typeof ${set.key.join(' . ')}${data}`,
     ...(set.flags.length > 0 ? [`flags ${set.flags.join(',')}`] : []),
     ...(set.timeout === undefined ? [] : [`timeout ${set.timeout}s`]),
     ...(set.size === undefined ? [] : [`size ${set.size}`]),

@@ -1,11 +1,12 @@
 // What applied has and wanted lacks -> the operations that take it out of the kernel.
 //
-// Chains and verdict maps name each other, so they let go first (rules flushed, maps deleted), and what was named goes
+// Chains and verdict maps name each other, and maps of counters those, so they let go first (rules flushed, maps deleted), and what was named goes
 // in the next transaction: kernels before 6.2 want the last reference gone in an earlier one.
 // **Invariant:** nothing that wanted names is touched; only dirty names are visited.
 import type { Chain, Operation } from './objects.ts'
 import type { Dirty, SetState, TableState } from './state.ts'
 import type { OwnersOf } from './operations.ts'
+import { leadsToCounters } from './types.ts'
 
 export function sweep(applied: TableState, wanted: TableState, dirty: Dirty, owners: OwnersOf): Operation[] {
   const chains = leaving(dirty.chains, applied.chains, wanted.chains)
@@ -14,10 +15,10 @@ export function sweep(applied: TableState, wanted: TableState, dirty: Dirty, own
   const flush = (chain: Chain): Operation => ({ verb: 'rewrite', object: { ...chain, rules: [] }, owners: owners(chain.name) })
   const flushed = chains.filter((chain) => chain.rules.length > 0).map(flush)
   const remove = (kind: 'chain' | 'set' | 'map' | 'counter', name: string): Operation => ({ verb: 'delete', object: { kind, name }, owners: owners(name) })
-  const verdictMaps = sets.filter(namesChains)
+  const naming = sets.filter(namesOthers)
 
-  if (chains.length > 0 && (chains.some(leadsOn) || verdictMaps.length > 0)) {
-    return [...flushed, ...verdictMaps.map((map) => remove('map', map.object.name))]
+  if (chains.some(leadsOn) || (chains.length + counters.length > 0 && naming.length > 0)) {
+    return [...flushed, ...naming.map((map) => remove('map', map.object.name))]
   }
   return [
     ...flushed,
@@ -40,6 +41,7 @@ function leadsOn(chain: Chain): boolean {
   return chain.rules.some((rule) => /\b(jump|goto|vmap)\b|^<listed>$/.test(rule))
 }
 
-function namesChains(set: SetState): boolean {
-  return set.object.kind === 'map' && set.object.data[0] === 'verdict' && set.elements.size > 0
+/** Chains or counters. */
+function namesOthers({ object, elements }: SetState): boolean {
+  return object.kind === 'map' && (object.data[0] === 'verdict' || leadsToCounters(object)) && elements.size > 0
 }

@@ -34,6 +34,11 @@ export function typeOf(expression: string): string {
   return TYPE_OF.get(plain) ?? plain
 }
 
+/** Whether the map's data are names of counters: a rule counts with the one that a packet's key leads to. */
+export function leadsToCounters(set: NftSet | NftMap): boolean {
+  return set.kind === 'map' && set.data[0] === 'counter'
+}
+
 /** Whether the kernel would take one declaration for the other. Comments never count: a set keeps the one it was made with. */
 export function sameDeclaration(a: NftSet | NftMap, b: NftSet | NftMap): boolean {
   if (a === b) return true

@@ -5,6 +5,7 @@
 // **Invariant:** what passes here stays inside its place in the text; what does not throws InvalidObject, naming the object.
 import { PicketError } from '../lib/errors.ts'
 import type { Chain, Counter, Element, NftMap, NftSet, Table } from './objects.ts'
+import { leadsToCounters } from './types.ts'
 
 export class InvalidObject extends PicketError {
   /** `set pods/X`, as nft would say it. */
@@ -131,12 +132,14 @@ function checkData(object: string, value: string): void {
   checkKey(object, value)
 }
 
-/** `parts`: how many each key has. */
-export function checkElements(object: string, elements: readonly Element[], parts: number, isMap: boolean, withValues: boolean): void {
+/** `withValues`: of a map's elements; to delete one its key is enough. */
+export function checkElements(set: NftSet | NftMap, elements: readonly Element[], withValues: boolean): void {
+  const [object, parts, isMap] = [`${set.kind} ${set.name}`, set.key.length, set.kind === 'map']
+  const check = leadsToCounters(set) ? (_: string, name: string): void => checkName('counter', name) : checkValue
   for (const { key, value } of elements) {
     const count = checkKey(object, key)
     if (count !== parts) throw new InvalidObject(object, `element ${JSON.stringify(key)} has ${count} parts, expected ${parts}`)
-    if (value !== undefined) checkValue(object, value)
+    if (value !== undefined) check(object, value)
     if (withValues && isMap !== (value !== undefined)) {
       throw new InvalidObject(object, `element ${JSON.stringify(key)}: elements of maps have a value, those of sets have none`)
     }

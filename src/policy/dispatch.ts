@@ -1,11 +1,11 @@
 // The rules of a profile, ordered by port, so that a packet visits only rules that could allow it.
 //
 // Exact ports lead through a hash map to their own few rules; ranges, whole protocols and 'all' follow, one after the
-// other. Where one class has more than MAX_PEERS peers they become one union.
+// other. Where one class has more than MAX_PEERS peers they become one union. Each says for which rule it counts what it allows.
 // **Invariant:** the classes together allow exactly what the rules allow: the order decides cost, never a verdict.
 import { byText } from '../lib/sorting.ts'
 import { WHOLE_PROTOCOL } from './peers.ts'
-import type { PeerSet, PlanPeer, PlanPort, PlanRule, PortClass, ProfileId, SetId, UnionContent } from './plan.ts'
+import type { PeerSet, PlanPeer, PlanPort, PlanRule, PortClass, ProfileId, RuleRef, SetId, UnionContent } from './plan.ts'
 
 /** How many sets a packet may have to be looked up in, for one port, before they become one. */
 export const MAX_PEERS = 8
@@ -13,8 +13,15 @@ export const MAX_PEERS = 8
 interface Collected {
   readonly kind: PortClass['kind']
   readonly port: PlanPort | null
-  everybody: boolean
-  readonly peers: Map<SetId, PlanPeer>
+  /** The first rule that allows everybody. */
+  everybody: RuleRef | null
+  /** In the order of rules, each with the first rule that names it. */
+  readonly peers: Map<SetId, Peer>
+}
+
+interface Peer {
+  readonly peer: PlanPeer
+  readonly by: RuleRef
 }
 
 export interface Dispatch {
@@ -39,13 +46,13 @@ export function dispatch(profile: ProfileId, rules: readonly PlanRule[], content
   const unions: Extract<PeerSet, { kind: 'union' }>[] = []
   const classes: PortClass[] = []
   for (const group of [...groupExact(collected), ...collected.filter((c) => c.kind !== 'exact').map((c) => ({ ...c, ports: c.port === null ? [] : [c.port] }))]) {
-    if (group.everybody) {
-      classes.push(Object.freeze({ kind: group.kind, ports: group.ports, peers: 'all' }))
+    if (group.everybody !== null) {
+      classes.push(Object.freeze({ kind: group.kind, ports: group.ports, peers: 'all', by: [[group.everybody]] }))
       continue
     }
     const name = group.ports[0] === undefined ? 'all' : portText(group.ports[0])
-    const peers = narrow(profile, name, [...group.peers.values()], contentOf, unions)
-    classes.push(Object.freeze({ kind: group.kind, ports: group.ports, peers }))
+    const narrowed = narrow(profile, name, [...group.peers.values()], contentOf, unions)
+    classes.push(Object.freeze({ kind: group.kind, ports: group.ports, peers: narrowed.map(({ peer }) => peer), by: narrowed.map(({ by }) => by) }))
   }
   return { classes: classes.sort((a, b) => ORDER[a.kind] - ORDER[b.kind]), unions }
 }
@@ -55,12 +62,13 @@ const ORDER: Readonly<Record<PortClass['kind'], number>> = { exact: 0, range: 1,
 function collect(rules: readonly PlanRule[]): Collected[] {
   const classes = new Map<string, Collected>()
   for (const rule of rules) {
+    const by: RuleRef = Object.freeze({ policy: rule.policy, index: rule.index })
     for (const port of rule.ports === 'all' ? [null] : rule.ports) {
       const key = port === null ? 'all' : portText(port)
       let found = classes.get(key)
-      if (found === undefined) classes.set(key, (found = { kind: port === null ? 'all' : kindOf(port), port, everybody: false, peers: new Map() }))
-      if (rule.peers === 'all') found.everybody = true
-      else for (const peer of rule.peers) found.peers.set(peer.set, peer)
+      if (found === undefined) classes.set(key, (found = { kind: port === null ? 'all' : kindOf(port), port, everybody: null, peers: new Map() }))
+      if (rule.peers === 'all') found.everybody ??= by
+      else for (const peer of rule.peers) if (!found.peers.has(peer.set)) found.peers.set(peer.set, { peer, by })
     }
   }
   return [...classes.keys()].sort(byPort(classes)).map((key) => classes.get(key) as Collected)
@@ -74,12 +82,12 @@ function byPort(classes: ReadonlyMap<string, Collected>): (a: string, b: string)
   }
 }
 
-/** Exact ports with the same peers share their rules, under the first one's name. */
+/** Exact ports with the same peers of the same rules share what they lead to, under the first one's name. */
 function groupExact(collected: readonly Collected[]): (Omit<Collected, 'port'> & { ports: PlanPort[] })[] {
   const groups = new Map<string, Omit<Collected, 'port'> & { ports: PlanPort[] }>()
   for (const one of collected) {
     if (one.kind !== 'exact' || one.port === null) continue
-    const key = one.everybody ? 'all' : [...one.peers.keys()].sort(byText).join('\n')
+    const key = one.everybody !== null ? refText(one.everybody) : [...one.peers.values()].map(({ peer, by }) => `${refText(by)} ${peer.set}`).sort(byText).join('\n')
     const group = groups.get(key)
     if (group === undefined) groups.set(key, { ...one, ports: [one.port] })
     else group.ports.push(one.port)
@@ -87,24 +95,29 @@ function groupExact(collected: readonly Collected[]): (Omit<Collected, 'port'> &
   return [...groups.values()]
 }
 
+function refText({ policy, index }: RuleRef): string {
+  return `${policy} ${index}`
+}
+
 function narrow(
   profile: ProfileId,
   ports: string,
-  peers: readonly PlanPeer[],
+  peers: readonly Peer[],
   contentOf: (id: SetId) => PeerSet['kind'],
   unions: Extract<PeerSet, { kind: 'union' }>[],
-): readonly PlanPeer[] {
-  const narrowed: PlanPeer[] = []
+): readonly { readonly peer: PlanPeer; readonly by: readonly RuleRef[] }[] {
+  const narrowed: { readonly peer: PlanPeer; readonly by: readonly RuleRef[] }[] = []
   for (const kind of ['addresses', 'pairs'] as const) {
-    const same = peers.filter((p) => p.kind === kind).sort((a, b) => byText(a.set, b.set))
-    if (same.length <= MAX_PEERS) {
-      narrowed.push(...same)
+    const own = peers.filter(({ peer }) => peer.kind === kind)
+    if (own.length <= MAX_PEERS) {
+      narrowed.push(...own.map(({ peer, by }) => ({ peer, by: [by] })))
       continue
     }
+    const same = own.map(({ peer }) => peer).sort((a, b) => byText(a.set, b.set))
     const holds: UnionContent = kind === 'pairs' ? 'pairs' : same.some((p) => contentOf(p.set) === 'cidrs') ? 'ranges' : 'addresses'
     const union = Object.freeze({ kind: 'union' as const, id: `union ${profile}/${ports}/${holds}`, holds, profile, ports, sources: same.map((p) => p.set) })
     unions.push(union)
-    narrowed.push(Object.freeze({ kind, set: union.id }))
+    narrowed.push({ peer: Object.freeze({ kind, set: union.id }), by: [...new Map(own.map(({ by }) => [refText(by), by])).values()] })
   }
   return narrowed
 }

@@ -70,8 +70,19 @@ export interface PortClass {
   readonly kind: 'exact' | 'range' | 'protocol' | 'all'
   /** Empty for `all`; sorted; one for `range` and `protocol`. */
   readonly ports: readonly PlanPort[]
-  /** At most MAX_PEERS; beyond, they become one union. */
+  /** At most MAX_PEERS; beyond, they become one union. In the order of the rules that name them. */
   readonly peers: 'all' | readonly PlanPeer[]
+  /**
+   * For each of `peers` (for 'all': one) the rule that it counts for: the first of those that name it; several where a union joins the
+   * peers of several rules. Absent: nothing is counted.
+   */
+  readonly by?: readonly (readonly RuleRef[])[]
+}
+
+/** A rule by its policy and its place there, from 0. */
+export interface RuleRef {
+  readonly policy: PolicyUid
+  readonly index: number
 }
 
 export type PeerSet =

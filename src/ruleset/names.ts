@@ -4,11 +4,11 @@
 // namespace and a policy name together can exceed that, so a long one is cut and given a hash (rule 106).
 // **Invariant:** two different things never get one name; the same thing always gets the same name.
 import type { Family } from '../model/ip.ts'
-import type { Protocol } from '../model/objects.ts'
+import type { PodUid, PolicyUid, Protocol } from '../model/objects.ts'
 import type { Direction } from '../model/policy.ts'
 import { shortHash } from '../lib/hash.ts'
 import { portText } from '../policy/dispatch.ts'
-import type { PeerSet, PortClass, ProfileId } from '../policy/plan.ts'
+import type { PeerSet, PortClass, ProfileId, RuleRef } from '../policy/plan.ts'
 
 export const TABLE_NAME = 'picket'
 
@@ -188,6 +188,36 @@ export function loggedAllowedCounter(id: ProfileId): string {
 /** Where new connections are logged that a place in the profile's dispatch allows; `part` of its ports, 0 where they are all alike. */
 export function logChain(id: ProfileId, generation: string, place: string, part: number): string {
   return `log/${id}/${generation}/${place}${part === 0 ? '' : `/${part}`}`
+}
+
+/** `passed/shop/web/ingress/0/K2Q8A0B1CDEF`: what that rule of that policy let pass, in whatever profile; another policy of its name has another. */
+export function ruleCounter(namespace: string, policy: { readonly name: string; readonly uid: PolicyUid }, direction: Direction, rule: number): string {
+  return fitted(`passed/${safe(namespace)}/${safe(policy.name)}`, `/${direction}/${rule}/${shortHash(policy.uid, 12)}`)
+}
+
+/** What several rules let pass whose peers are one set. */
+export function severalCounter(namespace: string, policy: { readonly name: string } | null, direction: Direction, rules: readonly RuleRef[]): string {
+  const whose = policy === null ? '' : `/${safe(policy.name)}`
+  return fitted(`passed-several/${safe(namespace)}${whose}`, `/${direction}/${shortHash(JSON.stringify(rules.map(({ policy: uid, index }) => [uid, index])), 12)}`)
+}
+
+/** What policies denied a pod. */
+export function droppedCounter(namespace: string, pod: PodUid, direction: Direction): string {
+  return fitted(`dropped/${direction}/${safe(namespace)}/${safe(pod)}`, '')
+}
+
+/** The maps that lead to it. */
+export function droppedByInterface(direction: Direction): string {
+  return `dropped-${direction}-by-interface`
+}
+
+export function droppedByAddress(direction: Direction, family: Family): string {
+  return `dropped-${direction}-by-address-v${family}`
+}
+
+/** The chain that asks them. */
+export function countDropped(direction: Direction): string {
+  return `count-dropped-${direction}`
 }
 
 /** One set a family; `pods/0QW1N8ZC...` by selector, `cidrs/shop/web/...` by place. */

@@ -10,8 +10,9 @@ import type { PodUid } from '../model/objects.ts'
 import { DIRECTIONS, type Direction } from '../model/policy.ts'
 import { podOwner, type Owner } from '../model/owner.ts'
 import { bridgesOf, interfacesOf, type Attachment } from '../policy/plan.ts'
-import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, localPods, NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
+import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, droppedByAddress, droppedByInterface, localPods, NAMES, podAddresses, podPrefixes, profileChain, self } from './names.ts'
 import { rangeKey } from './policies.ts'
+import { droppedBy, type NamedCounters } from './rule-counters.ts'
 import { closedPrefixes } from './skeleton.ts'
 import type { WantedTable } from './wanted.ts'
 import { addressWord } from './words.ts'
@@ -20,6 +21,8 @@ interface Behind {
   readonly owner: Owner
   readonly ingress: string
   readonly egress: string
+  /** The counters of what it is denied. */
+  readonly dropped: Readonly<Record<Direction, string | null>>
 }
 
 export class PodElements {
@@ -28,9 +31,11 @@ export class PodElements {
   readonly #prefixed = new Map<string, Map<PodUid, Behind>>()
   readonly #closed = new Map<PodUid, Attachment>()
   readonly #table: WantedTable
+  readonly #counters: NamedCounters
 
-  constructor(table: WantedTable) {
+  constructor(table: WantedTable, counters: NamedCounters) {
     this.#table = table
+    this.#counters = counters
   }
 
   /** All of a turn's changes at once: what leaves goes first, so that an address may change its owner. */
@@ -38,8 +43,9 @@ export class PodElements {
     const interfaces = new Set<string>()
     const prefixes = new Map<string, Prefix>()
     const all = [...changes]
-    for (const { before: pod } of all) {
+    for (const { before: pod, after } of all) {
       if (pod === null) continue
+      this.#counters.removePod(pod, after)
       for (const [set, key] of elementsOf(pod)) this.#table.removeElement(set, key)
       for (const name of interfacesOf(pod)) this.#behind.get(name)?.delete(pod.pod)
       for (const prefix of prefixesOf(pod)) this.#prefixed.get(prefix.id)?.delete(pod.pod)
@@ -47,8 +53,9 @@ export class PodElements {
     for (const { after: pod } of all) {
       if (pod === null) continue
       const owner = podOwner(pod.namespace, pod.name)
+      this.#counters.putPod(pod, owner)
       for (const [set, key, value] of elementsOf(pod)) this.#table.addElement(set, value === undefined ? { key } : { key, value }, [owner])
-      const verdicts = { owner, ingress: verdict(pod, 'ingress'), egress: verdict(pod, 'egress') }
+      const verdicts = { owner, ingress: verdict(pod, 'ingress'), egress: verdict(pod, 'egress'), dropped: { ingress: droppedBy(pod, 'ingress'), egress: droppedBy(pod, 'egress') } }
       for (const name of interfacesOf(pod)) put(this.#behind, name, pod.pod, verdicts)
       for (const prefix of prefixesOf(pod)) put(this.#prefixed, prefix.id, pod.pod, verdicts)
     }
@@ -98,7 +105,7 @@ export class PodElements {
     const key = quoted(name)
     if (behind === undefined || behind.size === 0) {
       this.#behind.delete(name)
-      for (const set of [NAMES.podInterfaces, NAMES.egressByInterface, NAMES.ingressByInterface]) this.#table.removeElement(set, key)
+      for (const set of [NAMES.podInterfaces, NAMES.egressByInterface, NAMES.ingressByInterface, ...DIRECTIONS.map(droppedByInterface)]) this.#table.removeElement(set, key)
       return
     }
     const [only, ...others] = behind.values()
@@ -107,6 +114,11 @@ export class PodElements {
     this.#table.addElement(NAMES.podInterfaces, { key }, owners)
     this.#table.addElement(NAMES.egressByInterface, { key, value: alone?.egress ?? 'drop' }, owners)
     this.#table.addElement(NAMES.ingressByInterface, { key, value: alone?.ingress ?? 'drop' }, owners)
+    for (const direction of DIRECTIONS) {
+      const counter = alone?.dropped[direction] ?? null
+      if (counter === null) this.#table.removeElement(droppedByInterface(direction), key)
+      else this.#table.addElement(droppedByInterface(direction), { key, value: counter }, owners)
+    }
   }
 }
 
@@ -137,7 +149,11 @@ function elementsOf(pod: Attachment): [set: string, key: string, value?: string]
       elements.push([podAddresses(family), `${quoted(key.interface)} . ${address}`])
     } else {
       elements.push([bridgedPods(family), address])
-      for (const direction of DIRECTIONS) elements.push([byAddress(direction, family), address, verdict(pod, direction)])
+      for (const direction of DIRECTIONS) {
+        elements.push([byAddress(direction, family), address, verdict(pod, direction)])
+        const counter = droppedBy(pod, direction)
+        if (counter !== null) elements.push([droppedByAddress(direction, family), address, counter])
+      }
     }
     if (!pod.closed) elements.push([self(family), `${address} . ${address}`], [localPods(family), address])
   }

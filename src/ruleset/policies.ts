@@ -9,7 +9,8 @@ import type { Chain, Counter, Element, NftMap, NftSet } from '../nft/objects.ts'
 import { WHOLE_PROTOCOL } from '../policy/peers.ts'
 import type { Member, PeerSet, PlanPort, PortClass, Profile, SetId } from '../policy/plan.ts'
 import { profileLogRules, type LogOptions } from './log-rules.ts'
-import { deniedCounter, peerSet, portsChain, portsMap, profileChain } from './names.ts'
+import { countDropped, deniedCounter, peerSet, portsChain, portsMap, profileChain } from './names.ts'
+import { counting } from './rule-counters.ts'
 import { addressWord } from './words.ts'
 
 export interface ProfileObjects {
@@ -23,15 +24,16 @@ export interface ProfileObjects {
 /** `setOf` gives the set that an id of the profile's dispatch names; without `logOptions` nothing is logged. */
 export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet, logOptions?: LogOptions): ProfileObjects {
   const log = profileLogRules(profile, logOptions)
-  const logsOf = (c: PortClass) => (peer: number, match: string): readonly string[] => log.allowed(`${profile.dispatch.indexOf(c)}.${peer}`, match)
-  // Where everybody may call and nothing is logged, the map itself accepts.
-  const hasChain = (c: PortClass): boolean => c.peers !== 'all' || log.isLogged(`${profile.dispatch.indexOf(c)}.0`)
+  const place = (c: PortClass, peer: number): string => `${profile.dispatch.indexOf(c)}.${peer}`
+  const acceptsOf = (c: PortClass): Accepts => (peer, match) => [...log.allowed(place(c, peer), match), `${match}${counting(profile, c, peer)}accept`]
+  // Where everybody may call and nothing is logged or counted, the map itself accepts.
+  const hasChain = (c: PortClass): boolean => c.peers !== 'all' || c.by !== undefined || log.isLogged(place(c, 0))
   const exact = profile.dispatch.filter((c) => c.kind === 'exact')
   const wide = profile.dispatch.filter((c) => c.kind !== 'exact')
   const name = profileChain(profile.id)
   const chains: Chain[] = exact
     .filter(hasChain)
-    .map((c) => ({ kind: 'chain', name: portsChain(profile.id, c), rules: peerRules('', c.peers, profile.direction, setOf, logsOf(c)) }))
+    .map((c) => ({ kind: 'chain', name: portsChain(profile.id, c), rules: peerRules('', c.peers, profile.direction, setOf, acceptsOf(c)) }))
   const denied = deniedCounter(profile.id)
   chains.push({
     kind: 'chain',
@@ -39,8 +41,9 @@ export function profileObjects(profile: Profile, setOf: (id: SetId) => PeerSet, 
     comment: profile.policies.map((p) => `${profile.namespace}/${p.name}`).join(', '),
     rules: [
       ...(exact.length > 0 ? [`meta l4proto . th dport vmap @${portsMap(profile.id)}`] : []),
-      ...wide.flatMap((c) => peerRules(portMatch(c.ports[0]), c.peers, profile.direction, setOf, logsOf(c))),
+      ...wide.flatMap((c) => peerRules(portMatch(c.ports[0]), c.peers, profile.direction, setOf, acceptsOf(c))),
       ...log.denied,
+      `jump ${countDropped(profile.direction)}`,
       `counter name "${denied}" drop`,
     ],
   })
@@ -72,15 +75,17 @@ function portMatch(port: PlanPort | undefined): string {
   return `${protocol} dport ${port.first}-${port.last} `
 }
 
-function peerRules(ports: string, peers: PortClass['peers'], direction: Direction, setOf: (id: SetId) => PeerSet, logs: (peer: number, match: string) => readonly string[]): string[] {
-  const accepts = (match: string, index: number): string[] => [...logs(index, match), `${match}accept`]
-  if (peers === 'all') return accepts(ports, 0)
+/** The rules that let a packet pass which `match` matches, at a place of the dispatch. */
+type Accepts = (peer: number, match: string) => readonly string[]
+
+function peerRules(ports: string, peers: PortClass['peers'], direction: Direction, setOf: (id: SetId) => PeerSet, accepts: Accepts): readonly string[] {
+  if (peers === 'all') return accepts(0, ports)
   const side = direction === 'ingress' ? 'saddr' : 'daddr'
   return peers.flatMap((peer, index) =>
     FAMILIES.flatMap((family) => {
       const address = `${addressWord(family)} ${side}`
       const key = peer.kind === 'pairs' ? `${address} . meta l4proto . th dport` : address
-      return accepts(`${ports}${key} @${peerSet(setOf(peer.set), family)} `, index)
+      return accepts(index, `${ports}${key} @${peerSet(setOf(peer.set), family)} `)
     }),
   )
 }

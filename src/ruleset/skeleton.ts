@@ -13,7 +13,7 @@ import type { Chain, Counter, NftMap, NftSet, Table } from '../nft/objects.ts'
 import { emptyTable, type TableState } from '../nft/state.ts'
 import { DIRECTIONS, type Direction } from '../model/policy.ts'
 import type { PodAttachment } from '../policy/attach.ts'
-import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
+import { bridgedPods, bridgedPrefixes, byAddress, byPrefix, countDropped, droppedByAddress, droppedByInterface, NAMES, podAddresses, podPrefixes, self, TABLE_NAME } from './names.ts'
 import { putCanary } from './canary.ts'
 import { connectionSets, cutRelated, cutRules, REPLIES } from './connections.ts'
 import { logSets, withLogRules, type LogOptions } from './log-rules.ts'
@@ -92,6 +92,7 @@ function maps(): NftMap[] {
   return [
     map(NAMES.egressByInterface, 'sending pod : its egress profile, or accept'),
     map(NAMES.ingressByInterface, 'receiving pod : its ingress profile, or accept'),
+    ...DIRECTIONS.map((direction): NftMap => ({ kind: 'map', name: droppedByInterface(direction), key: ['iifname'], data: ['counter'], flags: [], comment: 'pod : what policies denied it' })),
   ]
 }
 
@@ -105,6 +106,7 @@ function addressMaps(): (NftSet | NftMap)[] {
       { kind: 'set', name: bridgedPods(family), key: [`${word} saddr`], flags: [], comment: 'the addresses of local pods on a bridge' },
       map(byAddress('ingress', family), [`${word} daddr`], [], 'receiving pod : its ingress profile, or accept'),
       map(byAddress('egress', family), [`${word} saddr`], [], 'sending pod : its egress profile, or accept'),
+      ...DIRECTIONS.map((direction): NftMap => ({ kind: 'map', name: droppedByAddress(direction, family), key: [`${word} saddr`], data: ['counter'], flags: [], comment: 'pod : what policies denied it' })),
       { kind: 'set', name: bridgedPrefixes(family), key: prefix('saddr'), flags: ['interval'], comment: 'bridge and what a pod on it may send as besides' },
       map(byPrefix('ingress', family), prefix('daddr'), ['interval'], 'bridge and receiving pod : its ingress profile, or accept'),
       map(byPrefix('egress', family), prefix('saddr'), ['interval'], 'bridge and sending pod : its egress profile, or accept'),
@@ -120,6 +122,13 @@ function bridgedChain(direction: Direction): Chain {
     return [`${address} vmap @${byAddress(direction, f)}`, `${address} @${bridgedPods(f)} goto unknown-pod`, `${name} . ${address} vmap @${byPrefix(direction, f)}`]
   })
   return { kind: 'chain', name: `bridged-${direction}`, comment: 'what led by no interface: pods on a bridge', rules: [...rules, `goto ${NAMES.closedPrefixes}`] }
+}
+
+/** Asked by every profile before it drops. A lookup that finds nothing ends its rule, so that it is a rule of its own. */
+function countDroppedChain(direction: Direction, onBridges: boolean): Chain {
+  const [name, side] = direction === 'egress' ? ['iifname', 'saddr'] : ['oifname', 'daddr']
+  const byAddresses = FAMILIES.map((f) => `counter name ${addressWord(f)} ${side} map @${droppedByAddress(direction, f)}`)
+  return { kind: 'chain', name: countDropped(direction), comment: 'what policies deny each pod', rules: [`counter name ${name} map @${droppedByInterface(direction)}`, ...(onBridges ? byAddresses : [])] }
 }
 
 /** Source prefixes of pods in quarantine, as rules: overlapping ones are what the kernel refuses in a set. */
@@ -184,6 +193,7 @@ function chains(options: SkeletonOptions): Chain[] {
     },
     ...(cuts ? [cutRelated(), REPLIES] : []),
     ...(onBridges ? [...DIRECTIONS.map(bridgedChain), closedPrefixes([])] : []),
+    ...DIRECTIONS.map((direction) => countDroppedChain(direction, onBridges)),
     ...FIXED_CHAINS,
     { kind: 'chain', name: 'settled', comment: 'what needs no judgement; in both stages, since accept ends one stage only', rules: settled(options) },
     ...(nat.mark === null ? [] : serviceChains(nat.mark, onBridges)),

@@ -8,6 +8,7 @@ import type { NatDelta } from '../nat/plan.ts'
 import { policyOwner, type Owner } from '../model/owner.ts'
 import type { Member, MemberDelta, PeerSet, PlanDelta, Profile, ProfileId, SetId } from '../policy/plan.ts'
 import { NAMES, peerSet } from './names.ts'
+import { NamedCounters } from './rule-counters.ts'
 import { PodElements, quoted } from './pods.ts'
 import { familyOfMember, memberKey, profileObjects, setObjects } from './policies.ts'
 import { MasqueradeElements, NO_NAT } from './masquerade.ts'
@@ -27,6 +28,7 @@ interface ProfileNames {
 
 export class Translator {
   readonly wanted: WantedTable
+  readonly counters: NamedCounters
   readonly #pods: PodElements
   readonly #sets = new Map<SetId, PeerSet>()
   readonly #unions = new Map<SetId, UnionElements>()
@@ -41,7 +43,8 @@ export class Translator {
   constructor(options: SkeletonOptions) {
     this.#log = options.log
     this.wanted = new WantedTable(skeleton(options))
-    this.#pods = new PodElements(this.wanted)
+    this.counters = new NamedCounters(this.wanted)
+    this.#pods = new PodElements(this.wanted, this.counters)
     const nat = options.nat ?? NO_NAT
     this.#services = nat.mark === null ? null : new ServiceElements(nat.mark, this.wanted)
     this.#masquerade = new MasqueradeElements(nat, this.wanted)
@@ -88,6 +91,7 @@ export class Translator {
 
   #changeProfile(id: ProfileId, { after }: Change<Profile>): void {
     const before = this.#profiles.get(id)
+    this.counters.changeProfile(id, after)
     for (const [set, owner] of before?.uses ?? []) this.#users.remove(set, owner)
     if (after === null) {
       this.#profiles.delete(id)

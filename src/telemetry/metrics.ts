@@ -1,8 +1,9 @@
 // The metrics of the agent: names, help and buckets; what is measured as it happens, and what is read when somebody scrapes.
 //
 // The page deploy/docs/metrics.md lists them; a test compares. Every registry is its agent's own.
-// **Invariant:** base units (seconds), `picket_` in front, counters end in _total, labels have few values.
+// **Invariant:** base units (seconds), `picket_` in front, counters end in _total, labels have few values, or a cap.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { CountedMetrics } from './counted.ts'
 import { Gauges } from './gauges.ts'
 import type { Build, Reading } from './readings.ts'
 
@@ -24,7 +25,8 @@ export interface MetricInfo {
 export class Metrics {
   readonly #registry = new Registry()
   readonly #gauges: Gauges
-  readonly #read: () => Reading
+  readonly #counted: CountedMetrics
+  readonly #read: () => Reading | Promise<Reading>
   readonly #eventCommit: Histogram
   readonly #policyEnforcement: Histogram
   readonly #commit: Histogram<'table' | 'outcome'>
@@ -40,7 +42,7 @@ export class Metrics {
   #scrape: Promise<string> | null = null
 
   /** `read` is called at each scrape. `tables`: names of the kernel's tables that commits may be to. */
-  constructor(read: () => Reading, build: Build, tables: readonly string[]) {
+  constructor(read: () => Reading | Promise<Reading>, build: Build, tables: readonly string[]) {
     const registers = [this.#registry]
     this.#read = read
     this.#gauges = new Gauges(this.#registry)
@@ -104,6 +106,7 @@ export class Metrics {
     this.#statusWrites.inc({ result: 'written' }, 0)
     const info = new Gauge({ name: 'picket_build_info', help: 'Always 1; which agent this is.', labelNames: ['version', 'node_version', 'kernel_access'], registers })
     info.set({ version: build.version, node_version: build.node, kernel_access: build.kernel }, 1)
+    this.#counted = new CountedMetrics(this.#registry)
     collectDefaultMetrics({ register: this.#registry })
   }
 
@@ -168,7 +171,9 @@ export class Metrics {
   }
 
   async #collect(): Promise<string> {
-    this.#gauges.set(this.#read())
+    const reading = await this.#read()
+    this.#gauges.set(reading)
+    this.#counted.set(reading.counted)
     return this.#registry.metrics()
   }
 }

@@ -1,6 +1,7 @@
 // What the gauges and counters of a scrape are read from: plain numbers, asked for when somebody scrapes and at no other time.
 //
-// **Invariant:** every text that becomes a label is one of few: kinds, directions, codes, reasons, resources.
+// **Invariant:** every text that becomes a label is one of few: kinds, directions, codes, reasons, resources; of what is counted by rule
+// and pod there are so many as a setting says.
 import type { Problem } from '../lib/problem.ts'
 
 /** By label. */
@@ -48,6 +49,21 @@ export interface AuditReading {
   readonly sinks: readonly { readonly name: string; readonly written: number; readonly lost: number; readonly queued: number; readonly failed: boolean }[]
 }
 
+export interface CountedSeries {
+  readonly kind: 'allowed' | 'dropped'
+  readonly labels: Readonly<Record<string, string>>
+  readonly packets: number
+  readonly bytes: number
+}
+
+/** What policies let pass and deny, as the kernel counted it. */
+export interface CountedReading {
+  readonly series: readonly CountedSeries[]
+  /** Of what has no series. */
+  readonly overflow: Readonly<Record<CountedSeries['kind'], { readonly packets: number; readonly bytes: number }>>
+  readonly leftOut: number
+}
+
 export interface Reading {
   readonly synced: boolean
   readonly ready: boolean
@@ -65,6 +81,7 @@ export interface Reading {
   /** Objects that could not be read as they should be, by kind. */
   readonly decodeErrors: Counts
   readonly audit: AuditReading
+  readonly counted: CountedReading
 }
 
 /** What does not change while the process lives. */

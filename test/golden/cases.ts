@@ -13,7 +13,7 @@ export interface GoldenCase {
   readonly name: string
   readonly title: string
   /**
-   * The static chains that judge; those about a packet's source; what is remembered of connections; the sets of pods and
+   * The static chains that judge; those about a packet's source, and of counting; what is remembered of connections; the sets of pods and
    * interfaces; the sets and the chains that lead to pods on a bridge; those of the second table; the way of a packet to an endpoint, and
    * its ends; what it looks up there to be translated, and else; or profiles with their sets, and what leads to them.
    */
@@ -59,14 +59,14 @@ const ROWS: GoldenCase['rows'] = {
 
 export const GOLDEN_CASES: readonly GoldenCase[] = [
   { name: 'static', title: 'the static chains', shows: 'chains', cluster: cluster([]) },
-  { name: 'static-sources', title: 'who sends as whom', shows: 'sources', cluster: cluster([]) },
+  { name: 'static-sources', title: 'who sends as whom, and whose drops are counted where', shows: 'sources', cluster: cluster([]) },
   { name: 'static-connections', title: 'connections that were cut', shows: 'connections', cluster: cluster([]) },
   { name: 'static-lenient', title: 'newPods allow, INVALID passes, first packets only', shows: 'chains', cluster: cluster([]), options: { newPods: 'allow', dropInvalid: false, establishedConnections: 'keep' } },
   { name: 'static-node-egress', title: 'nodeEgress enforce', shows: 'chains', cluster: cluster([]), options: { nodeEgress: 'enforce', podAttachment: 'interface' } },
   { name: 'static-patterns', title: 'pods on cali*, too', shows: 'chains', cluster: cluster([]), options: { podInterfaces: ['cali*'] } },
   { name: 'pods', title: 'no policy selects the pod (rule 1)', shows: 'pods', cluster: cluster([]) },
   { name: 'bridged', title: 'a pod on a bridge, with a source prefix (rules 70, 87)', shows: 'bridged', cluster: cluster([{ podSelector: WEB, ingress: [] }]) },
-  { name: 'bridged-chains', title: 'what leads to pods on a bridge', shows: 'bridged-chains', cluster: cluster([]) },
+  { name: 'bridged-chains', title: 'what leads to pods on a bridge, and to the counters of what they are denied', shows: 'bridged-chains', cluster: cluster([{ podSelector: WEB, ingress: [] }]) },
   { name: 'bridge-pins', title: 'the second table: a pod with its port, MAC, addresses and source prefix (rule 87)', shows: 'pins', cluster: cluster([]) },
   { name: 'bridge-chains', title: 'the second table: its static chains', shows: 'pin-chains', cluster: cluster([]) },
   { name: 'service-way', title: 'the way of a packet to an endpoint', shows: 'service-way', cluster: cluster([]), options: { services: {} } },
@@ -160,7 +160,7 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     cluster: {
       ...cluster([]),
       policies: [
-        { namespace: 'shop', spec: { podSelector: WEB, ingress: [{ from: [API] }] } },
+        { namespace: 'shop', spec: { podSelector: WEB, ingress: [{ ports: [{ port: 80 }] }] } },
         { namespace: 'shop', spec: { podSelector: WEB, ingress: [{ ports: [{ port: 443 }] }] }, annotations: { 'audit.picket.dev/log': 'all', 'audit.picket.dev/sample': '1/100', 'audit.picket.dev/label': 'checkout' } },
       ],
     },

@@ -23,7 +23,8 @@ import { GOLDEN_CASES, type GoldenCase } from './cases.ts'
 const MAX_FILES = 30
 const MAX_LINES = 80
 
-const SOURCES = ['filter-prerouting-spoof', 'not-as-itself', 'link-local']
+const SOURCES = ['filter-prerouting-spoof', 'not-as-itself', 'link-local', 'count-dropped-egress', 'count-dropped-ingress']
+const DROPPED = /^dropped-.*-by-address-/
 const CONNECTIONS = /^(cut-|restored-flows-|under-review-|replied-|(settled-icmp|replies)$)/
 const BRIDGED = /^(input-)?bridged-|-by-(address|prefix)-|^closed-/
 
@@ -38,7 +39,7 @@ function filled(state: TableState, names: RegExp): TableState['sets'] {
 
 /** Dynamic names have a slash. What leads to profiles is shown with them, who is who on the node by itself. */
 function shown(state: TableState, shows: GoldenCase['shows']): TableState {
-  const isShown = (name: string): boolean => (shows === 'pods' ? !name.includes('/') && !CONNECTIONS.test(name) && !BRIDGED.test(name) : name.includes('/') || name.endsWith('-by-interface'))
+  const isShown = (name: string): boolean => (shows === 'pods' ? !name.includes('/') && !CONNECTIONS.test(name) && !BRIDGED.test(name) : name.includes('/') || /^(in|e)gress-by-interface$/.test(name))
   const of = <T>(kind: ReadonlyMap<string, T>): Map<string, T> => new Map([...kind].filter(([name]) => isShown(name)))
   const chains = (names: 'these' | 'others', of: readonly string[]): TableState['chains'] =>
     new Map([...state.chains].filter(([name]) => of.includes(name) === (names === 'these') && !CONNECTIONS.test(name)))
@@ -52,9 +53,9 @@ function shown(state: TableState, shows: GoldenCase['shows']): TableState {
     case 'pods':
       return { chains: new Map(), counters: new Map(), sets: of(state.sets) }
     case 'bridged':
-      return { chains: new Map(), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => BRIDGED.test(name))) }
+      return { chains: new Map(), counters: new Map(), sets: new Map([...state.sets].filter(([name]) => BRIDGED.test(name) && !DROPPED.test(name))) }
     case 'bridged-chains':
-      return { chains: new Map([...state.chains].filter(([name]) => BRIDGED.test(name))), counters: new Map(), sets: new Map() }
+      return { chains: new Map([...state.chains].filter(([name]) => BRIDGED.test(name))), counters: new Map(), sets: filled(state, DROPPED) }
     case 'pins':
       return { ...state, chains: new Map([...state.chains].filter(([name]) => name.includes('/'))) }
     case 'pin-chains':

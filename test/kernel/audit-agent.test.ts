@@ -78,7 +78,7 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
     const at = port()
     send(FAR, DB, at, { protocol: 'TCP' })
     const found = await flows('n2', at, 2)
-    assert.deepEqual(found.map(({ ip }) => ip.family).sort(), [4, 6])
+    assert.deepEqual(found.map(({ ip }) => ip.family).sort((a, b) => a - b), [4, 6])
     for (const record of found) {
       const { verdict, reason, direction, is_reply, l4, source, destination, isolated_by, nearest_miss, policy, node, count, undecided, ruleset_revision, sampled } = record
       assert.deepEqual([verdict, reason, direction, is_reply, node, count, sampled], ['DROPPED', 'POLICY_DENIED', 'egress', false, 'n2', 1, 1])
@@ -132,7 +132,7 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
     for (const { reason, direction, count, policy: by, also, is_reply, label, source } of found) {
       assert.deepEqual([reason, direction, count, is_reply, label, source.pod], ['POLICY_ALLOW', 'ingress', 1, false, 'checkout', 'web'])
       assert.deepEqual([by?.name, by?.direction, also.map(({ name }) => name)], ['in', 'ingress', ['in']])
-      assert.deepEqual([by?.index, ...also.map(({ index }) => index)].sort(), [0, 1])
+      assert.deepEqual(new Set([by?.index, ...also.map(({ index }) => index)]), new Set([0, 1]))
     }
     await lab.policies(annotated(policy, { 'audit.picket.dev/log': 'none' }))
     const at = port()
@@ -175,7 +175,7 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
     await lab.policies(ingress('shop/in', { app: 'db' }, { from: [peer('nobody')] }))
     const at = port()
     let sent = 0
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 6; round++) {
       const names = [...Array(1 + (round % 3)).keys()].map((index) => ingress(`shop/p${index}`, { app: 'db' }, { from: [peer(`nobody-${round}`)] }))
       const changing = lab.policies(ingress('shop/in', { app: 'db' }, { from: [peer('nobody')], ports: [{ protocol: 'UDP', port: 1000 + round }] }), ...names)
       for (let burst = 0; burst < 4; burst++) {
@@ -225,6 +225,9 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
     assert.equal(refused?.status, 400)
     assert.match(refused.body, /verdict/)
   })
+
+  // What follows does not depend on how pods are attached.
+  if (attachment === 'bridge') return
 
   it('an agent that is started again reads on, says so, and knows the rules that another one made', async () => {
     await lab.policies(ingress('shop/in', { app: 'db' }))

@@ -109,6 +109,30 @@ describe('transactions of elements', function () {
         }
       }))
 
+    it(`${name}: counters come and go with the elements that lead to them, by netlink, and are read by name`, () =>
+      using(make, async (kernel, counting) => {
+        const dropped = map('dropped', ['iifname'], ['counter'])
+        const named = (verb: 'add' | 'delete', ...names: readonly string[]): readonly Operation[] => names.map((one) => ({ verb, object: { kind: 'counter', name: one }, owners: [] }) as Operation)
+        await kernel.commit(transaction(RAW, add(dropped, chain('count', ['counter name iifname map @dropped'])), true))
+        const long = `dropped/ingress/${'n'.repeat(63)}/${'u'.repeat(170)}`
+        const come = [...named('add', 'dropped/egress/shop/1', long), elements('add-elements', dropped, [['"v"', 'dropped/egress/shop/1'], ['"w"', long]])]
+        assert.deepEqual(await kernel.commit(transaction(RAW, come)), ACKNOWLEDGED)
+        assert.equal(counting.texts.length, 1)
+        const read = await kernel.readBack(RAW)
+        assert.ok(read.kind === 'table')
+        assert.deepEqual([...(read.state.sets.get('dropped')?.elements.values() ?? [])].sort((a, b) => (a.key < b.key ? -1 : 1)), [{ key: '"v"', value: 'dropped/egress/shop/1' }, { key: '"w"', value: long }])
+        assert.deepEqual(await kernel.readCounters(RAW), new Map([['dropped/egress/shop/1', { packets: 0, bytes: 0 }], [long, { packets: 0, bytes: 0 }]]))
+        assert.match(JSON.stringify(await kernel.commit(transaction(RAW, named('delete', long)))), /refused.*busy/, 'an element leads to it')
+        assert.match(JSON.stringify(await kernel.commit(transaction(RAW, [elements('add-elements', dropped, [['"x"', 'missing']])]))), /refused/)
+        const texts = counting.texts.length
+        const moved = [...named('add', 'other'), elements('delete-elements', dropped, [['"v"', 'dropped/egress/shop/1']]), elements('add-elements', dropped, [['"v"', 'other']])]
+        assert.deepEqual(await kernel.commit(transaction(RAW, moved)), ACKNOWLEDGED)
+        assert.deepEqual(await kernel.commit(transaction(RAW, named('delete', 'dropped/egress/shop/1'))), ACKNOWLEDGED)
+        assert.equal(counting.texts.length, texts)
+        assert.deepEqual([...((await kernel.readCounters(RAW))?.keys() ?? [])].sort(), [long, 'other'])
+        assert.deepEqual(await kernel.readCounters({ family: 'inet', name: 'nobodys' }), new Map())
+      }))
+
     it(`${name}: in a table of the bridge family too`, () =>
       using(make, async (kernel, counting) => {
         const pins = set('pins', ['iifname', 'ether saddr', 'ip saddr'])

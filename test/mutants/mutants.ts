@@ -61,7 +61,7 @@ export const MUTANTS: readonly Mutant[] = [
   { title: 'rule 41: ports of every init container count', file: 'decode/pod.ts', search: "own(container, 'restartPolicy') === 'Always'", replace: 'container !== null', caughtBy: 'policy' },
   { title: 'rule 44: ingress rules look at the destination', file: 'ruleset/policies.ts', search: "const side = direction === 'ingress' ? 'saddr' : 'daddr'", replace: "const side = direction === 'ingress' ? 'daddr' : 'daddr'", caughtBy: 'policy' },
   { title: 'rule 46: except is not read', file: 'policy/cidrs.ts', search: 'peer.except.filter((e) => e.family === family)', replace: '[]', caughtBy: 'policy' },
-  { title: 'rule 50: the second family is forgotten', file: 'ruleset/policies.ts', search: 'FAMILIES.map((family) => {\n      const address', replace: 'FAMILIES.slice(0, 1).map((family) => {\n      const address', caughtBy: 'policy' },
+  { title: 'rule 50: the second family is forgotten', file: 'ruleset/policies.ts', search: 'FAMILIES.flatMap((family) => {\n      const address', replace: 'FAMILIES.slice(0, 1).flatMap((family) => {\n      const address', caughtBy: 'policy' },
   { title: 'rule 52: neighbouring and nested ranges are not merged', file: 'policy/cidrs.ts', search: 'range.first <= open.last + 1n', replace: 'range.first < open.first', caughtBy: 'policy' },
   { title: 'rule 62: a pod cannot reach itself', file: 'ruleset/skeleton.ts', search: '@${self(f)} accept`', replace: '@${self(f)} continue`', caughtBy: 'policy' },
   { title: 'rule 72: replies are judged', file: 'ruleset/skeleton.ts', search: "    'ct direction reply accept',\n", replace: '', caughtBy: 'policy' },

@@ -4,7 +4,7 @@
 // **Invariant:** every name that stands is there, and nothing that is named goes.
 import type { Chain, Element, NftObject, Operation, TableFamily } from '../../src/nft/objects.ts'
 import { emptyTable, type SetState, type TableState } from '../../src/nft/state.ts'
-import { sameDeclaration, sameHook } from '../../src/nft/types.ts'
+import { leadsToCounters, sameDeclaration, sameHook } from '../../src/nft/types.ts'
 import { findOverlap } from './fake-kernel-overlap.ts'
 
 type ElementsOperation = Extract<Operation, { set: unknown }>
@@ -84,7 +84,12 @@ export class Draft {
   #namedBy(kind: 'chain' | 'set' | 'map' | 'counter', name: string): string[] {
     if (kind === 'chain') return (this.state.chains.get(name)?.rules ?? []).flatMap(referencesOf)
     if (kind === 'counter') return []
-    return [...(this.state.sets.get(name)?.elements.values() ?? [])].flatMap((element) => referencesOf(element.value ?? ''))
+    return [...(this.state.sets.get(name)?.elements.values() ?? [])].flatMap((element) => this.#ledTo(name, element))
+  }
+
+  #ledTo(map: string, { value = '' }: Element): string[] {
+    const object = this.state.sets.get(map)?.object
+    return object !== undefined && leadsToCounters(object) ? [`counter ${value}`] : referencesOf(value)
   }
 
   #add(object: NftObject): void {
@@ -107,7 +112,7 @@ export class Draft {
       const before = set.elements.get(element.key)
       if (before !== undefined && before.value !== element.value) throw refusal('File exists', `add element ${name} { ${textOf(element)} }`)
       if (element.key.split(' . ').length !== set.object.key.length) throw refusal('wrong number of parts', `add element ${name} { ${textOf(element)} }`)
-      for (const reference of referencesOf(element.value ?? '')) this.#need(reference, `add element ${name} { ${textOf(element)} }`)
+      for (const reference of this.#ledTo(name, element)) this.#need(reference, `add element ${name} { ${textOf(element)} }`)
       set.elements.set(element.key, element)
     }
     if (!set.object.flags.includes('interval')) return

@@ -5,6 +5,7 @@
 import type { ClientSweep, CommitOutcome, ElementsChange, ElementsOutcome, ElementsTake, ForeignChange, ForeignFlowtable, Kernel, ReadBack, SweepOutcome } from '../../src/kernel/kernel.ts'
 import { messageOf } from '../../src/lib/errors.ts'
 import type { Owner, Table, Transaction } from '../../src/nft/objects.ts'
+import type { CounterValue } from '../../src/nft/listing.ts'
 import { render } from '../../src/nft/render.ts'
 import { LISTED_RULES, type SetState, type TableState } from '../../src/nft/state.ts'
 import { keyBytes, keyText } from './element-keys.ts'
@@ -134,6 +135,14 @@ export class FakeKernel implements Kernel {
     } catch (error) {
       return messageOf(error)
     }
+  }
+
+  /** What packets counted, which a test says. */
+  readonly counts = new Map<string, CounterValue>()
+
+  async readCounters(table: Table): Promise<ReadonlyMap<string, CounterValue> | null> {
+    const names = this.state(table)?.counters.keys() ?? []
+    return new Map([...names].map((name) => [name, this.counts.get(name) ?? { packets: 0, bytes: 0 }]))
   }
 
   async readBack(table: Table): Promise<ReadBack> {

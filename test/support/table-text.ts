@@ -5,6 +5,7 @@ import { by } from '../../src/lib/sorting.ts'
 import type { Table } from '../../src/nft/objects.ts'
 import { chainClauses, setClauses } from '../../src/nft/render.ts'
 import type { SetState, TableState } from '../../src/nft/state.ts'
+import { leadsToCounters } from '../../src/nft/types.ts'
 import { quotedComment } from '../../src/nft/validate.ts'
 
 export function tableBlock(table: Table, state: TableState): string {
@@ -18,7 +19,7 @@ export function tableBlock(table: Table, state: TableState): string {
 }
 
 function setBlock({ object, elements }: SetState): string {
-  const texts = [...elements.values()].sort(by((e) => e.key)).map((e) => (e.value === undefined ? e.key : `${e.key} : ${e.value}`))
+  const texts = [...elements.values()].sort(by((e) => e.key)).map((e) => (e.value === undefined ? e.key : leadsToCounters(object) ? `${e.key} : "${e.value}"` : `${e.key} : ${e.value}`))
   return block(`${object.kind} ${object.name}`, [...setClauses(object), ...(texts.length === 0 ? [] : [`elements = { ${texts.join(', ')} }`])])
 }
 
@@ -34,7 +35,7 @@ export function withoutTraces(listing: string): string {
 /** What a listed table holds and nothing in it names: chains without a hook, sets, maps, counters; `set pods/X/v4`. */
 export function unnamed(listing: string): readonly string[] {
   const text = listing.replaceAll(/comment "[^"]*"/g, '')
-  const names = new Set([...text.matchAll(/(?:@|\bjump |\bgoto |\bcounter name )"?([\w/.-]+)/g)].map(([, name]) => name))
+  const names = new Set([...text.matchAll(/(?:@|\bjump |\bgoto |\bcounter name | : ")"?([\w/.-]+)/g)].map(([, name]) => name))
   const objects = [...text.matchAll(/^\t(chain|set|map|counter) (\S+) \{(\n\t\ttype \S+ hook )?/gm)]
   return objects.flatMap(([, kind, name, hook]) => (hook !== undefined || names.has(name) ? [] : [`${kind} ${name}`])).sort()
 }

@@ -14,6 +14,8 @@ export type Statement =
   | { readonly kind: 'match'; readonly fields: readonly Field[]; readonly negated: boolean; readonly among: { readonly set: string } | { readonly choice: Choice } }
   | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string | readonly { readonly key: readonly Value[]; readonly verdict: Verdict }[] }
   | { readonly kind: 'counter'; readonly name: string | null }
+  /** With the counter that the map leads to; a key that it does not have ends the rule. */
+  | { readonly kind: 'count'; readonly fields: readonly Field[]; readonly map: string }
   | { readonly kind: 'log'; readonly prefix: string }
   /** By itself, or of an element of a set, whose key has to be read from the packet. */
   | { readonly kind: 'limit'; readonly set?: string; readonly fields?: readonly Field[] }
@@ -84,13 +86,27 @@ export function takeVerdict(cursor: Cursor): Verdict | null {
 }
 
 function takeCounter(cursor: Cursor): Statement {
-  if (cursor.take('name')) return { kind: 'counter', name: cursor.next('a name').text }
+  if (cursor.take('name')) {
+    const fields = takeCounterKey(cursor)
+    return fields === null ? { kind: 'counter', name: cursor.next('a name').text } : { kind: 'count', fields, map: takeSetName(cursor) }
+  }
   if (cursor.take('packets')) {
     cursor.next('a number')
     cursor.expect('bytes')
     cursor.next('a number')
   }
   return { kind: 'counter', name: null }
+}
+
+/** `iifname map`; null where a counter's name follows. */
+function takeCounterKey(cursor: Cursor): readonly Field[] | null {
+  if (cursor.peek()?.quoted === true) return null
+  const field = takeField(cursor)
+  if (field === null) return null
+  const fields = [field]
+  while (cursor.take('.')) fields.push(...takeFields(cursor))
+  cursor.expect('map')
+  return fields
 }
 
 function takeLog(cursor: Cursor): Statement {

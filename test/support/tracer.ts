@@ -100,6 +100,7 @@ export class Tracer {
     if (statement.kind === 'counter' && statement.name !== null && !this.table.counters.has(statement.name)) throw new TracerError(`counter ${statement.name} is not there`)
     if (statement.kind === 'limit' && statement.set !== undefined) this.set(statement.set, statement.fields ?? [])
     if (statement.kind === 'match' && 'set' in statement.among) this.set(statement.among.set, statement.fields)
+    if (statement.kind === 'count') this.set(statement.map, statement.fields)
     if (statement.kind !== 'vmap') return []
     if (typeof statement.map !== 'string') return statement.map.map((entry) => entry.verdict)
     const map = this.set(statement.map, statement.fields)
@@ -170,6 +171,7 @@ export class Tracer {
       if (statement.kind === 'verdict') return statement.verdict
       if (statement.kind === 'match' && !this.matches(walk, statement)) return null
       if (statement.kind === 'update' && valuesOf(walk, statement.fields) === null) return null
+      if (statement.kind === 'count' && !this.isCounted(walk, statement)) return null
       if (statement.kind === 'vmap') {
         const found = this.lookup(walk, statement)
         if (found === null) return null
@@ -185,6 +187,11 @@ export class Tracer {
     const { among } = statement
     const inside = 'set' in among ? find(this.table.sets.get(among.set) as TracedSet, found) !== undefined : among.choice.some((key) => key.every((value, i) => holds(value, found[i] as bigint | string)))
     return inside !== statement.negated
+  }
+
+  private isCounted(walk: Walk, { fields, map }: Extract<Statement, { kind: 'count' }>): boolean {
+    const found = valuesOf(walk, fields)
+    return found !== null && find(this.table.sets.get(map) as TracedSet, found) !== undefined
   }
 
   private lookup(walk: Walk, statement: Extract<Statement, { kind: 'vmap' }>): Verdict | null {

@@ -23,7 +23,7 @@ import { materialise } from '../../support/states.ts'
 
 function optionsFor(cluster: RawCluster, nodeName: string, changes: Partial<ExplainingOptions> = {}): ExplainingOptions {
   const { turns } = compiled(cluster, nodeName)
-  return { config: { nodeName, nodeEgress: 'allow', serviceCIDRs: [] }, turns, held: () => ({ revision: turns.revision, at: 0 }), searching: () => false, drained: () => true, problems: () => [...turns.problems.values()], ...changes }
+  return { config: { nodeName, nodeEgress: 'allow', serviceCIDRs: [] }, turns, held: () => ({ revision: turns.revision, at: 0 }), searching: () => false, drained: () => true, counted: () => Promise.resolve(new Map()), problems: () => [...turns.problems.values()], ...changes }
 }
 
 async function ask(options: ExplainingOptions, question: object): Promise<NodeAnswer> {

@@ -32,7 +32,7 @@ const ENDED = message(3, '{"status":"Success"}')
 /** What the agent of that node says, of the cluster as it knows it. */
 async function saidBy(node: string, cluster: RawCluster, command: readonly string[], changes: Partial<ExplainingOptions>): Promise<string> {
   const { turns } = compiled(cluster, node)
-  const options: ExplainingOptions = { config: { nodeName: node, nodeEgress: 'allow', serviceCIDRs: [] }, turns, held: () => ({ revision: turns.revision, at: 0 }), searching: () => false, drained: () => true, problems: () => [], ...changes }
+  const options: ExplainingOptions = { config: { nodeName: node, nodeEgress: 'allow', serviceCIDRs: [] }, turns, held: () => ({ revision: turns.revision, at: 0 }), searching: () => false, drained: () => true, counted: () => Promise.resolve(new Map()), problems: () => [], ...changes }
   const { status, body } = await explainOnNode(options)({ halves: JSON.parse(command.at(-1) ?? '') as unknown })
   assert.equal(status, 200, JSON.stringify(body))
   return JSON.stringify(body)

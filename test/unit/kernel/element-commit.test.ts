@@ -74,6 +74,19 @@ describe('transactions of elements', () => {
     assert.equal(found?.count, 8)
   })
 
+  it('have counters beside them: gone before what comes, and there before an element leads to them', () => {
+    const counter = (verb: 'add' | 'delete', name: string, comment?: string): Operation => ({ verb, object: { kind: 'counter', name, ...(comment === undefined ? {} : { comment }) }, owners: [] }) as Operation
+    const led: NftMap = { kind: 'map', name: 'led', key: ['th dport'], data: ['counter'], flags: [] }
+    const found = commit(change('add-elements', led, ['80', 'dropped/a']), counter('add', 'dropped/a'), counter('delete', 'dropped/b'), change('delete-elements', led, ['81', 'dropped/b']))
+    const messages = decodeMessages(found?.batch ?? new Uint8Array()).slice(1, -1)
+    const textOf = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('latin1').replace('\0', '')
+    assert.deepEqual(messages.map(({ type, payload }) => [type.toString(16), textOf(readAttributes(payload, 4, 'message').get(2)), readAttributes(payload, 4, 'message').has(4)]), [['a0e', 'led', false], ['a14', 'dropped/b', false], ['a12', 'dropped/a', true], ['a0c', 'led', false]])
+    assert.equal(textOf(readAttributes(listed(readAttributes(messages[3]?.payload ?? new Uint8Array(), 4, 'elements').get(3))[0] ?? new Uint8Array(), 0, 'element').get(9)), 'dropped/a')
+    assert.deepEqual(messages.map(({ flags }) => (flags & NLM_F_ACK) !== 0), [false, false, false, true])
+    assert.equal(commit(counter('add', 'a', 'nft writes comments')), null)
+    assert.throws(() => commit(counter('add', 'a b')), InvalidObject)
+  })
+
   it('are numbered afterwards, bound to a generation, and the last change asks for an answer', () => {
     const found = commit(change('add-elements', PODS, ['10.0.0.1']), change('add-elements', IDS, ['80', '9']))
     assert.ok(found !== null)

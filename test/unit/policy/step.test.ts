@@ -62,7 +62,7 @@ describe('policy/step: isolation', () => {
     upsert(h.inbox, 'policy', policy({ namespace: 'shop', name: 'p', ingress: [], egress: [{}] }))
     const [ingress, egress] = profiles(h.turn()).sort((a, b) => (a.direction < b.direction ? 1 : -1))
     assert.deepEqual(ingress?.dispatch, [])
-    assert.deepEqual(egress?.dispatch, [{ kind: 'all', ports: [], peers: 'all' }])
+    assert.deepEqual(egress?.dispatch, [{ kind: 'all', ports: [], peers: 'all', by: [[{ policy: 'policy/shop/p', index: 0 }]] }])
   })
   it('rule 6: a policy selects pods of its own namespace only', () => {
     const h = new Harness()
@@ -130,7 +130,7 @@ describe('policy/step: peers and ports', () => {
     const of = (name: string) => attachment(delta, `pod/shop/${name}`).ingress
     assert.equal(of('web'), of('old'))
     assert.notEqual(of('web'), of('api'))
-    assert.deepEqual(delta.profiles.get(of('api'))?.after?.dispatch, [{ kind: 'exact', ports: [{ protocol: 'TCP', first: 9090, last: 9090 }], peers: 'all' }])
+    assert.deepEqual(delta.profiles.get(of('api'))?.after?.dispatch, [{ kind: 'exact', ports: [{ protocol: 'TCP', first: 9090, last: 9090 }], peers: 'all', by: [[{ policy: 'policy/shop/policy', index: 0 }]] }])
   })
   it('rules 36, 37: an egress named port is pairs of each destination pod, without a cross product', () => {
     const h = new Harness()

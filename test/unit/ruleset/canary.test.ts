@@ -31,7 +31,7 @@ describe("the canary's place in the table", () => {
   it('is compiled as profiles are: ports by one map, peers by a set, a drop at the end', () => {
     for (const [direction, ports] of [['egress', [6101, 6103]], ['ingress', [6101, 6102]]] as const) {
       assert.deepEqual(elements(TABLE, `ports/canary/${direction}`), ports.map((port) => `udp . ${port} : jump canary/${direction}/udp-6101`))
-      assert.deepEqual(TABLE.chains.get(`canary/${direction}`)?.rules, [`meta l4proto . th dport vmap @ports/canary/${direction}`, `counter name "denied/canary/${direction}" drop`])
+      assert.deepEqual(TABLE.chains.get(`canary/${direction}`)?.rules, [`meta l4proto . th dport vmap @ports/canary/${direction}`, `jump count-dropped-${direction}`, `counter name "denied/canary/${direction}" drop`])
       const rules = TABLE.chains.get(`canary/${direction}/udp-6101`)?.rules ?? []
       assert.equal(rules.length, 2)
       for (const rule of rules) {
