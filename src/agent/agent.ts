@@ -136,15 +136,15 @@ class Agent implements Closable {
     })
     this.#closables.push(this.#committer)
     await kernel.watch(TABLE, (change) => this.#committer?.check(change))
-    const gate = await this.#openGate()
     this.#socket = await openSocket(config.socket, {
-      asked: { ...gate.asked, 'POST /explain': this.#explaining() },
+      asked: { ...(await this.#openGate()).asked, 'POST /explain': this.#explaining() },
       status: () => this.#status(),
       notReady: () => this.#notReady(),
       covers: (digest) => this.#applied.covers?.digest === digest,
       streams: this.#audit.streams,
     })
-    this.#closables.push(this.#socket, ...(await this.#measures.open()))
+    this.#closables.push(this.#socket)
+    this.#closables.push(...(await this.#measures.open()))
     await rememberLists(kernel, this.#turns, this.#mark)
     if (config.podAttachment !== 'interface') this.#bridge = await this.#startBridge(kernel)
     this.#interfaces = await watchInterfaces({
