@@ -122,7 +122,7 @@ async function clusterTests(only: string | null): Promise<readonly Result[]> {
 }
 
 /** Files of which `npm test` runs each eighth one: they take long, and their rules are tested in others too. */
-const ROTATING = ['bridge', 'canary', 'canary-agent', 'demo', 'repair', 'cutting', 'lab', 'rules-crafted', 'lab-bridge', 'rules-fragments', 'rules-reuse', 'gate', 'metrics-agent', 'node-enforcement', 'check', 'repair-agent', 'cleanup-node', 'testbed', 'tracer-calibration', 'masquerade', 'lab-services', 'services-lab', 'services-lab-bridge', 'services', 'services-policy', 'services-connections', 'services-udp', 'services-health', 'services-bad-input', 'check-services', 'rules-stale-udp', 'element-commits', 'affinity', 'client-sweep', 'conntrack-stale', 'log-rules']
+const ROTATING = ['bridge', 'canary', 'canary-agent', 'demo', 'repair', 'cutting', 'lab', 'rules-crafted', 'lab-bridge', 'rules-fragments', 'rules-reuse', 'gate', 'metrics-agent', 'node-enforcement', 'check', 'repair-agent', 'cleanup-node', 'testbed', 'tracer-calibration', 'masquerade', 'lab-services', 'services-lab', 'services-lab-bridge', 'services', 'services-policy', 'services-connections', 'services-udp', 'services-health', 'services-bad-input', 'check-services', 'rules-stale-udp', 'element-commits', 'affinity', 'client-sweep', 'conntrack-stale', 'log-rules', 'audit-reader']
 /** And one of these. */
 const SELDOM = ['crash', 'refusals', 'rules-nat', 'rules-resets', 'rules-time-wait', 'foreign-tables', 'cut-both-ways', 'bridge-strays', 'rules-lifecycle-more', 'soak', 'kube-bad-input', 'gate-ends']
 

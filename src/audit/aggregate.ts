@@ -15,6 +15,7 @@ export const KIND_ICMP = 2
 const LONGEST_PREFIX = 255
 /** A time stamp that far from now is of another clock. */
 const FAR_MS = 3_600_000
+const MOST_FORGOTTEN = 4_096
 
 export interface Entry {
   /** The key's bytes, one a character. */
@@ -47,6 +48,8 @@ export class Aggregate {
   #now = 0
   #wall = 0
   #taken = 0
+  /** Some key may have nothing left to tell. */
+  #mayHaveTold = false
   readonly #visit = (packet: Readonly<NflogPacket>): void => this.#add(packet)
 
   constructor(options: AggregateOptions) {
@@ -94,9 +97,10 @@ export class Aggregate {
     while (told < most && this.#freshAt < this.#fresh.length) {
       told += this.#write(this.#fresh[this.#freshAt++] as Entry, write)
     }
-    if (this.#freshAt < this.#fresh.length) return told
-    this.#fresh = []
+    // Also where some are left: a flood of new keys would make it grow for as long as it lasts.
+    this.#fresh = this.#fresh.slice(this.#freshAt)
     this.#freshAt = 0
+    if (this.#fresh.length > 0) return told
     for (const entry of this.#entries.values()) {
       if (told >= most || (!all && entry.ends > now)) break
       this.#entries.delete(entry.key)
@@ -109,10 +113,25 @@ export class Aggregate {
     return told
   }
 
+  /** Forgets keys of which all is told: they are new again at their next packet. False where there are none. */
+  #makeRoom(): boolean {
+    if (!this.#mayHaveTold) return false
+    let forgotten = 0
+    // Many at once, as each time costs a walk.
+    for (const { key, count } of this.#entries.values()) {
+      if (count > 0) continue
+      this.#entries.delete(key)
+      if (++forgotten === MOST_FORGOTTEN) return true
+    }
+    this.#mayHaveTold = false
+    return forgotten > 0
+  }
+
   #write(entry: Entry, write: (entry: Readonly<Entry>) => void): number {
     write(entry)
     entry.count = 0
     entry.bytes = 0
+    this.#mayHaveTold = true
     return 1
   }
 
@@ -125,7 +144,7 @@ export class Aggregate {
     const key = this.#scratch.toString('latin1', 0, this.#writeKey(packet, fields))
     let entry = this.#entries.get(key)
     if (entry === undefined) {
-      if (this.#entries.size >= this.#options.mostKeys) return this.#losses.add('queue', 1, time, time)
+      if (this.#entries.size >= this.#options.mostKeys && !this.#makeRoom()) return this.#losses.add('queue', 1, time, time)
       entry = { key, tcpFlags: -1, first: 0, last: 0, count: 0, bytes: 0, ends: this.#now + this.#options.windowMs }
       this.#entries.set(key, entry)
       this.#fresh.push(entry)

@@ -25,7 +25,10 @@ export class BatchWriter {
     this.#bytes.writeUInt16LE(key.length, at)
     this.#bytes[at + 2] = tcpFlags < 0 ? 0 : tcpFlags
     this.#bytes[at + 3] = tcpFlags < 0 ? 0 : 1
-    for (const [i, value] of [first, last, count, bytes].entries()) this.#bytes.writeDoubleLE(value, at + 8 + 8 * i)
+    this.#bytes.writeDoubleLE(first, at + 8)
+    this.#bytes.writeDoubleLE(last, at + 16)
+    this.#bytes.writeDoubleLE(count, at + 24)
+    this.#bytes.writeDoubleLE(bytes, at + 32)
     this.#bytes.write(key, at + HEAD, 'latin1')
     this.#length += HEAD + key.length
     this.#packets += count

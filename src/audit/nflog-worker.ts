@@ -151,5 +151,6 @@ try {
   read(workerData as NflogWorkerData, (post, transfer) => port.postMessage(post, transfer))
 } catch (error) {
   const code = error instanceof Refusal ? error.code : 'AuditReaderFailed'
-  port.postMessage({ kind: 'refused', code, message: messageOf(error) } satisfies NflogPost)
+  const message = error instanceof Refusal ? error.message : `the thread that reads NFLOG group ${(workerData as NflogWorkerData).group} failed: ${messageOf(error)}`
+  port.postMessage({ kind: 'refused', code, message } satisfies NflogPost)
 }

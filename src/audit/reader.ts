@@ -131,7 +131,7 @@ class Reader implements AuditReader {
       case 'flushed':
         return this.#endFlushes(post.flushes)
       case 'refused':
-        return this.#ended(worker, post.code, post.message)
+        return this.#ended(worker, this.#isReading ? 'AuditReaderEnded' : post.code, post.message)
     }
   }
 
