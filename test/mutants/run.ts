@@ -12,6 +12,7 @@ import { AUDIT_MUTANTS } from './audit-mutants.ts'
 import { EXPLAIN_MUTANTS } from './explain-mutants.ts'
 import { OBSERVE_MUTANTS } from './observe-mutants.ts'
 import { LOG_MUTANTS } from './log-mutants.ts'
+import { SINK_MUTANTS } from './sink-mutants.ts'
 import { LOOP_MUTANTS } from './loop-mutants.ts'
 import { MUTANTS, type Mutant } from './mutants.ts'
 import { NODE_STATUS_MUTANTS } from './node-status-mutants.ts'
@@ -104,7 +105,7 @@ async function control(tests: ReadonlySet<TestName>): Promise<boolean> {
 }
 
 async function main(only: string): Promise<number> {
-  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...EXPLAIN_MUTANTS, ...OBSERVE_MUTANTS, ...OPERATOR_MUTANTS, ...AUDIT_MUTANTS, ...LOG_MUTANTS].filter((mutant) => mutant.title.includes(only))
+  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...EXPLAIN_MUTANTS, ...OBSERVE_MUTANTS, ...OPERATOR_MUTANTS, ...AUDIT_MUTANTS, ...LOG_MUTANTS, ...SINK_MUTANTS].filter((mutant) => mutant.title.includes(only))
   if (!(await control(new Set(left.map(({ caughtBy }) => caughtBy))))) return 1
   const total = left.length
   let caught = 0
