@@ -45,7 +45,12 @@ function allowing(known: KnownProfile, place: string, packet: Packet, matching: 
   if (peer === undefined) return []
   const onPort = profile.rules.filter((rule) => namesPort(rule, packet))
   const sure = distinct(onPort.filter(({ peers: own }) => own === 'all' || (peer !== null && own.some(({ set }) => set === peer.set))))
-  if (sure.length > 0 || peer === null) return sure
+  if (sure.length > 0) {
+    // Others that allow it, too, by other peers: as far as the plan of now can tell.
+    const others = onPort.filter((rule) => !sure.includes(rule))
+    return distinct([...sure, ...(others.length === 0 ? [] : (matching(known, others, packet) ?? []))])
+  }
+  if (peer === null) return []
   const members = onPort.filter((rule) => isMember(rule, peer))
   const one = distinct(members)
   return one.length === 1 ? one : distinct(matching(known, members, packet) ?? [])
