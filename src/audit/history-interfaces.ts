@@ -47,8 +47,8 @@ export class InterfaceOwners {
     for (const [uid, { after }] of pods) {
       for (const index of after === null ? [] : (this.#indexes.get(uid) ?? [])) this.#set(index, after, moment)
     }
-    for (const [key, { after }] of interfaces) {
-      if (after === null) this.#vanished(Number(key), moment)
+    for (const [key, { before, after }] of interfaces) {
+      if (after === null) this.#vanished(Number(key), before, moment)
       else if (isPodLike(after)) this.#unknown.add(after.index)
       else this.#unknown.delete(after.index)
     }
@@ -64,7 +64,7 @@ export class InterfaceOwners {
 
   /** Whether it is one that no turn has seen, or looks like a pod's, and nobody knows whose: an address says nothing there. */
   isSomebodys(index: number, snapshot: Snapshot): boolean {
-    return !this.#owners.has(index) && (this.#unknown.has(index) || snapshot.interfaces.get(String(index)) === undefined)
+    return !this.#owners.has(index) && (this.#unknown.has(index) || (snapshot.interfaces.get(String(index)) === undefined && !this.#gone.has(index)))
   }
 
   #settle(index: number, name: string, snapshot: Snapshot, moment: Moment | null): void {
@@ -108,8 +108,8 @@ export class InterfaceOwners {
   }
 
   /** Its packets are still to be told of. */
-  #vanished(index: number, moment: Moment | null): void {
-    if (!this.#owners.has(index) && !this.#unknown.has(index)) return
+  #vanished(index: number, before: HostInterface | null, moment: Moment | null): void {
+    if (before === null && !this.#owners.has(index)) return
     if (moment === null) return this.#forget(index)
     this.#gone.set(index, moment)
     this.#moments.note(moment, weightOf(this.#owners.get(index) ?? null), () => {
@@ -143,5 +143,6 @@ function isPodLike({ kind, master, hasWiderRoutes }: HostInterface): boolean {
 }
 
 function namesOf(attachment: PlanDelta['attachments'] extends ReadonlyMap<string, { readonly after: infer A }> ? A : never): ReadonlySet<string> {
-  return new Set((attachment?.by ?? []).flatMap((key) => (key.via === 'interface' ? [key.interface] : [])))
+  // Of a pod on a bridge, packets are logged with the bridge's port.
+  return new Set((attachment?.by ?? []).flatMap((key) => (key.via === 'interface' ? [key.interface] : key.port === null ? [] : [key.port.name])))
 }

@@ -6,7 +6,7 @@ import { workloadOf } from '../../../src/audit/pod-words.ts'
 import { Timeline } from '../../../src/audit/timeline.ts'
 import type { Pod } from '../../../src/model/objects.ts'
 import { AuditWorld } from '../../support/audit-world.ts'
-import { hostInterface, node, pod } from '../../support/builders.ts'
+import { cidr, hostInterface, node, pod } from '../../support/builders.ts'
 import { remove, upsert } from '../../support/cluster-feed.ts'
 
 const link = (index: number, address: string) => hostInterface({ index, name: `veth${index}`, hostRoutes: [address] })
@@ -150,6 +150,27 @@ describe('audit: who is behind an interface', () => {
     at.settle()
     at.now += 10
     assert.deepEqual([from(at, 20).pod?.uid, from(at, 20, at.now, '10.0.1.2').pod?.uid, from(at, 20, at.now, '10.9.9.9').end.kind], ['first', 'second', 'external'])
+  })
+
+  it('of a pod on a bridge its port; a link that was of no pod leaves what the address tells when it goes', () => {
+    const at = world(first)
+    const bridge = hostInterface({ index: 5, name: 'br0', kind: 'bridge', addresses: ['10.0.1.254'], networks: [cidr('10.0.1.0/24')], hasWiderRoutes: true })
+    const leg = hostInterface({ index: 21, name: 'leg', master: 5, behind: { mac: '02:00:00:00:00:01', addresses: ['10.0.1.1'] } })
+    const tunnel = hostInterface({ index: 9, name: 'tun', kind: 'vxlan' })
+    upsert(at.inbox, 'interface', bridge, leg, tunnel)
+    at.settle()
+    at.now += 10
+    const before = at.now
+    for (const index of [5, 9, 21]) assert.equal(from(at, index).pod?.uid, 'first')
+    assert.deepEqual(at.turns.plan.locals.get('first')?.attachment.by.map(({ via }) => via), ['address'])
+    at.now += 10
+    remove(at.inbox, 'interface', leg, tunnel)
+    remove(at.inbox, 'pod', first)
+    upsert(at.inbox, 'pod', { ...heir, node: 'n2' })
+    at.settle()
+    at.now += 10
+    assert.deepEqual([from(at, 21, before).pod?.uid, from(at, 21).pod?.uid, from(at, 9, before).pod?.uid, from(at, 9).pod?.uid], ['first', 'first', 'first', 'heir'])
+    assert.equal(from(at, 99).why, 'ambiguous', 'one that nobody has told of')
   })
 
   it('an uplink is nobody\'s: there the address tells', () => {
