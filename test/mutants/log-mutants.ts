@@ -4,8 +4,8 @@
 import type { Mutant } from './mutants.ts'
 
 export const LOG_MUTANTS: readonly Mutant[] = [
-  { title: 'log: a limit gates the verdict', file: 'ruleset/policies.ts', search: "      ...log.denied,\n      `counter name \"${denied}\" drop`,", replace: "      ...log.denied.map((rule) => (rule.includes('log prefix') ? `${rule} drop` : rule)),\n      ...(log.denied.length > 0 ? [] : [`counter name \"${denied}\" drop`]),", caughtBy: 'logRules' },
-  { title: 'log: what is allowed passes by the log rule only', file: 'ruleset/policies.ts', search: '[...logs(index, match), `${match}accept`]', replace: "logs(index, match).length > 0 ? [...logs(index, match)] : [`${match}accept`]", caughtBy: 'logRules' },
+  { title: 'log: a limit gates the verdict', file: 'ruleset/log-rules.ts', search: 'if (!services || !kept) return [`${before}${counts} ${log}`]', replace: "if (!services || !kept) return [`${before}${counts} ${log}${kept ? '' : ' drop'}`]", caughtBy: 'logRules' },
+  { title: 'log: what is logged as allowed comes to no accept', file: 'ruleset/log-rules.ts', search: '${match}jump ${name}`', replace: '${match}goto ${name}`', caughtBy: 'logRules' },
   { title: "log: a packet that passes keeps conntrack's mark", file: 'ruleset/log-rules.ts', search: 'meta mark set ct mark ${log} meta mark set 0`', replace: 'meta mark set ct mark ${log}`', caughtBy: 'logRules' },
   { title: "log: others' marks are lost", file: 'ruleset/log-rules.ts', search: '`${before}meta mark 0 ${counts} meta mark set ct mark', replace: '`${before}${counts} meta mark set ct mark', caughtBy: 'logRules' },
   { title: 'log: a denied packet without an entry keeps the mark that it came with', file: 'ruleset/log-rules.ts', search: "['meta mark set 0 meta mark set ct mark']", replace: "['meta mark set ct mark']", caughtBy: 'logRules' },

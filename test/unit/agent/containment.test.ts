@@ -80,7 +80,7 @@ describe('containment', () => {
     const state = kernel.state(TABLE)
     const verdict = state?.sets.get('ingress-by-interface')?.elements.get('"veth11"')?.value ?? ''
     assert.match(verdict, /^goto ingress/)
-    assert.deepEqual(state?.chains.get(verdict.slice('goto '.length))?.rules.map((r) => r.replace(/".*"/, '""')), ['counter name "" drop'])
+    assert.deepEqual(state?.chains.get(verdict.slice('goto '.length))?.rules.map((r) => r.replace(/".*"/, '""')), ['jump count-dropped-ingress', 'counter name "" drop'])
     assert.match(kernel.text(TABLE), /tcp \. 7001/)
     await world.close()
   })
@@ -173,7 +173,7 @@ describe('containment', () => {
     const verdicts = (i: number): readonly (string | undefined)[] => ['ingress', 'egress'].map((direction) => value(`${direction}-by-address-v4`, `10.0.0.${i}`)?.split('/')[0])
     assert.deepEqual([verdicts(1), verdicts(2)], [['goto ingress', 'accept'], ['drop', 'drop']])
     assert.equal(kernel.state(TABLE)?.sets.get('bridged-prefixes-v4')?.elements.size, 0)
-    assert.match(kernel.text(TABLE), /iifname "cni0" ip saddr 10\.9\.0\.0-10\.9\.255\.255 .*drop/)
+    assert.match(kernel.text(TABLE), /iifname "cni0" ip saddr 10\.9\.0\.0-10\.9\.255\.255 goto unknown-pod/)
     const attached = world.turns.plan.locals.get('pod/default/pod2')?.attachment
     assert.deepEqual(attached?.by.map((key) => key.via === 'address' && key.port?.name), ['veth11'])
     kernel.acceptText('10.0.0.2 . 10.0.0.2')
