@@ -80,7 +80,7 @@ describe('containment', () => {
     const state = kernel.state(TABLE)
     const verdict = state?.sets.get('ingress-by-interface')?.elements.get('"veth11"')?.value ?? ''
     assert.match(verdict, /^goto ingress/)
-    assert.deepEqual(state?.chains.get(verdict.slice('goto '.length))?.rules.map((r) => r.replace(/".*"/, '""')), ['counter name "" drop'])
+    assert.deepEqual(state?.chains.get(verdict.slice('goto '.length))?.rules.map((r) => r.replace(/".*"/, '""')), ['jump count-dropped-ingress', 'counter name "" drop'])
     assert.match(kernel.text(TABLE), /tcp \. 7001/)
     await world.close()
   })
