@@ -120,7 +120,7 @@ table inet behind {
         for (const family of FAMILIES) node.nft(`add element inet picket cut-flows-v${family} { ${of(FIRST, family)} . ${of(WEB, family)} . tcp . 40004 . 443 }`)
       }
       await node.send(FAMILIES.map((family) => ({ from, packet: packet(family), rate: 1 })), 0.5)
-      assert.deepEqual(node.logged.map((one) => [says(one).event, one.family]).sort(), FAMILIES.map((family) => [event, family]))
+      assert.deepEqual(node.logged.map((one) => `${says(one).event} v${one.family}`).sort(), FAMILIES.map((family) => `${event} v${family}`))
       for (const one of node.logged) {
         const prefix = says(one)
         assert.equal(Buffer.from(one.packet, 'hex').compare(packet(one.family), one.family === 4 ? 12 : 8, one.family === 4 ? 20 : 40, one.family === 4 ? 12 : 8, one.family === 4 ? 20 : 40), 0, 'it is the packet that was sent')

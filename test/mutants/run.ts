@@ -8,11 +8,13 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { COUNTER_MUTANTS } from './counter-mutants.ts'
 import { EXPLAIN_MUTANTS } from './explain-mutants.ts'
 import { LOOP_MUTANTS } from './loop-mutants.ts'
 import { MUTANTS, type Mutant } from './mutants.ts'
 import { NODE_STATUS_MUTANTS } from './node-status-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
+import { LOG_MUTANTS } from './log-mutants.ts'
 import { SERVICE_MUTANTS } from './service-mutants.ts'
 import { SUMMARY_MUTANTS } from './summary-mutants.ts'
 import { WAIT_MUTANTS } from './wait-mutants.ts'
@@ -101,7 +103,7 @@ async function control(tests: ReadonlySet<TestName>): Promise<boolean> {
 }
 
 async function main(only: string): Promise<number> {
-  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...EXPLAIN_MUTANTS, ...OPERATOR_MUTANTS].filter((mutant) => mutant.title.includes(only))
+  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...LOG_MUTANTS, ...COUNTER_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...EXPLAIN_MUTANTS, ...OPERATOR_MUTANTS].filter((mutant) => mutant.title.includes(only))
   if (!(await control(new Set(left.map(({ caughtBy }) => caughtBy))))) return 1
   const total = left.length
   let caught = 0

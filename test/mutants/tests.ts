@@ -13,6 +13,11 @@ export interface MutantTest {
 export const TESTS = {
   policy: { file: 'test/property/policy.test.ts', grep: 'every packet meets', runs: 1500 },
   transitions: { file: 'test/transitions/expanders.test.ts', grep: 'any story', runs: 400 },
+  logRules: { file: 'test/unit/ruleset/log-rules.test.ts' },
+  logPrefix: { file: 'test/unit/ruleset/log-prefix.test.ts' },
+  logWishes: { file: 'test/unit/logging/wishes.test.ts' },
+  logAnnotations: { file: 'test/unit/decode/log-annotations.test.ts' },
+  logEnds: { file: 'test/unit/agent/log-ends.test.ts' },
   diff: { file: 'test/unit/nft/diff.test.ts' },
   compare: { file: 'test/unit/nft/compare.test.ts' },
   memory: { file: 'test/unit/agent/rule-memory.test.ts' },
@@ -58,6 +63,8 @@ export const TESTS = {
   explainServices: { file: 'test/unit/explain/services.test.ts' },
   explainAgents: { file: 'test/unit/cli/explain-agents.test.ts' },
   explaining: { file: 'test/unit/agent/explaining.test.ts' },
+  ruleCounters: { file: 'test/unit/ruleset/rule-counters.test.ts' },
+  counting: { file: 'test/unit/agent/counting.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
   bridge: { file: 'test/kernel/bridge.test.ts', grep: 'rule 87' },

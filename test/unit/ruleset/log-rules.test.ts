@@ -57,6 +57,20 @@ const summary = ({ verdict, logs }: Seen): string => [verdict, ...logs.map(({ ev
 const NEW_RULES: Spec = { ...WEB, ingress: [{ from: FROM_API, ports: [{ port: 80 }] }, { ports: [{ port: 443 }] }, { from: FROM_API, ports: [{ port: 7000, endPort: 7010 }] }] }
 
 describe('what is logged', () => {
+  it('stands by itself in front of the verdict, whose counter counts what is suppressed, too', () => {
+    const state = pipelineOf(sketch([[NEW_RULES, { log: 'all' }]])).turns.translator.wanted.state
+    const rules = [...state.chains.values()].flatMap((chain) => chain.rules.map((rule) => [chain.name, rule] as const))
+    const logging = rules.filter(([, rule]) => rule.includes('log prefix'))
+    assert.ok(logging.length > 10)
+    for (const [chain, rule] of logging) {
+      assert.doesNotMatch(rule, /\b(drop|accept|return|jump|goto|reject)\b/, chain)
+      const [, counter = ''] = /counter name "([^"]+)" (?:meta mark set ct mark )?log prefix/.exec(rule) ?? assert.fail(`${chain}: ${rule}: what is logged is not counted`)
+      assert.ok(state.counters.has(counter), counter)
+      assert.equal([...rule.matchAll(/update @log-/g)].length, rule.includes('picket/allowed') ? 4 : 3, rule)
+    }
+    for (const [, rule] of rules) if (!rule.includes('log prefix')) assert.doesNotMatch(rule, /\blimit\b/)
+  })
+
   it('of a profile: what it denies, and where that is asked for what it allows, by place, in both families', () => {
     for (const family of [4, 6] as const) {
       const all = pipelineOf(sketch([[NEW_RULES, { log: 'all' }]]))
@@ -109,6 +123,8 @@ describe('what is logged', () => {
     const both = sketch([[{ ...WEB, ingress: [{ from: FROM_API }] }, { log: 'allow' }], [{ ...WEB, ingress: [{ from: FROM_API, ports: [{ port: 80 }] }] }]])
     assert.equal(summary(trace(pipelineOf(both), packet(2, 80))), 'accept, allowed 0.0')
     assert.equal(summary(trace(pipelineOf(both), packet(2, 81))), 'accept, allowed 1.0')
+    const range = sketch([[{ ...WEB, ingress: [{ from: FROM_API, ports: [{ port: 70, endPort: 90 }] }] }, { log: 'allow' }], [{ ...WEB, ingress: [{ from: FROM_API, ports: [{ port: 80 }] }] }]])
+    assert.equal(summary(trace(pipelineOf(range), packet(2, 80))), 'accept, allowed 0.0')
   })
 
   it('of more peers than a packet is looked up in: by the union that they become', () => {
@@ -157,20 +173,6 @@ describe('what is logged', () => {
     assert.deepEqual(trace(pipelineOf(sketch([[NEW_RULES]]), { dropInvalid: false }), packet(3, 80, { mark: 0x77, ctState: 'untracked' })).loggedMarks, [0], 'no entry, no Service')
     const theirs = pipelineOf(sketch([[NEW_RULES, { log: 'all' }]]), { log: { ...LOG, services: false } })
     assert.doesNotMatch(theirs.text(), /meta mark/)
-  })
-
-  it('stands by itself in front of the verdict, whose counter counts what is suppressed, too', () => {
-    const state = pipelineOf(sketch([[NEW_RULES, { log: 'all' }]])).turns.translator.wanted.state
-    const rules = [...state.chains.values()].flatMap((chain) => chain.rules.map((rule) => [chain.name, rule] as const))
-    const logging = rules.filter(([, rule]) => rule.includes('log prefix'))
-    assert.ok(logging.length > 10)
-    for (const [chain, rule] of logging) {
-      assert.doesNotMatch(rule, /\b(drop|accept|return|jump|goto|reject)\b/, chain)
-      const [, counter = ''] = /counter name "([^"]+)" (?:meta mark set ct mark )?log prefix/.exec(rule) ?? assert.fail(`${chain}: ${rule}: what is logged is not counted`)
-      assert.ok(state.counters.has(counter), counter)
-      assert.equal([...rule.matchAll(/update @log-/g)].length, rule.includes('picket/allowed') ? 4 : 3, rule)
-    }
-    for (const [, rule] of rules) if (!rule.includes('log prefix')) assert.doesNotMatch(rule, /\blimit\b/)
   })
 
   it('has its shares in sets whose elements are never wanted', () => {
