@@ -148,7 +148,7 @@ export const SETTINGS: readonly Setting[] = [
     help: 'where GET /metrics is answered over HTTP, for Prometheus; [::]:9655 for everybody who reaches the node, none for nobody',
   },
   {
-    name: 'metricsCounters', type: 'number', default: 2000, between: [0, 1_000_000], expected: 'a whole number from 0 to 1000000', help: 'how many rules of policies, and directions of pods, have series of their own in /metrics; the rest is one sum',
+    name: 'metricsCounters', type: 'number', default: 2000, between: [1, 1_000_000], expected: 'a whole number from 1 to 1000000', help: 'how many rules of policies, and directions of pods, have series of their own in /metrics; the rest is one sum',
   },
   {
     name: 'newPods', type: 'choice', default: 'deny', choices: ['deny', 'allow'],

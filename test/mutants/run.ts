@@ -9,6 +9,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import os from 'node:os'
 import path from 'node:path'
 import { AUDIT_MUTANTS } from './audit-mutants.ts'
+import { COUNTER_MUTANTS } from './counter-mutants.ts'
 import { EXPLAIN_MUTANTS } from './explain-mutants.ts'
 import { OBSERVE_MUTANTS } from './observe-mutants.ts'
 import { LOG_MUTANTS } from './log-mutants.ts'
@@ -105,7 +106,7 @@ async function control(tests: ReadonlySet<TestName>): Promise<boolean> {
 }
 
 async function main(only: string): Promise<number> {
-  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...EXPLAIN_MUTANTS, ...OBSERVE_MUTANTS, ...OPERATOR_MUTANTS, ...AUDIT_MUTANTS, ...LOG_MUTANTS, ...SINK_MUTANTS].filter((mutant) => mutant.title.includes(only))
+  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...EXPLAIN_MUTANTS, ...OBSERVE_MUTANTS, ...OPERATOR_MUTANTS, ...AUDIT_MUTANTS, ...LOG_MUTANTS, ...SINK_MUTANTS, ...COUNTER_MUTANTS].filter((mutant) => mutant.title.includes(only))
   if (!(await control(new Set(left.map(({ caughtBy }) => caughtBy))))) return 1
   const total = left.length
   let caught = 0

@@ -76,6 +76,8 @@ export const TESTS = {
   flowOutputs: { file: 'test/unit/flows/outputs.test.ts' },
   observeCluster: { file: 'test/unit/cli/observe-cluster.test.ts' },
   explaining: { file: 'test/unit/agent/explaining.test.ts' },
+  ruleCounters: { file: 'test/unit/ruleset/rule-counters.test.ts' },
+  counting: { file: 'test/unit/agent/counting.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.
   bridge: { file: 'test/kernel/bridge.test.ts', grep: 'rule 87' },

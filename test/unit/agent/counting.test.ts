@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict'
 import { CountSeries } from '../../../src/agent/count-series.ts'
 import { Counting, type Total } from '../../../src/agent/counting.ts'
+import { KernelTable, nothingDone } from '../../../src/agent/kernel-table.ts'
+import { emptyDirty, emptyTable, everything } from '../../../src/nft/state.ts'
+import { TABLE } from '../../../src/ruleset/skeleton.ts'
 import type { CounterValue } from '../../../src/nft/listing.ts'
 import type { Counted } from '../../../src/ruleset/rule-counters.ts'
+import { FakeKernel } from '../../support/fake-kernel.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 const rule = (name: string, index = 0, uid = `uid-${name}`): Counted => ({ kind: 'allowed', namespace: 'shop', policy: { name, uid }, direction: 'ingress', rule: index })
@@ -61,6 +65,26 @@ describe('totals of counters', () => {
     await world.remove('a')
     world.put('a', 1)
     assert.deepEqual(await world.packets(), { a: '13 1300' })
+  })
+  it('are read before the sweep that deletes counters, and it waits for that', async () => {
+    const kernel = new FakeKernel()
+    const wanted = emptyTable()
+    const told: string[] = []
+    const present = (): boolean => kernel.state(TABLE)?.counters.has('passed/a') === true
+    const onCountersLeave = async (names: readonly string[]): Promise<void> => {
+      await new Promise((resolve) => setImmediate(resolve))
+      told.push(`${names.join(' ')}: ${present() ? 'there' : 'gone'}`)
+    }
+    const table = new KernelTable({ kernel, clock: new FakeClock(), table: TABLE, wanted, ownersOf: () => [], onCountersLeave })
+    wanted.counters.set('passed/a', { kind: 'counter', name: 'passed/a' })
+    await table.read()
+    table.want(1, everything(null, wanted))
+    await table.commitAll(nothingDone(), () => false)
+    assert.deepEqual([told, present()], [[], true])
+    wanted.counters.delete('passed/a')
+    table.want(2, { ...emptyDirty(), counters: new Set(['passed/a']) })
+    await table.commitAll(nothingDone(), () => false)
+    assert.deepEqual([told, present()], [['passed/a: there'], false])
   })
   it('go on where somebody deleted the table, and it was made again', async () => {
     const world = new World()

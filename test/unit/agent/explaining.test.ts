@@ -12,6 +12,7 @@ import { decodeObject } from '../../../src/decode/decode.ts'
 import type { SourceEvent } from '../../../src/model/changes.ts'
 import { openSocket } from '../../../src/serve/socket.ts'
 import { compiled } from '../../support/check-cluster.ts'
+import type { Total } from '../../../src/agent/counting.ts'
 import { asked, worldOf } from '../../support/explain-world.ts'
 import { clusterSketch } from '../../support/generate.ts'
 import { objectsOf, type RawCluster, type RawObject } from '../../support/manifests.ts'
@@ -24,6 +25,10 @@ import { materialise } from '../../support/states.ts'
 function optionsFor(cluster: RawCluster, nodeName: string, changes: Partial<ExplainingOptions> = {}): ExplainingOptions {
   const { turns } = compiled(cluster, nodeName)
   return { config: { nodeName, nodeEgress: 'allow', serviceCIDRs: [] }, turns, held: () => ({ revision: turns.revision, at: 0 }), searching: () => false, drained: () => true, counted: () => Promise.resolve(new Map()), problems: () => [...turns.problems.values()], ...changes }
+}
+
+function policyOf(name: string, spec: object): RawObject {
+  return { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { namespace: 'shop', name, uid: name }, spec } as RawObject
 }
 
 async function ask(options: ExplainingOptions, question: object): Promise<NodeAnswer> {
@@ -71,6 +76,21 @@ describe('an agent that is asked to explain', () => {
     assert.equal(ingress, undefined)
     assert.match(told(await ask(optionsFor(SHOP, 'n1', { held: () => null }), QUESTION))[0] ?? '', /holds nothing/)
     assert.match(told(await ask(optionsFor(SHOP, 'n1'), QUESTION))[0] ?? '', /^programmed on node n1 \(revision \d+ of 1970-01-01T00:00:00\.000Z\)$/)
+  })
+
+  it('says what was counted: of the rule that allows, and of what the pod was denied in that direction', async () => {
+    const rules = policyOf('opens', { podSelector: { matchLabels: { app: 'web' } }, policyTypes: ['Egress'], egress: [{ ports: [{ port: 443 }] }, { ports: [{ port: 80 }] }] })
+    const cluster: RawCluster = new Map([...OBJECTS, rules].map((one) => [one.metadata.uid, one]))
+    const total = (counted: Total['counted'], packets: number, live = true): [string, Total] => [JSON.stringify([counted, live]), { counted, live, packets, bytes: 10 * packets }]
+    const rule = (name: string, index: number, uid = name): Total['counted'] => ({ kind: 'allowed', namespace: 'shop', policy: { name, uid }, direction: 'egress', rule: index })
+    const pod = (uid: string, direction: 'ingress' | 'egress'): Total['counted'] => ({ kind: 'dropped', namespace: 'shop', pod: 'web', uid, direction })
+    const totals = new Map([total(rule('opens', 1, 'old'), 99, false), total(rule('opens', 0), 1), total(rule('opens', 1), 2), total(rule('closed', 1), 3), total(pod('pod-1-0', 'ingress'), 4), total(pod('pod-1-0', 'egress'), 5), total(pod('pod-2-0', 'egress'), 6)])
+    const options = optionsFor(cluster, 'n1', { counted: () => Promise.resolve(totals) })
+    const counted = async (port: number): Promise<unknown> => (await ask(options, { ...QUESTION, port })).flows.map(({ legs }) => legs.map(({ egress, ingress }) => [egress.kind, egress.counted, ingress.counted]))
+    assert.deepEqual(await counted(80), Array.from({ length: 2 }, () => [['allowed', { packets: 2, bytes: 20 }, undefined]]))
+    assert.deepEqual(await counted(81), Array.from({ length: 2 }, () => [['denied', { packets: 5, bytes: 50 }, undefined]]))
+    const { body } = await explainOnNode(options)({ halves: [{ ...HALF, port: 443 }] })
+    assert.deepEqual((body as { readonly halves: readonly Half[] }).halves.map(({ counted: count }) => count), [{ packets: 1, bytes: 10 }])
   })
 
   it('says of a pod in quarantine that nothing passes', async () => {

@@ -3,6 +3,7 @@
 // **Invariant:** what the server runs is what the command's arguments say, given to an agent as its own command would.
 import assert from 'node:assert/strict'
 import { explainOnNode, type ExplainingOptions } from '../../../src/agent/explaining.ts'
+import type { Counted } from '../../../src/ruleset/rule-counters.ts'
 import { askAgents } from '../../../src/cli/explain-agents.ts'
 import type { Answer, Programmed } from '../../../src/explain/answer.ts'
 import type { World } from '../../../src/explain/world.ts'
@@ -72,6 +73,16 @@ describe('agents that are asked from outside', () => {
     assert.deepEqual([...new Set(words(answer).map(({ node, state }) => `${node} ${state}`))], ['n1 programmed', 'n2 programmed'])
     assert.match(words(answer)[0]?.text ?? '', /^programmed on node n1 \(revision \d+ of 1970-01-01T00:00:00\.000Z\)$/)
     assert.deepEqual(commands.toSorted(), ['agent-1', 'agent-2'].map((pod) => `${pod} picket explain --source socket --from shop/web --to shop/api --port 80/TCP --timeout 8s --output json --halves`))
+  })
+
+  it('say what they counted, unless they judge otherwise', async () => {
+    const counted: Counted = { kind: 'allowed', namespace: 'shop', policy: { name: 'web', uid: 'web' }, direction: 'ingress', rule: 0 }
+    const counting = { counted: () => Promise.resolve(new Map([['passed', { counted, live: true, packets: 3, bytes: 180 }]])) }
+    const counts = ({ flows }: Answer): readonly unknown[] => flows.flatMap(({ legs }) => legs.flatMap(({ egress, ingress }) => [egress.counted, ingress.counted]))
+    await agentsKnow(CLUSTER, counting)
+    assert.deepEqual(counts(await ask(world())), Array.from({ length: 2 }, () => [undefined, { packets: 3, bytes: 180 }]).flat())
+    await agentsKnow(clusterOf(...PODS, allowing(80), policy('gone', { podSelector: { matchLabels: { app: 'api' } }, policyTypes: ['Ingress'] })), counting)
+    assert.deepEqual(counts(await ask(world())), Array.from({ length: 4 }, () => undefined))
   })
 
   it('say that their kernels are not as far yet', async () => {

@@ -31,6 +31,15 @@ describe('the answer of picket explain, for people', () => {
     ].join('\n'))
   })
 
+  it('says once of both families what the rule let pass, and what the pod was denied', () => {
+    const programmed = { node: 'n1', state: 'programmed' as const, text: 'programmed on node n1' }
+    const by = { namespace: 'shop', name: 'web', direction: 'ingress' as const, index: 0, text: 'from everybody' }
+    const passed: Half = { kind: 'allowed', text: 'allowed by shop/web', by, also: [], isolatedBy: [], counted: { packets: 1, bytes: 60 }, programmed }
+    assert.deepEqual(textOf('shop/web', passed).match(/^ +counted.*$/gm), ['    counted: this rule let pass 1 packet (60 bytes) on node n1'])
+    const denied: Half = { kind: 'denied', text: 'no', isolatedBy: [], nearest: [], counted: { packets: 2, bytes: 80 } }
+    assert.deepEqual(textOf('shop/web', denied).match(/^ +counted.*$/gm), ['    counted: 2 packets (80 bytes) of this pod were denied'])
+  })
+
   it('says once what is the same of many endpoints, and of their nodes those first that are not as they should be', () => {
     const legs = ['n1', 'n2', 'n3', 'n4', 'n5'].map((node) => {
       const state = node === 'n4' ? ('not-yet' as const) : ('programmed' as const)

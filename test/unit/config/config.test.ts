@@ -55,7 +55,7 @@ describe('the agent config', () => {
       context: '',
       apiServer: [],
       socket: '/run/picket/agent.sock',
-      healthAddress: '127.0.0.1:9654', metricsAddress: '127.0.0.1:9655',
+      healthAddress: '127.0.0.1:9654', metricsAddress: '127.0.0.1:9655', metricsCounters: 2000,
       newPods: 'deny',
       nodeEgress: 'allow',
       dropInvalid: true,
@@ -80,7 +80,7 @@ describe('the agent config', () => {
   })
 
   it('takes each setting from the file', () => {
-    const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nhealthAddress: "[::1]:1"\nmetricsAddress: none\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
+    const text = 'nodeName: n2\nsource: kube\nkubeconfig: /etc/k\ncontext: c\napiServer: ["https://10.0.0.1:6443", "https://[fd00::1]:6443"]\nsocket: /tmp/s\nhealthAddress: "[::1]:1"\nmetricsAddress: none\nmetricsCounters: 7\nnewPods: allow\nnodeEgress: enforce\npodAttachment: address\ndropInvalid: false\nestablishedConnections: keep\n'
     const lists = 'sourcePrefixNamespaces: [a, b]\npodInterfaces:\n- cali*\nkernelAccess: nft\nresyncInterval: 1m\ncanary: false\ncanaryInterval: 5s\nnodeStatus: false\nserviceProxy: picket\nmasquerade: picket\nlogLevel: debug\n'
     const nat = 'nodeHealthAddress: none\nnodePortAddresses: [10.0.0.0/8]\nserviceCIDRs: [10.96.0.0/16, "fd00::/112"]\nserviceMarkMask: "0x3fffff00"\nmasqueradeAll: true\nnonMasqueradeCIDRs: []\nmasqueradeRandomFully: false\n'
     const audit = 'auditLog: all\nauditGroup: 65535\nauditNodeLimit: 1\nauditPodLimit: 2\nauditSourceLimit: "3"\nauditSinks: [stdout, "file:/a?keep=1"]\n'
@@ -91,7 +91,7 @@ describe('the agent config', () => {
       context: 'c',
       apiServer: ['https://10.0.0.1:6443', 'https://[fd00::1]:6443'],
       socket: '/tmp/s',
-      healthAddress: '[::1]:1', metricsAddress: 'none',
+      healthAddress: '[::1]:1', metricsAddress: 'none', metricsCounters: 7,
       newPods: 'allow',
       podAttachment: 'address',
       nodeEgress: 'enforce',

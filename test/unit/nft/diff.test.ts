@@ -20,9 +20,9 @@ function table(spec: Spec): TableState {
     if (kind === 'counter') state.counters.set(name, { kind, name })
     else if (kind === 'chain') state.chains.set(name, { kind, name, rules: lines })
     else if (kind === 'base') state.chains.set(name, { kind: 'chain', name, rules: lines, base: { type: 'filter', hook: 'forward', priority: 'filter - 10', policy: 'accept' } })
-    else if (kind === 'map') {
+    else if (kind === 'map' || kind === 'counted') {
       const elements = new Map(Object.entries(content).map(([key, value]): [string, Element] => [key, { key, value: value as string }]))
-      state.sets.set(name, { object: { kind, name, key: ['iifname'], data: ['verdict'], flags: [] }, elements })
+      state.sets.set(name, { object: { kind: 'map', name, key: ['iifname'], data: [kind === 'map' ? 'verdict' : 'counter'], flags: [] }, elements })
     } else {
       const flags = kind === 'intervals' ? (['interval'] as const) : kind === 'dynamic' ? (['dynamic', 'timeout'] as const) : []
       const key = kind === 'set6' ? ['ip6 saddr'] : ['ip saddr']
@@ -157,6 +157,7 @@ describe('diff', () => {
       ['sweep', 'rewrite c: ', 'rewrite d: ', 'delete map m'],
       ['sweep', 'delete chain c', 'delete chain d', 'delete set s'],
     ])
+    assert.deepEqual(way(table({ 'counted m': { '"v"': 'n' }, 'counter n': [] }), emptyTable()), [['sweep', 'delete map m'], ['sweep', 'delete counter n']])
     assert.deepEqual(way(table({ 'chain d': ['drop'] }), emptyTable()), [['sweep', 'rewrite d: ', 'delete chain d']])
   })
 

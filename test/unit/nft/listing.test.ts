@@ -20,6 +20,7 @@ const RECORDED = `
 {"map": {"family": "inet", "name": "vm", "table": "picket", "type": "ifname", "handle": 7, "map": "verdict", "elem": [["veth1", {"goto": {"target": "a/b"}}], ["veth2", {"accept": null}], ["veth3", {"jump": {"target": "a/b"}}]]}}
 {"map": {"family": "inet", "name": "ids", "table": "picket", "type": ["mark", "ipv4_addr", "inet_proto", "inet_service"], "handle": 8, "map": "mark", "elem": [[{"concat": [65536, "10.96.0.10", 6, 80]}, 66048]]}}
 {"map": {"family": "inet", "name": "eps6", "table": "picket", "type": ["mark", "integer"], "handle": 10, "map": "ipv6_addr . inet_service", "elem": [[{"concat": [65536, 0]}, {"concat": ["fd00::1", 8080]}]]}}
+{"map": {"family": "inet", "name": "counted", "table": "picket", "type": "ifname", "handle": 12, "map": "counter", "elem": [["veth1", "dropped/Egress/shop/U1"]]}}
 {"set": {"family": "inet", "name": "none", "table": "picket", "type": "inet_service", "handle": 11}}
 {"chain": {"family": "inet", "table": "picket", "name": "a/b", "handle": 16}}
 {"chain": {"family": "inet", "table": "picket", "name": "fwd-x", "handle": 17, "type": "filter", "hook": "forward", "prio": -10, "policy": "accept"}}
@@ -43,6 +44,7 @@ describe('parseListing', () => {
     assert.deepEqual(keys('vm'), ['"veth1" : goto a/b', '"veth2" : accept', '"veth3" : jump a/b'])
     assert.deepEqual(keys('ids'), ['65536 . 10.96.0.10 . tcp . 80 : 66048'])
     assert.deepEqual(keys('eps6'), ['65536 . 0 : fd00::1 . 8080'])
+    assert.deepEqual(keys('counted'), ['"veth1" : dropped/Egress/shop/U1'])
     assert.deepEqual(keys('none'), [])
   })
 

@@ -79,6 +79,20 @@ describe('metrics', () => {
     assert.deepEqual([second.value('picket_events_total', { kind: 'pod' }), second.value('picket_ready')], [71, 0])
     assert.equal(second.value('picket_problems', { code: 'NotCut', severity: 'error' }), 0, 'the end of a problem is seen')
   })
+  it('have what was counted by rule and pod, and one sum of what has no series', async () => {
+    const series = [
+      { kind: 'allowed', labels: { namespace: 'shop', policy: 'web', direction: 'ingress', rule: '0' }, packets: 3, bytes: 180 },
+      { kind: 'dropped', labels: { namespace: 'shop', pod: 'db', direction: 'egress' }, packets: 4, bytes: 240 },
+    ] as const
+    let counted: Reading['counted'] = { series, overflow: { allowed: { packets: 5, bytes: 50 }, dropped: { packets: 0, bytes: 0 } }, leftOut: 2 }
+    const metrics = made(() => ({ ...READING, counted }))
+    const all = await scraped(metrics)
+    const [rule, pod, overflow] = [series[0].labels, series[1].labels, { overflow: 'true' }]
+    assert.deepEqual([all.value('picket_policy_packets_total', rule), all.value('picket_policy_bytes_total', rule), all.value('picket_pod_dropped_packets_total', pod), all.value('picket_pod_dropped_bytes_total', pod)], [3, 180, 4, 240])
+    assert.deepEqual([all.value('picket_policy_packets_total', overflow), all.value('picket_policy_bytes_total', overflow), all.value('picket_pod_dropped_packets_total', overflow), all.value('picket_counters_left_out')], [5, 50, 0, 2])
+    counted = READING.counted
+    assert.equal((await scraped(metrics)).value('picket_policy_packets_total', rule), undefined, 'what is not counted any more has no series')
+  })
   it('have watches by resource, and errors by reason', async () => {
     const watches = [{ resource: 'pods', synced: true, silence: 1.5, lists: 2, reconnects: 3, errors: { Unreachable: 4 } }]
     const all = await scraped(made(() => ({ ...READING, watches })))

@@ -103,7 +103,7 @@ describe('tracer: commands', () => {
 describe('tracer: fails on what it does not know', () => {
   const refused: readonly (readonly [string, string, RegExp])[] = [
     ['a field', chain('add rule inet t c fib saddr type local accept'), /does not know 'fib'/],
-    ['a statement', chain('add rule inet t c meta mark set 1'), /does not know 'meta'/],
+    ['a statement', chain('add rule inet t c meta priority set 1'), /does not know 'meta'/],
     ['a name of a protocol', chain('add rule inet t c meta l4proto { tcp, mobility } accept'), /'mobility'/],
     ['a kind of object', 'table inet t {\n flowtable f {\n }\n}', /'flowtable'/],
     ['a command', 'flush ruleset', /'flush'/],
