@@ -170,8 +170,9 @@ export class Aggregate {
     key[6] = fields.two >> 8
     key[7] = fields.two
     put32(key, 8, packet.mark)
-    put32(key, 12, packet.inInterface)
-    put32(key, 16, packet.outInterface)
+    // A bridge is many pods', each of its ports one pod's.
+    put32(key, 12, packet.inPort || packet.inInterface)
+    put32(key, 16, packet.outPort || packet.outInterface)
     const width = fields.family === 4 ? 4 : 16
     this.#copy(fields.sourceAt, width, KEY_HEAD)
     this.#copy(fields.destinationAt, width, KEY_HEAD + width)

@@ -131,7 +131,7 @@ class Reading {
 function read(data: NflogWorkerData, post: (post: NflogPost, transfer?: ArrayBuffer[]) => void): void {
   if (data.netns !== null) enterNetns(data.netns)
   const words = new SharedWords(data.words)
-  const socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, groups: 0, receiveBufferBytes: data.receiveBufferBytes, timeoutMs: RECEIVE_TIMEOUT_MS })
+  const socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, groups: 0, receiveBufferBytes: data.receiveBufferBytes, timeoutMs: RECEIVE_TIMEOUT_MS, quietLosses: true })
   words.setDescriptor(socket.descriptor)
   try {
     const reading = new Reading(socket, data, words, post)

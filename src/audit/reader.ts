@@ -38,7 +38,7 @@ export interface ReaderOptions {
 }
 
 export interface AuditReader {
-  /** Nothing is handed on behind its call; resolves when the group is free again. */
+  /** No flow is handed on behind its call, and what was taken by then counts as lost; resolves when the group is free again. */
   close(): Promise<void>
   /** Ends all windows: resolves when everything that the kernel had logged is handed on, or nobody reads. */
   flush(): Promise<void>
@@ -84,7 +84,9 @@ class Reader implements AuditReader {
     const worker = this.#worker
     this.#worker = null
     this.#endFlushes(Infinity)
-    if (worker !== null) await this.#end(worker, this.#words)
+    if (worker === null) return
+    await this.#end(worker, this.#words)
+    this.#settle()
   }
 
   async flush(): Promise<void> {
@@ -163,10 +165,16 @@ class Reader implements AuditReader {
     this.#worker = null
     this.#cancelTimer()
     void this.#end(worker, words)
-    const count = (words.taken() - this.#handedOn) >>> 0
-    if (count > 0) this.#options.onLost({ stage: 'queue', count, first: this.#lastBatchAt, last: this.#options.clock.wallTime() })
+    this.#settle()
     this.#endFlushes(Infinity)
     this.#fail(code, message)
+  }
+
+  /** What the thread took and did not hand on. */
+  #settle(): void {
+    const { clock, onLost } = this.#options
+    const count = (this.#words.taken() - this.#handedOn) >>> 0
+    if (count > 0) onLost({ stage: 'queue', count, first: this.#lastBatchAt, last: clock.wallTime() })
   }
 
   #fail(code: string, message: string): void {

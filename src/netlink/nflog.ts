@@ -18,7 +18,7 @@ const COPY_PACKET = 2
 /** Each packet carries the group's own sequence number, which also counts what could not be sent. */
 const FLAG_SEQUENCE = 1
 
-const [MARK, TIMESTAMP, IN_DEVICE, OUT_DEVICE, PAYLOAD, PREFIX, SEQUENCE] = [2, 3, 4, 5, 9, 10, 12]
+const [MARK, TIMESTAMP, IN_DEVICE, OUT_DEVICE, IN_PORT, OUT_PORT, PAYLOAD, PREFIX, SEQUENCE] = [2, 3, 4, 5, 6, 7, 9, 10, 12]
 
 export interface NflogConfig {
   /** 0 to 65535. */
@@ -54,6 +54,9 @@ export interface NflogPacket {
   mark: number
   inInterface: number
   outInterface: number
+  /** Of the bridge that the interface is; 0 where it is none, or that is not known. */
+  inPort: number
+  outPort: number
   /** Milliseconds since 1970, with fractions; null where the kernel gave none. */
   time: number | null
   /** Without the NUL at its end. */
@@ -66,7 +69,7 @@ export interface NflogPacket {
   family: number
 }
 
-const EMPTY: Readonly<NflogPacket> = { sequence: null, mark: 0, inInterface: 0, outInterface: 0, time: null, prefixAt: 0, prefixLength: 0, payloadAt: 0, payloadLength: 0, family: 0 }
+const EMPTY: Readonly<NflogPacket> = { sequence: null, mark: 0, inInterface: 0, outInterface: 0, inPort: 0, outPort: 0, time: null, prefixAt: 0, prefixLength: 0, payloadAt: 0, payloadLength: 0, family: 0 }
 
 /** Visits the logged packets of a datagram, in order; the object is valid during its visit only. Returns how many there were. */
 export function visitPackets(datagram: Uint8Array, visit: (packet: Readonly<NflogPacket>) => void): number {
@@ -110,6 +113,8 @@ function readAttribute(bytes: Uint8Array, type: number, at: number, length: numb
     if (type === MARK) packet.mark = big32At(bytes, at)
     else if (type === IN_DEVICE) packet.inInterface = big32At(bytes, at)
     else if (type === OUT_DEVICE) packet.outInterface = big32At(bytes, at)
+    else if (type === IN_PORT) packet.inPort = big32At(bytes, at)
+    else if (type === OUT_PORT) packet.outPort = big32At(bytes, at)
     else if (type === SEQUENCE) packet.sequence = big32At(bytes, at)
   }
 }

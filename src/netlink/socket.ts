@@ -7,6 +7,7 @@
 import * as libc from './libc.ts'
 
 const SOCKADDR_LENGTH = 12
+const NETLINK_NO_ENOBUFS = 5
 const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
@@ -22,6 +23,11 @@ export interface NetlinkSocketOptions {
   readonly receiveBufferBytes: number
   /** The longest datagram that can be sent (as above); without it some 200 KB. */
   readonly sendBufferBytes?: number
+  /**
+   * What a full receive buffer loses is not told: for messages that are numbered. It is less, too: otherwise the kernel drops all that
+   * comes until everything is read.
+   */
+  readonly quietLosses?: boolean
   /** How long a receive waits, in milliseconds; 1 or more. */
   readonly timeoutMs: number
 }
@@ -48,6 +54,7 @@ export class NetlinkSocket {
       this.setReceiveBuffer(options.receiveBufferBytes)
       if (options.sendBufferBytes !== undefined) this.#setBuffer(libc.SO_SNDBUFFORCE, libc.SO_SNDBUF, options.sendBufferBytes)
       libc.setsockopt(this.#fd, libc.SOL_SOCKET, libc.SO_RCVTIMEO, libc.timeval(options.timeoutMs))
+      if (options.quietLosses === true) this.#tryOption(NETLINK_NO_ENOBUFS)
       for (const name of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) this.#tryOption(name)
       libc.bind(this.#fd, sockaddr(options.groups))
       const own = new Uint8Array(SOCKADDR_LENGTH)

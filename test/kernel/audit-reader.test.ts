@@ -138,6 +138,31 @@ describe('audit: the reader of NFLOG, on the kernel', function () {
     assert.deepEqual([sum(flows), counter(), heard.lost], [500, 500, []])
   })
 
+  for (const hook of ['bridge', 'inet'] as const) {
+    it(`what comes by a bridge says which of its ports, in a chain of ${hook}`, async () => {
+      const pod = `${NETNS}-pod`
+      execFileSync('ip', ['netns', 'add', pod])
+      try {
+        for (const line of [
+          'ip link add br0 type bridge', `ip link add port0 type veth peer name eth0 netns ${pod}`, 'ip link set port0 master br0 up', 'ip addr add 10.77.0.1/24 dev br0',
+          'ip addr add fd77::1/64 dev br0 nodad', 'ip link set br0 up', `ip -n ${pod} addr add 10.77.0.2/24 dev eth0`, `ip -n ${pod} addr add fd77::2/64 dev eth0 nodad`, `ip -n ${pod} link set eth0 up`,
+          'sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1',
+        ]) run(...line.split(' '))
+        const rule = `udp dport 1000-9999 log prefix "picket/bridge" group ${GROUP}`
+        execFileSync('nsenter', [`--net=${PATH}`, 'nft', '-f', '-'], { input: `table ${hook} ports { chain pre { type filter hook prerouting priority 0; ${rule}; }; }` })
+        const { flows } = (heard = new Heard())
+        await heard.reading()
+        const [{ ifindex: index }] = JSON.parse(run('ip', '-json', 'link', 'show', 'port0')) as [{ readonly ifindex: number }]
+        for (const address of ['10.77.0.1', 'fd77::1']) execFileSync('nsenter', [`--net=/run/netns/${pod}`, 'bash', '-c', `exec 3>/dev/udp/${address}/5353; echo x >&3`])
+        await heard.until('both', () => flows.length === 2)
+        assert.deepEqual(flows.map(({ source, destination, destinationPort, inInterface }) => [source, destination, destinationPort, inInterface]), [['10.77.0.2', '10.77.0.1', 5353, index], ['fd77::2', 'fd77::1', 5353, index]])
+      } finally {
+        run('ip', 'link', 'delete', 'br0')
+        execFileSync('ip', ['netns', 'delete', pod])
+      }
+    })
+  }
+
   it('what a full receive buffer loses is told to the packet', async () => {
     const { reader, flows, lost } = (heard = new Heard({ receiveBufferBytes: 4_096 }))
     await heard.reading()
@@ -198,6 +223,16 @@ describe('audit: the reader of NFLOG, on the kernel', function () {
     flood(5)
     await heard.reader.flush()
     assert.equal(sum(flows) + sum(lost), counter())
+  })
+
+  it('close() counts what it takes along', async () => {
+    const { reader, flows, lost } = (heard = new Heard())
+    await heard.reading()
+    flood(300)
+    await pause(300)
+    await reader.close()
+    assert.ok(sum(flows) < 300 && lost.every(({ stage, first, last }) => stage === 'queue' && first <= last), JSON.stringify(lost))
+    assert.equal(sum(flows) + sum(lost), 300)
   })
 
   it('close() gives the group back, and what is not there fails by its state, not by an exception', async () => {

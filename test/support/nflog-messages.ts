@@ -11,17 +11,22 @@ export interface Logged {
   readonly mark?: number
   readonly in?: number
   readonly out?: number
+  /** Ports of a bridge. */
+  readonly inPort?: number
+  readonly outPort?: number
   /** Microseconds since 1970. */
   readonly time?: bigint
 }
 
 const PACKET = 0x400
 
-export function loggedMessage({ packet, prefix = 'picket/x', sequence, mark = 0, in: inInterface = 0, out = 0, time }: Logged): Uint8Array {
+export function loggedMessage({ packet, prefix = 'picket/x', sequence, mark = 0, in: inInterface = 0, out = 0, inPort = 0, outPort = 0, time }: Logged): Uint8Array {
   const family = (packet[0] ?? 0) >> 4 === 6 ? 10 : 2
   const parts = [Uint8Array.of(family, 0, 0, 61), attribute(1, Uint8Array.of(family === 10 ? 0x86 : 8, family === 10 ? 0xdd : 0, 2, 0)), attribute(10, Buffer.from(`${prefix}\0`))]
   if (inInterface !== 0) parts.push(attribute(4, big(inInterface)))
   if (out !== 0) parts.push(attribute(5, big(out)))
+  if (inPort !== 0) parts.push(attribute(6, big(inPort)))
+  if (outPort !== 0) parts.push(attribute(7, big(outPort)))
   if (mark !== 0) parts.push(attribute(2, big(mark)))
   if (time !== undefined) {
     const stamp = Buffer.alloc(16)

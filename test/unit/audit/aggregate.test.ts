@@ -66,6 +66,13 @@ describe('audit: aggregation', () => {
     assert.equal(flows[0]?.bytes, 36 + 528)
   })
 
+  it('came by the port of a bridge where that is known: a bridge is many pods\'', () => {
+    const stage = new Stage()
+    const one: Logged = { packet: udp(1), in: 3, out: 3 }
+    stage.add(0, { ...one, inPort: 7 }, { ...one, inPort: 8 }, { ...one, outPort: 9 }, one)
+    assert.deepEqual(stage.tell(1).map(({ inInterface, outInterface, count }) => [inInterface, outInterface, count]), [[7, 3, 1], [8, 3, 1], [3, 9, 1], [3, 3, 1]])
+  })
+
   it('the first packet is told at once, the next ones when the window ends, and each once', () => {
     const stage = new Stage()
     stage.add(0, { packet: udp(1) })
