@@ -176,7 +176,7 @@ describe('picket observe on a real cluster', function () {
     assert.match(named.stderr, /the role lacks the verb "list" on the resource "pods"/)
     await api.create({ apiVersion: RBAC, kind: 'ClusterRole', metadata: { name: NS }, rules: rulesIn(null) })
     await api.create({ apiVersion: RBAC, kind: 'ClusterRoleBinding', metadata: { name: NS }, roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: NS }, subjects })
-    await until('pods can be listed', 10_000, async () => ((await ask('--pod', WEB)).status === 0 ? true : null))
+    await until('pods can be listed', 10_000, async () => ((await ask('--pod', WEB)).status === 2 ? null : true))
     await api.patch(RBAC, 'Role', 'picket-system', NS, { rules: rulesIn('picket-system').filter(({ resources }) => resources[0] !== 'pods/exec') })
     await until('pods/exec is taken away', 10_000, async () => ((await ask()).status === 2 ? true : null))
     for (const more of [[], ['-f']]) {
