@@ -73,7 +73,7 @@ export class AuditParts implements PlanFollower, Closable {
   }
 
   /** For metrics. */
-  get reading(): AuditReading {
+  get reading(): Omit<AuditReading, 'suppression'> {
     const { records, lost, history } = this.#audit.counts
     const sinks = [...(this.#sinks?.states() ?? NO_SINKS)].map(([name, { written, lost: lostThere, queued, failure }]) => ({ name, written, lost: lostThere, queued, failed: failure !== null }))
     return { reading: this.#audit.isReading, records, lost, historyBytes: history.bytes, readers: this.#stream.state().readers, sinks }

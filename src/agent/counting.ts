@@ -16,6 +16,8 @@ export interface CountingOptions {
   readonly counted: () => ReadonlyMap<string, Counted>
   /** Of those that it lost lately. */
   readonly leaving: () => ReadonlyMap<string, Counted>
+  /** All counters of the table, at each reading. */
+  readonly onValues?: (values: ReadonlyMap<string, CounterValue>) => void
 }
 
 /** One counter, since it was first made. */
@@ -79,6 +81,7 @@ export class Counting {
     const { kernel, clock, counted, leaving } = this.#options
     const values = await kernel.readCounters(TABLE)
     if (values === null) return
+    this.#options.onValues?.(values)
     const wanted = counted()
     for (const [name, value] of values) {
       const entry = this.#entries.get(name)

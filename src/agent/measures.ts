@@ -27,6 +27,7 @@ import type { CommitReport, Repair } from './committer.ts'
 import type { CutReport } from './cutter.ts'
 import { MeasuredKernel } from './measured-kernel.ts'
 import type { WriteResult } from './node-problems.ts'
+import { Suppression } from './suppression.ts'
 import type { TurnReport, Turns } from './turn.ts'
 
 /** Where the readings of a scrape come from. */
@@ -39,7 +40,7 @@ export interface MeasuredParts {
   readonly cluster: () => ClusterState | null
   /** Null where the kernel holds the first whole ruleset; else what is missing. */
   readonly notReady: () => string | null
-  readonly audit: () => AuditReading
+  readonly audit: () => Omit<AuditReading, 'suppression'>
 }
 
 /** Far beyond the deadline of any request to the kernel: whoever waits so long waits for good. */
@@ -58,6 +59,7 @@ export class Measures {
   #kernel: MeasuredKernel | null = null
   #counting: Counting | null = null
   readonly #series: CountSeries
+  readonly #suppression = new Suppression()
   #metrics: Metrics | null = null
   /** Of the first turn, cut to whole seconds as the API's timestamps are; null before. Milliseconds since 1970. */
   #syncedAt: number | null = null
@@ -74,7 +76,7 @@ export class Measures {
   watchKernel(kernel: Kernel): Kernel {
     this.#kernel = new MeasuredKernel(kernel, this.#clock, (table, outcome, ms) => this.#metrics?.committed(tableName(table), outcome satisfies CommitOutcomeName, ms / 1000))
     const { counters } = this.#parts.turns.translator
-    this.#counting = new Counting({ kernel: this.#kernel, clock: this.#clock, counted: () => counters.counted, leaving: () => counters.leaving })
+    this.#counting = new Counting({ kernel: this.#kernel, clock: this.#clock, counted: () => counters.counted, leaving: () => counters.leaving, onValues: (values) => this.#suppression.take(values) })
     return this.#kernel
   }
 
@@ -190,7 +192,7 @@ export class Measures {
       watches: this.#watches(),
       events: this.#events,
       decodeErrors: this.#decodeErrors,
-      audit: this.#parts.audit(),
+      audit: { ...this.#parts.audit(), suppression: Object.fromEntries(this.#suppression.totals) },
       counted,
     }
   }

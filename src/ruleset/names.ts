@@ -185,6 +185,16 @@ export function loggedAllowedCounter(id: ProfileId): string {
   return `logged-allowed/${id}`
 }
 
+/** Which verdict's counter a log rule's counter belongs to, and what event that is; null: the name is no such counter's. */
+export function logCounters(name: string): { readonly verdict: string; readonly event: string } | null {
+  const allowed = /^logged-allowed\/(.+)$/.exec(name)?.[1]
+  if (allowed !== undefined) return { verdict: allowedCounter(allowed), event: 'allowed' }
+  const of = /^logged\/(.+)$/.exec(name)?.[1]
+  if (of === undefined) return null
+  // A profile's id begins with its direction; what has none has a bare noun.
+  return of.includes('/') ? { verdict: deniedCounter(of), event: 'denied' } : { verdict: of, event: of }
+}
+
 /** Where new connections are logged that a place in the profile's dispatch allows; `part` of its ports, 0 where they are all alike. */
 export function logChain(id: ProfileId, generation: string, place: string, part: number): string {
   return `log/${id}/${generation}/${place}${part === 0 ? '' : `/${part}`}`

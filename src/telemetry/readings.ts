@@ -44,6 +44,8 @@ export interface AuditReading {
   readonly records: { readonly made: number; readonly ambiguous: number; readonly unresolved: number; readonly foreign: number }
   /** Packets, by stage. */
   readonly lost: Counts
+  /** Packets that met a log rule, by event. */
+  readonly suppression: Readonly<Record<string, { readonly logged: number; readonly suppressed: number }>>
   readonly historyBytes: number
   readonly readers: number
   readonly sinks: readonly { readonly name: string; readonly written: number; readonly lost: number; readonly queued: number; readonly failed: boolean }[]

@@ -10,6 +10,7 @@ import { readLine } from '../../src/flows/read-line.ts'
 import type { FlowRecord } from '../../src/flows/record.ts'
 import { ownCommand } from '../../src/lab/places.ts'
 import { askRound, reaches } from '../../src/lab/round.ts'
+import { familyOf, type Address } from '../../src/model/ip.ts'
 import { TemporaryFolder } from '../support/cluster-follower.ts'
 import { pageGrants } from '../tidy/access-rules.ts'
 import { agentPod, settled, untilOtherAgent } from './agents.ts'
@@ -23,6 +24,8 @@ import { tokenOf } from './tokens.ts'
 const NS = 'observe-test'
 const RBAC = 'rbac.authorization.k8s.io/v1'
 const PORT = 8080
+/** That no policy allows. */
+const OTHER_PORT = 9090
 const WEB = `${NS}/web`
 
 describe('picket observe on a real cluster', function () {
@@ -39,7 +42,7 @@ describe('picket observe on a real cluster', function () {
     folder = await TemporaryFolder.make()
     await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NS } })
     await pods.add([
-      { namespace: NS, name: 'web', node: first().name, labels: { app: 'web' }, serve: [{ protocol: 'TCP', port: PORT }] },
+      { namespace: NS, name: 'web', node: first().name, labels: { app: 'web' }, serve: [PORT, OTHER_PORT].map((port) => ({ protocol: 'TCP', port })) },
       { namespace: NS, name: 'friend', node: second().name, labels: { app: 'friend' } },
       { namespace: NS, name: 'other', node: second().name, labels: { app: 'other' } },
     ])
@@ -56,9 +59,14 @@ describe('picket observe on a real cluster', function () {
     await api.remove('v1', 'Namespace', null, NS)
   })
 
+  function addressOf(key: string, family: 4 | 6): Address {
+    const address = pods.get(key).addresses.find((one) => familyOf(one) === family)
+    assert.ok(address !== undefined, `${key} has no IPv${family}`)
+    return address
+  }
   /** Whether it was answered; one packet or more are sent. */
   async function call(from: string, family: 4 | 6, port = PORT): Promise<boolean> {
-    const address = pods.get(WEB).addresses[family] ?? ''
+    const address = addressOf(WEB, family)
     const round = await askRound(pods.prober, [{ from: { kind: 'pod', key: `${NS}/${from}` }, fromNode: pods.get(`${NS}/${from}`).node, to: { key: WEB, node: null }, address, protocol: 'TCP', port }])
     assert.ok(round.kind === 'measured', round.kind === 'unusable' ? round.reason : '')
     return reaches(round.results[0], { key: WEB, node: null })
@@ -77,7 +85,7 @@ describe('picket observe on a real cluster', function () {
     const records = (): readonly FlowRecord[] => said.stdout.split('\n').slice(0, -1).map((line) => readLine(line).record).filter((one) => one?.type === 'verdict')
     // It says nothing when it has begun: calls are made until one is seen.
     await until('observe follows', 60_000, async () => {
-      await call('other', 4, 9)
+      assert.equal(await call('other', 4, OTHER_PORT), false)
       return records().length > 0 ? true : null
     }, () => said.stderr)
     return { child, records, said }
@@ -92,7 +100,7 @@ describe('picket observe on a real cluster', function () {
       const record = await until(`a record of IPv${family}`, 30_000, async () => records().find(({ ip, l4 }) => ip.family === family && l4.destination_port === PORT) ?? null, () => said.stdout + said.stderr)
       assert.deepEqual([record.verdict, record.reason, record.direction, record.node, record.is_reply], ['DROPPED', 'POLICY_DENIED', 'ingress', first().name, false])
       assert.deepEqual([record.source.namespace, record.source.pod, record.destination.namespace, record.destination.pod], [NS, 'other', NS, 'web'])
-      assert.deepEqual([record.ip.source, record.ip.destination], [pods.get(`${NS}/other`).addresses[family], pods.get(WEB).addresses[family]])
+      assert.deepEqual([record.ip.source, record.ip.destination], [addressOf(`${NS}/other`, family), addressOf(WEB, family)])
       assert.deepEqual([record.isolated_by?.total, record.isolated_by?.policies.map(({ name }) => name).toSorted()], [2, ['deny-all', 'web']])
       assert.equal(record.nearest_miss?.policy.name, 'web')
     }
@@ -124,7 +132,7 @@ describe('picket observe on a real cluster', function () {
   it('shows what agents remember, for people and for Hubble; with 1 where nothing matches', async () => {
     const compact = await asAdmin('--pod', WEB, '--verdict', 'DROPPED')
     assert.equal(compact.status, 0, compact.stderr)
-    assert.match(compact.stdout, new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{3} ${NS}/other:\\d+ -> ${WEB}:${PORT} TCP SYN DROPPED ingress isolated-by ${NS}/(deny-all|web) \\(\\+1\\) nearest ${NS}/web: \\S`, 'm'))
+    assert.match(compact.stdout, new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{3} ${NS}/other:\\d+ -> ${WEB}:(?:${PORT}|${OTHER_PORT}) TCP SYN DROPPED ingress isolated-by ${NS}/(deny-all|web) \\(\\+1\\) nearest ${NS}/web: \\S`, 'm'))
     console.log(compact.stdout.trimEnd().split('\n').slice(0, 3).map((line) => `      ${line}`).join('\n'))
     const hubble = await asAdmin('--pod', WEB, '--verdict', 'DROPPED', '-o', 'hubble')
     const flows = hubble.stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as { readonly flow?: { readonly drop_reason_desc: string } }).filter(({ flow }) => flow !== undefined)
@@ -168,7 +176,7 @@ describe('picket observe on a real cluster', function () {
     assert.match(named.stderr, /the role lacks the verb "list" on the resource "pods"/)
     await api.create({ apiVersion: RBAC, kind: 'ClusterRole', metadata: { name: NS }, rules: rulesIn(null) })
     await api.create({ apiVersion: RBAC, kind: 'ClusterRoleBinding', metadata: { name: NS }, roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: NS }, subjects })
-    await until('pods can be listed', 10_000, async () => ((await ask('--pod', WEB)).status === 0 ? true : null))
+    await until('pods can be listed', 10_000, async () => ((await ask('--pod', WEB)).status === 2 ? null : true))
     await api.patch(RBAC, 'Role', 'picket-system', NS, { rules: rulesIn('picket-system').filter(({ resources }) => resources[0] !== 'pods/exec') })
     await until('pods/exec is taken away', 10_000, async () => ((await ask()).status === 2 ? true : null))
     for (const more of [[], ['-f']]) {

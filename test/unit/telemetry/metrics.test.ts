@@ -12,11 +12,11 @@ const READING: Reading = {
   watches: [],
   events: { pod: 70 },
   decodeErrors: { pod: 1 },
-  audit: { reading: true, records: { made: 12, ambiguous: 1, unresolved: 2, foreign: 3 }, lost: { kernel: 4, queue: 5 }, historyBytes: 600, readers: 7, sinks: [{ name: 'stdout', written: 8, lost: 9, queued: 10, failed: true }] },
+  audit: { reading: true, records: { made: 12, ambiguous: 1, unresolved: 2, foreign: 3 }, lost: { kernel: 4, queue: 5 }, suppression: { denied: { logged: 13, suppressed: 14 } }, historyBytes: 600, readers: 7, sinks: [{ name: 'stdout', written: 8, lost: 9, queued: 10, failed: true }] },
   counted: { series: [], overflow: { allowed: { packets: 0, bytes: 0 }, dropped: { packets: 0, bytes: 0 } }, leftOut: 0 },
 }
 const BUILD = { version: '1', node: '24', kernel: 'k "1"\n\\' }
-const LABELS = ['kind', 'direction', 'code', 'severity', 'resource', 'reason', 'table', 'outcome', 'stage', 'cause', 'version', 'node_version', 'kernel_access', 'family', 'result', 'why', 'sink']
+const LABELS = ['kind', 'direction', 'code', 'severity', 'resource', 'reason', 'table', 'outcome', 'stage', 'cause', 'version', 'node_version', 'kernel_access', 'family', 'result', 'why', 'sink', 'event']
 
 function made(reading: () => Reading = () => READING): Metrics {
   return new Metrics(reading, BUILD, ['inet picket'])
@@ -65,6 +65,7 @@ describe('metrics', () => {
     assert.deepEqual([value('reading'), value('records_total'), value('foreign_flows_total'), value('history_bytes'), value('readers')], [1, 12, 3, 600, 7])
     assert.deepEqual(['ambiguous', 'unresolved'].map((why) => value('undecided_records_total', { why })), [1, 2])
     assert.deepEqual(['kernel', 'queue'].map((stage) => value('lost_packets_total', { stage })), [4, 5])
+    assert.deepEqual(['logged', 'suppressed'].map((result) => value('logged_packets_total', { event: 'denied', result })), [13, 14])
     const sink = 'stdout'
     assert.deepEqual([...['written', 'lost'].map((result) => value('sink_records_total', { sink, result })), value('sink_queued_records', { sink }), value('sink_failed', { sink })], [8, 9, 10, 1])
   })
