@@ -18,6 +18,7 @@ import { LOOP_MUTANTS } from './loop-mutants.ts'
 import { MUTANTS, type Mutant } from './mutants.ts'
 import { NODE_STATUS_MUTANTS } from './node-status-mutants.ts'
 import { OPERATOR_MUTANTS } from './operator-mutants.ts'
+import { READER_MUTANTS } from './reader-mutants.ts'
 import { SERVICE_MUTANTS } from './service-mutants.ts'
 import { SUMMARY_MUTANTS } from './summary-mutants.ts'
 import { WAIT_MUTANTS } from './wait-mutants.ts'
@@ -106,7 +107,7 @@ async function control(tests: ReadonlySet<TestName>): Promise<boolean> {
 }
 
 async function main(only: string): Promise<number> {
-  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...EXPLAIN_MUTANTS, ...OBSERVE_MUTANTS, ...OPERATOR_MUTANTS, ...AUDIT_MUTANTS, ...LOG_MUTANTS, ...SINK_MUTANTS, ...COUNTER_MUTANTS].filter((mutant) => mutant.title.includes(only))
+  const left = [...MUTANTS, ...LOOP_MUTANTS, ...SERVICE_MUTANTS, ...SUMMARY_MUTANTS, ...NODE_STATUS_MUTANTS, ...WAIT_MUTANTS, ...EXPLAIN_MUTANTS, ...OBSERVE_MUTANTS, ...OPERATOR_MUTANTS, ...AUDIT_MUTANTS, ...READER_MUTANTS, ...LOG_MUTANTS, ...SINK_MUTANTS, ...COUNTER_MUTANTS].filter((mutant) => mutant.title.includes(only))
   if (!(await control(new Set(left.map(({ caughtBy }) => caughtBy))))) return 1
   const total = left.length
   let caught = 0

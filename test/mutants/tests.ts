@@ -15,6 +15,8 @@ export const TESTS = {
   auditServices: { file: 'test/property/audit-services.test.ts', runs: 500 },
   auditRecords: { file: 'test/unit/audit/records.test.ts' },
   auditInterfaces: { file: 'test/unit/audit/history.test.ts' },
+  auditAggregate: { file: 'test/unit/audit/aggregate.test.ts' },
+  auditPacket: { file: 'test/unit/audit/packet.test.ts' },
   auditLines: { file: 'test/unit/flows/line.test.ts', grep: 'flows: lines' },
   policy: { file: 'test/property/policy.test.ts', grep: 'every packet meets', runs: 1500 },
   transitions: { file: 'test/transitions/expanders.test.ts', grep: 'any story', runs: 400 },
