@@ -163,7 +163,7 @@ class Agent implements Closable {
     })
     this.#closables.push(this.#source)
     this.#closables.push(repeat(this.#clock, config.resyncInterval, () => this.#lookAround(() => kernel.flowtables())))
-    this.#audit.open()
+    this.#closables.push(this.#audit.open())
     this.#log.info({ kernel: kernel.description, source: config.source, socket: config.socket }, 'agent started')
   }
 

@@ -49,6 +49,7 @@ export class AuditParts implements PlanFollower, Closable {
   readonly #clock: Clock
   /** Null before open(). */
   #sinks: FanOut | null = null
+  #isClosed = false
   readonly #audit: Audit
 
   constructor(options: AuditPartsOptions) {
@@ -89,12 +90,16 @@ export class AuditParts implements PlanFollower, Closable {
   }
 
   /** To be called once everything that may end the agent has been tried. */
-  open(): void {
+  open(): this {
     this.#sinks = FanOut.open({ specs: parseSinks(this.#config.auditSinks), node: this.#config.nodeName, clock: this.#clock, onRecord: (line) => this.#stream.write(line) })
     this.#audit.open()
+    return this
   }
 
+  /** Before the socket: whoever reads from it hears the end. May be called again. */
   async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
     await this.#ends.close()
     await this.#audit.close()
     await this.#sinks?.close()

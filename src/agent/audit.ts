@@ -75,6 +75,7 @@ export class Audit implements PlanFollower, Closable {
   /** When the state was last another kind; by the clock's now(). */
   #stateSince: number
   #cancelLook: () => void = () => undefined
+  #told = 'null'
   #isFaulty = false
   #isClosed = false
 
@@ -159,12 +160,15 @@ export class Audit implements PlanFollower, Closable {
     this.#look()
   }
 
-  /** Tells the problems of now, and looks again in a while. */
+  /** Tells how it is where that changed, and looks again in a while. */
   #look(): void {
     if (this.#isClosed) return
     const { problems, config, clock } = this.#options
+    const { health } = this
     this.#cancelLook()
-    problems.set('audit', auditProblems(config.nodeName, this.health))
+    const told = JSON.stringify(health)
+    if (told !== this.#told) problems.set('audit', auditProblems(config.nodeName, health))
+    this.#told = told
     this.#cancelLook = clock.after(this.#state.kind === 'failed' ? GRACE_MS + 100 : LOOK_MS, () => this.#look())
   }
 

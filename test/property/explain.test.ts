@@ -12,7 +12,7 @@ import { addressesIn, portsIn } from '../support/probes.ts'
 import { report, runs } from '../support/runs.ts'
 import { materialise } from '../support/states.ts'
 
-const CLUSTERS = 60
+const CLUSTERS = 45
 const MIN_CHECKS = 10_000
 /** One in so many questions is asked; a prime, so that it is another one for each pair. */
 const EVERY = 13

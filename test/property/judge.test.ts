@@ -15,7 +15,7 @@ import { report, runs } from '../support/runs.ts'
 import { eventsBetween, materialise } from '../support/states.ts'
 import { Tracer } from '../support/tracer.ts'
 
-const CLUSTERS = 80
+const CLUSTERS = 55
 const MIN_CHECKS = 10_000
 const EVERY = 12
 

@@ -10,7 +10,7 @@ import { clusterSketch, clusterWith, damagedPolicySketch } from '../support/gene
 import { report, runs } from '../support/runs.ts'
 import { materialise } from '../support/states.ts'
 
-const CLUSTERS = 150
+const CLUSTERS = 110
 const DAMAGED = 60
 const MIN_CHECKS = 20_000
 /** One probe in so many is asked of each cluster: more clusters find more than more probes of one. */

@@ -81,7 +81,7 @@ for (const { plural, kind, object } of [{ plural: 'services', kind: 'Service', o
           good += readable
           bad += events.length - readable
         }),
-        runs(400),
+        runs(240),
       )
       assert.ok(good > 20 && bad > 20, `${good} good, ${bad} bad`)
       report(`${plural} in protobuf`, good + bad)
@@ -100,7 +100,7 @@ for (const { plural, kind, object } of [{ plural: 'services', kind: 'Service', o
             failed += 1
           }
         }),
-        runs(500),
+        runs(250),
       )
       assert.ok(failed > 30, `${failed} failures`)
     })

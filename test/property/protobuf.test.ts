@@ -68,7 +68,7 @@ describe('property: pods in protobuf', function () {
         good += readable
         bad += events.length - readable
       }),
-      runs(400),
+      runs(240),
     )
     assert.ok(good > 20 && bad > 20, `${good} good, ${bad} bad`)
     report('pods in protobuf', good + bad)
@@ -93,7 +93,7 @@ describe('property: pods in protobuf', function () {
           failed += 1
         }
       }),
-      runs(1500),
+      runs(900),
     )
     assert.ok(failed > 100, `${failed} failures`)
   })
@@ -110,7 +110,7 @@ describe('property: pods in protobuf', function () {
           }
         }
       }),
-      runs(2000),
+      runs(1000),
     )
   })
 
@@ -126,7 +126,7 @@ describe('property: pods in protobuf', function () {
         const plain = readOne(encodeMessage('Pod', one))
         assert.deepEqual(readOne(item), plain)
       }),
-      runs(300),
+      runs(180),
     )
   })
 })
