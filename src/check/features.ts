@@ -31,6 +31,7 @@ export const FEATURES: readonly Feature[] = [
   { name: 'verdict maps', module: 'nf_tables', lines: [`add map ${T} m { typeof iifname : verdict; }`, `add element ${T} m { "x" : accept }`, `add rule ${T} c iifname vmap @m`] },
   { name: 'kinds of interfaces (meta iifkind)', module: 'nf_tables', lines: [`add rule ${T} c meta iifkind "veth" accept`] },
   { name: 'named counters', module: 'nft_counter, nft_objref', lines: [`add counter ${T} n`, `add rule ${T} c counter name "n" drop`] },
+  { name: 'maps of counters', module: 'nft_objref', lines: [`add counter ${T} n`, `add map ${T} m { type ifname : counter; }`, `add element ${T} m { "x" : "n" }`, `add rule ${T} c counter name iifname map @m`] },
   { name: 'connection tracking', module: 'nft_ct, nf_conntrack', lines: [`add rule ${T} c ct state invalid drop`, `add rule ${T} c ct direction reply accept`] },
   { name: 'raw payload (@th)', module: 'nf_tables', lines: [`add rule ${T} c meta l4proto sctp @th,96,8 1 drop`] },
   {

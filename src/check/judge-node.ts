@@ -21,7 +21,7 @@ export function judgeNode(facts: NodeFacts): readonly Finding[] {
 
 function kernel({ kernel: release, access }: NodeFacts): Finding {
   if (access.kind === 'fails') return error('kernel', `Linux ${release}: ${access.message}`, 'expected nf_tables and libnftables 1.0.6 or later, or its nft')
-  const { inet, bridge, missing } = access.trial
+  const { inet, bridge, log, missing } = access.trial
   const at = `Linux ${release}, ${access.description}`
   if (missing.length > 0) {
     const what = missing.map(({ feature, module, reason }) => `${feature} (${module}): ${reason}`)
@@ -29,6 +29,7 @@ function kernel({ kernel: release, access }: NodeFacts): Finding {
   }
   if (inet !== null) return error('kernel', `${at}: the trial transaction is refused: ${inet}`, 'use a newer kernel, or libnftables 1.0.6 or later')
   if (bridge !== null) return warning('kernel', `${at}: no table of the family bridge: ${bridge}`, 'load nf_tables_bridge before pods are put on a bridge')
+  if (log !== null) return warning('kernel', `${at}: takes no log rules: ${log}`, 'load nfnetlink_log before the agent starts; without it policies are enforced, and nothing of it is logged')
   return ok('kernel', `${at}: takes the trial transaction`)
 }
 

@@ -10,6 +10,7 @@ import type { Table } from '../nft/objects.ts'
 import { render } from '../nft/render.ts'
 import { emptyDirty, type TableState } from '../nft/state.ts'
 import { BridgePins } from '../ruleset/bridge.ts'
+import type { LogOptions } from '../ruleset/log-rules.ts'
 import { Translator } from '../ruleset/translate.ts'
 import { compile } from './compiled.ts'
 import { FEATURES, textOf, TRIAL_TABLE } from './features.ts'
@@ -19,22 +20,27 @@ export interface TrialResult {
   readonly inet: string | null
   /** Against table bridge, which only pods on bridges need. */
   readonly bridge: string | null
+  /** Against log rules, without which everything else works. */
+  readonly log: string | null
   /** Where inet was refused: which features were, each with what provides it. */
   readonly missing: readonly { readonly feature: string; readonly module: string; readonly reason: string }[]
 }
 
+/** Of the numbers none matters to the kernel. */
+const LOG: LogOptions = { group: 61, nodeLimit: 1_000, podLimit: 200, sourceLimit: 20, denies: true, services: true }
 /** Milliseconds: modules may have to be loaded. */
 const DEADLINE = 15_000
 
 export async function tryTables(runner: Runner): Promise<TrialResult> {
   const inet = await refusal(runner, inetText())
   const bridge = await refusal(runner, textFor('bridge', new BridgePins().wanted.state))
+  const log = inet === null ? await refusal(runner, inetText(LOG)) : null
   const missing: TrialResult['missing'][number][] = []
   for (const feature of inet === null ? [] : FEATURES) {
     const reason = await refusal(runner, textOf(feature))
     if (reason !== null) missing.push({ feature: feature.name, module: feature.module, reason })
   }
-  return { inet, bridge, missing }
+  return { inet, bridge, log, missing }
 }
 
 async function refusal(runner: Runner, text: string): Promise<string | null> {
@@ -44,9 +50,9 @@ async function refusal(runner: Runner, text: string): Promise<string | null> {
 }
 
 /** The static chains, two pods, and a policy with each kind of peer and of port. */
-export function inetText(): string {
+export function inetText(log?: LogOptions): string {
   const { delta } = compile(SAMPLE, 'n1')
-  const translator = new Translator({ newPods: 'deny', nodeEgress: 'enforce', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto' })
+  const translator = new Translator({ newPods: 'deny', nodeEgress: 'enforce', dropInvalid: true, establishedConnections: 'cut', podInterfaces: [], podAttachment: 'auto', ...(log === undefined ? {} : { log }) })
   translator.translate(delta)
   return textFor('inet', translator.wanted.state)
 }

@@ -71,7 +71,7 @@ export interface Kernel {
   takeElements(table: Table, takes: readonly ElementsTake[]): Promise<readonly Uint8Array[] | null>
   /** Takes clients out of an affinity map that lead to no valid endpoint; one that goes by itself meanwhile is no error. */
   sweepClients(table: Table, sweep: ClientSweep): Promise<SweepOutcome>
-  /** What the table's named counters have counted, by name: by netlink, 3 us for each. Null where nobody answers. */
+  /** What the table's named counters have counted, by name: by netlink, 3 to 6 us for each. Null where nobody answers. */
   readCounters(table: Table): Promise<ReadonlyMap<string, CounterValue> | null>
   /** Flowtables of other tables (rule 89); empty where the kernel has none or does not know them. */
   flowtables(): Promise<readonly ForeignFlowtable[]>

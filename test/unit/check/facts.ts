@@ -12,7 +12,7 @@ export function link(name: string, fields: Partial<HostInterface> = {}): HostInt
 
 export const GOOD: NodeFacts = {
   kernel: '6.18.0',
-  access: { kind: 'works', description: 'libnftables 1.0.6', trial: { inet: null, bridge: null, missing: [] } },
+  access: { kind: 'works', description: 'libnftables 1.0.6', trial: { inet: null, bridge: null, log: null, missing: [] } },
   tables: ['ip kube-proxy'],
   chains: [{ table: 'ip kube-proxy', name: 'services', hook: null, policy: null }],
   flowtables: [],

@@ -15,7 +15,7 @@ const one = (changes: Partial<NodeFacts>): Finding => {
 }
 const chain = (table: string, name: string, hook: string | null = null, policy: string | null = null): ForeignChain => ({ table, name, hook, policy })
 const works = (trial: Partial<Extract<NodeFacts['access'], { kind: 'works' }>['trial']>): Pick<NodeFacts, 'access'> => ({
-  access: { kind: 'works', description: 'libnftables 1.0.6', trial: { inet: null, bridge: null, missing: [], ...trial } },
+  access: { kind: 'works', description: 'libnftables 1.0.6', trial: { inet: null, bridge: null, log: null, missing: [], ...trial } },
 })
 const setting = (name: string, value: string | null): Pick<NodeFacts, 'settings'> => ({ settings: { ...GOOD.settings, [name]: value } })
 
@@ -37,6 +37,7 @@ describe('check: a node', () => {
     expect(works({ inet: 'x', missing: [{ feature: 'verdict maps', module: 'nf_tables', reason: 'Not supported' }] }), 'error', 'kernel', /refuses verdict maps \(nf_tables\): Not supported/, /load/)
     expect(works({ inet: 'No space left' }), 'error', 'kernel', /trial transaction is refused: No space left/, /newer kernel/)
     expect(works({ bridge: 'Not supported' }), 'warning', 'kernel', /family bridge: Not supported/, /nf_tables_bridge/)
+    expect(works({ log: 'No such file or directory' }), 'warning', 'kernel', /takes no log rules: No such file or directory/, /nfnetlink_log.*enforced/)
     expect({ access: { kind: 'fails', message: 'there is no nft' } }, 'error', 'kernel', /there is no nft/, /libnftables/)
   })
   it('whose connections cannot be read, or are nearly too many', () => {
