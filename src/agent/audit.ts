@@ -106,7 +106,9 @@ export class Audit implements PlanFollower, Closable {
   }
 
   planned(revision: Revision, delta: PlanDelta, services: NatDelta['services'], rows: SnapshotDelta): void {
-    this.#history.planned(revision, delta, services, rows, this.#options.clock.wallTime())
+    const moved = this.#history.planned(revision, delta, services, rows, this.#options.clock.wallTime())
+    // So that no flow has packets of before and after.
+    this.#reader?.cut(moved)
   }
 
   held(revision: Revision): void {

@@ -28,6 +28,8 @@ export interface Entry {
   bytes: number
   /** Monotonic: when its window ends. */
   ends: number
+  /** To be told at once. */
+  isFresh: boolean
 }
 
 export interface AggregateOptions {
@@ -65,7 +67,7 @@ export class Aggregate {
     return this.#entries.size
   }
 
-  /** There are keys of which nothing was told. */
+  /** Something is to be told at once. */
   get hasFresh(): boolean {
     return this.#freshAt < this.#fresh.length
   }
@@ -86,6 +88,25 @@ export class Aggregate {
   /** The same, of all that there is: every window ends. */
   tellAll(now: number, most: number, write: (entry: Readonly<Entry>) => void): number {
     return this.#tell(now, most, write, true)
+  }
+
+  /**
+   * Ends the windows of all flows from or to these addresses (their bytes, one a character; null: of all): others have them now. What was counted is
+   * told at once, and what comes is another flow.
+   */
+  cut(addresses: ReadonlySet<string> | null): void {
+    for (const entry of this.#entries.values()) {
+      const { key } = entry
+      const width = key.charCodeAt(0) === 4 ? 4 : 16
+      const middle = KEY_HEAD + width
+      if (addresses !== null && !addresses.has(key.slice(KEY_HEAD, middle)) && !addresses.has(key.slice(middle, middle + width))) continue
+      // While nobody takes them, they stay what they are: there is a limit to what may wait.
+      if (this.#fresh.length - this.#freshAt >= this.#options.mostKeys) return
+      this.#entries.delete(key)
+      if (entry.isFresh || entry.count === 0) continue
+      entry.isFresh = true
+      this.#fresh.push(entry)
+    }
   }
 
   takeLost(now: number, all: boolean): LostPackets[] {
@@ -131,6 +152,7 @@ export class Aggregate {
     write(entry)
     entry.count = 0
     entry.bytes = 0
+    entry.isFresh = false
     this.#mayHaveTold = true
     return 1
   }
@@ -145,7 +167,7 @@ export class Aggregate {
     let entry = this.#entries.get(key)
     if (entry === undefined) {
       if (this.#entries.size >= this.#options.mostKeys && !this.#makeRoom()) return this.#losses.add('queue', 1, time, time)
-      entry = { key, tcpFlags: -1, first: 0, last: 0, count: 0, bytes: 0, ends: this.#now + this.#options.windowMs }
+      entry = { key, tcpFlags: -1, first: 0, last: 0, count: 0, bytes: 0, ends: this.#now + this.#options.windowMs, isFresh: true }
       this.#entries.set(key, entry)
       this.#fresh.push(entry)
     }

@@ -20,17 +20,26 @@ export class AddressOwners {
     this.#nodes = new Timeline(moments)
   }
 
-  planned(moment: Moment, snapshot: Snapshot, { pods, nodes }: Pick<SnapshotDelta, 'pods' | 'nodes'>): void {
+  /** Returns the addresses of which something else is said now. */
+  planned(moment: Moment, snapshot: Snapshot, { pods, nodes }: Pick<SnapshotDelta, 'pods' | 'nodes'>): readonly Address[] {
+    const changed: Address[] = []
     const before = new Map<Address, Pod | null>()
     for (const change of pods.values()) {
       for (const address of addressesOf(change.after)) if (!before.has(address)) before.set(address, null)
       for (const address of addressesOf(change.before)) before.set(address, change.before)
     }
-    for (const [address, pod] of before) if (!samePod(pod, podNow(snapshot, address))) this.#pods.note(address, pod, moment, weightOf(pod))
+    for (const [address, pod] of before) {
+      if (samePod(pod, podNow(snapshot, address))) continue
+      this.#pods.note(address, pod, moment, weightOf(pod))
+      changed.push(address)
+    }
     for (const address of new Set([...nodes.values()].flatMap(movedAddresses))) {
       const [had, has] = [nodesBefore(snapshot, nodes, address), nodesNow(snapshot, address)]
-      if (had.length !== has.length || had.some((one, at) => one.uid !== has[at]?.uid)) this.#nodes.note(address, had, moment, had.length * weightOf(null))
+      if (had.length === has.length && had.every((one, at) => one.uid === has[at]?.uid)) continue
+      this.#nodes.note(address, had, moment, had.length * weightOf(null))
+      changed.push(address)
     }
+    return changed
   }
 
   podsBetween(address: Address, snapshot: Snapshot, span: Span): readonly (Pod | null)[] {

@@ -63,18 +63,19 @@ export class AuditHistory {
     this.#namespaces = new Timeline(this.#moments)
   }
 
-  /** A turn ended: what changed in it, and when (milliseconds since 1970). The first one is the beginning: of what was before nothing is known. */
-  planned(revision: Revision, delta: Pick<PlanDelta, 'profiles' | 'attachments'>, services: NatDelta['services'], rows: SnapshotDelta, now: number): void {
+  /** A turn ended: what changed in it, and when (milliseconds since 1970). The first one is the beginning: of what was before nothing is known. Returns the addresses that are somebody else's now, or of a pod with other labels. */
+  planned(revision: Revision, delta: Pick<PlanDelta, 'profiles' | 'attachments'>, services: NatDelta['services'], rows: SnapshotDelta, now: number): readonly Address[] {
     const { snapshot } = this.#source
-    if (snapshot === null) return
+    if (snapshot === null) return []
     const moment = this.#moments.planned(revision, now)
     this.#interfaces.planned(moment, snapshot, delta, rows)
     this.#services.planned(moment, services)
     this.#labels.planned(delta.profiles)
-    if (moment === null) return
-    this.#addresses.planned(moment, snapshot, rows)
+    if (moment === null) return []
+    const moved = this.#addresses.planned(moment, snapshot, rows)
     this.#profiles.planned(moment, delta.profiles, rows.policies)
     for (const { before, after } of rows.namespaces.values()) this.#namespaces.note((after ?? before)?.name ?? '', null, moment, 0)
+    return moved
   }
 
   /** The kernel has acknowledged that revision, and all before it; at that time (milliseconds since 1970). */

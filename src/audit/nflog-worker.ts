@@ -3,7 +3,7 @@
 // Where that side stalls it reads on: entries go on counting, and what needs more keys than there may be is counted as lost.
 // **Invariant:** posts that are not credited are bounded; it ends within 200 ms of being told to; the first packet of a key is
 // posted within 200 ms of the kernel's logging it, where the other side follows.
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
 import { systemClock } from '../lib/clock.ts'
 import { messageOf } from '../lib/errors.ts'
 import { tellLoaded } from '../lib/workers.ts'
@@ -25,6 +25,9 @@ export interface NflogWorkerData {
   /** Of SharedWords. */
   readonly words: SharedArrayBuffer
 }
+
+/** Addresses that others have now: their bytes in hexadecimal, separated by blanks; `*` for all. */
+export type NflogRequest = string
 
 export type NflogPost =
   | { readonly kind: 'reading' }
@@ -50,17 +53,20 @@ class Reading {
   readonly #aggregate: Aggregate
   readonly #writer = new BatchWriter()
   readonly #post: (post: NflogPost, transfer: ArrayBuffer[]) => void
+  readonly #port: MessagePort
+  #messages = 0
   #posted = 0
   #postedAt = -Infinity
   #flushes = 0
   /** Of a flush that is asked for and not done: since when. */
   #flushing: { readonly asked: number; readonly since: number } | null = null
 
-  constructor(socket: NetlinkSocket, data: NflogWorkerData, words: SharedWords, post: (post: NflogPost, transfer: ArrayBuffer[]) => void) {
+  constructor(socket: NetlinkSocket, data: NflogWorkerData, words: SharedWords, port: MessagePort) {
     this.#socket = socket
     this.#words = words
     this.#aggregate = new Aggregate(data)
-    this.#post = post
+    this.#port = port
+    this.#post = (post, transfer) => port.postMessage(post, transfer)
   }
 
   run(): void {
@@ -75,6 +81,7 @@ class Reading {
       }
       const empty = received.kind === 'nothing'
       this.#noticeFlush(now)
+      if (this.#words.messages() !== this.#messages) this.#takeMessages()
       if (this.#flushing !== null && this.#isDrained(this.#flushing.since, now, empty)) wait = !this.#flush(this.#flushing.asked, now)
       else if (now - this.#postedAt >= LEAST_PAUSE_MS) wait = !this.#tell(now) && empty
       else wait = empty
@@ -85,6 +92,18 @@ class Reading {
     const asked = this.#words.flushesAsked()
     if (asked !== this.#flushes) this.#flushing = { asked, since: this.#flushing?.since ?? now }
     this.#flushes = asked
+  }
+
+  #takeMessages(): void {
+    this.#messages = this.#words.messages()
+    const addresses = new Set<string>()
+    let isAll = false
+    for (let got = receiveMessageOnPort(this.#port); got !== undefined; got = receiveMessageOnPort(this.#port)) {
+      const request = got.message as NflogRequest
+      if (request === '*') isAll = true
+      else for (const one of request.split(' ')) addresses.add(Buffer.from(one, 'hex').toString('latin1'))
+    }
+    this.#aggregate.cut(isAll ? null : addresses)
   }
 
   /** The kernel holds packets back until a datagram is full, for a while. */
@@ -128,15 +147,15 @@ class Reading {
   }
 }
 
-function read(data: NflogWorkerData, post: (post: NflogPost, transfer?: ArrayBuffer[]) => void): void {
+function read(data: NflogWorkerData, port: MessagePort): void {
   if (data.netns !== null) enterNetns(data.netns)
   const words = new SharedWords(data.words)
   const socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER, groups: 0, receiveBufferBytes: data.receiveBufferBytes, timeoutMs: RECEIVE_TIMEOUT_MS, quietLosses: true })
   words.setDescriptor(socket.descriptor)
   try {
-    const reading = new Reading(socket, data, words, post)
+    const reading = new Reading(socket, data, words, port)
     bindGroup(socket, data.group)
-    post({ kind: 'reading' })
+    port.postMessage({ kind: 'reading' } satisfies NflogPost)
     reading.run()
   } finally {
     if (words.takeDescriptor() !== null) socket.close()
@@ -148,7 +167,7 @@ tellLoaded()
 const port = parentPort
 if (port === null) throw new Error('nflog-worker is a worker thread')
 try {
-  read(workerData as NflogWorkerData, (post, transfer) => port.postMessage(post, transfer))
+  read(workerData as NflogWorkerData, port)
 } catch (error) {
   const code = error instanceof Refusal ? error.code : 'AuditReaderFailed'
   const message = error instanceof Refusal ? error.message : `the thread that reads NFLOG group ${(workerData as NflogWorkerData).group} failed: ${messageOf(error)}`

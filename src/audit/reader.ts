@@ -9,10 +9,11 @@ import type { Clock } from '../lib/clock.ts'
 import { messageOf } from '../lib/errors.ts'
 import { RetryPause } from '../lib/retry-pause.ts'
 import { spawnWorker } from '../lib/workers.ts'
+import { bytesOf, familyOf, toBits, type Address } from '../model/ip.ts'
 import { close as closeDescriptor } from '../netlink/libc.ts'
 import { flowsIn } from './batches.ts'
 import type { LoggedFlow, LostPackets } from './logged-flow.ts'
-import type { NflogPost, NflogWorkerData } from './nflog-worker.ts'
+import type { NflogPost, NflogRequest, NflogWorkerData } from './nflog-worker.ts'
 import { SharedWords } from './shared-words.ts'
 
 export type ReaderState = { readonly kind: 'reading' } | { readonly kind: 'failed'; readonly code: string; readonly message: string }
@@ -42,6 +43,8 @@ export interface AuditReader {
   close(): Promise<void>
   /** Ends all windows: resolves when everything that the kernel had logged is handed on, or nobody reads. */
   flush(): Promise<void>
+  /** Others have these addresses now: within some 100 ms, what was counted of flows from and to them is handed on, and not told together with what comes. */
+  cut(addresses: readonly Address[]): void
 }
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
@@ -51,6 +54,8 @@ const MOST_KEYS = 32_768
 const START_DEADLINE_MS = 15_000
 const CLOSE_DEADLINE_MS = 1_000
 const FLUSH_DEADLINE_MS = 5_000
+/** Beyond, all flows are cut: to write that many addresses would keep the main thread. */
+const MOST_CUT = 256
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 10_000
 
@@ -99,6 +104,13 @@ class Reader implements AuditReader {
       }
       this.#flushes.push({ number: this.#words.askForFlush(), done })
     })
+  }
+
+  cut(addresses: readonly Address[]): void {
+    if (this.#worker === null || !this.#isReading || addresses.length === 0) return
+    const hex = (one: Address): string => Buffer.from(bytesOf(familyOf(one), toBits(one))).toString('hex')
+    this.#worker.postMessage((addresses.length > MOST_CUT ? '*' : addresses.map(hex).join(' ')) satisfies NflogRequest)
+    this.#words.sent()
   }
 
   #start(): void {

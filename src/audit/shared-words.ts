@@ -1,16 +1,16 @@
 // What the two sides of the reader share: how far each of them is, readable even when the other one stalls or is gone.
 //
-// The thread leaves its receive every now and then at the latest, so that it takes no messages but looks here.
+// The thread leaves its receive every now and then at the latest: it looks here, and for messages only where there are some.
 // **Invariant:** each word is written by one side only, save the descriptor, which whoever takes it closes.
 
-const [STOP, CREDITED, FLUSHES, TAKEN, DESCRIPTOR] = [0, 1, 2, 3, 4]
+const [STOP, CREDITED, FLUSHES, TAKEN, DESCRIPTOR, MESSAGES] = [0, 1, 2, 3, 4, 5]
 
 export class SharedWords {
   readonly buffer: SharedArrayBuffer
   readonly #words: Int32Array
 
   /** Of the other side's `buffer`, or of one of its own. */
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(20)) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(24)) {
     this.buffer = buffer
     this.#words = new Int32Array(buffer)
   }
@@ -39,6 +39,16 @@ export class SharedWords {
 
   flushesAsked(): number {
     return Atomics.load(this.#words, FLUSHES)
+  }
+
+  /** A message was sent to the thread. */
+  sent(): void {
+    Atomics.add(this.#words, MESSAGES, 1)
+  }
+
+  /** Messages that were sent so far. */
+  messages(): number {
+    return Atomics.load(this.#words, MESSAGES)
   }
 
   /** Packets that the thread has taken or knows to be lost; counts around at 2^32. */

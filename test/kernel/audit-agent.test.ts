@@ -171,6 +171,30 @@ for (const attachment of attachments()) describe(`the audit of an agent, on real
     assert.deepEqual([...new Set(names)].sort(), ['41000 one ', '41001 two ', '41002 three '])
   })
 
+  it('an address that goes from pod to pod on another node: packets that are otherwise alike are told apart', async () => {
+    await lab.policies(ingress('shop/in', { app: 'db' }))
+    const at = port()
+    for (const name of ['four', 'five', 'six']) {
+      const pod = realPod(`shop/${name}`, 'n2', 41, { app: name })
+      await lab.addPods(pod)
+      await lab.settle()
+      send(pod, DB, at, { source: 41_500, times: 3 })
+      await pause(250)
+      send(pod, DB, at, { source: 41_500, times: 2 })
+      await pause(100)
+      await lab.endPod(pod.key)
+      lab.drop(`Pod ${pod.key}`)
+      await lab.settle()
+    }
+    const found = await flows('n1', at, 30)
+    const counts = new Map<string, number>()
+    for (const { source, count, undecided } of found) {
+      const name = `${source.pod} ${undecided.map(({ field, why }) => `${field} ${why}`).join()}`
+      counts.set(name, (counts.get(name) ?? 0) + count)
+    }
+    assert.deepEqual([...counts], [['four ', 10], ['five ', 10], ['six ', 10]])
+  })
+
   it('a ruleset that changes under a flood leaves no record unresolved, and the counts are exact', async () => {
     await lab.policies(ingress('shop/in', { app: 'db' }, { from: [peer('nobody')] }))
     const at = port()

@@ -92,6 +92,29 @@ describe('audit: aggregation', () => {
     assert.deepEqual(counts(stage.tell(15_002)), [1])
   })
 
+  it('flows of addresses that others have now end: what was counted is told at once, and what comes is another flow', () => {
+    const stage = new Stage()
+    const [a, b, c] = ['10.1.0.1', '10.1.0.2', '10.1.0.3'].map((address) => address.split('.').map((part) => String.fromCharCode(Number(part))).join('')) as [string, string, string]
+    const from = (address: string, to: string): Logged => ({ packet: udpPacket({ from: address, to }, { source: 1, destination: 53 }).bytes })
+    const [one, two, six] = [from('10.1.0.1', '10.1.0.2'), from('10.1.0.3', '10.1.0.9'), { packet: udpPacket(V6, { source: 1, destination: 53 }).bytes }]
+    stage.add(0, one, two, six)
+    assert.equal(stage.tell(1).length, 3)
+    stage.add(100, one, one, two, six)
+    stage.aggregate.cut(new Set([b]))
+    stage.add(200, one, two)
+    assert.deepEqual(stage.tell(201).map(({ source, count, first, last }) => [source, count, first - WALL, last - WALL]), [['10.1.0.1', 2, 100, 100], ['10.1.0.1', 1, 200, 200]])
+    stage.aggregate.cut(new Set([a, c]))
+    assert.deepEqual(stage.tell(202).map(({ source, count }) => [source, count]), [['10.1.0.3', 2]], 'of one nothing was left to tell')
+    assert.equal(stage.aggregate.keys, 1)
+    // Once new ones, twice cut: told once.
+    stage.add(300, one, two)
+    stage.aggregate.cut(null)
+    stage.aggregate.cut(null)
+    assert.deepEqual(stage.tell(301).map(({ family, count }) => `${family} ${count}`).sort(), ['4 1', '4 1', '6 1'])
+    assert.equal(stage.aggregate.keys, 0)
+    assert.deepEqual(stage.tell(302, true), [])
+  })
+
   it('what finds no room is lost in the queue, by number', () => {
     const stage = new Stage(2)
     stage.add(0, { packet: udp(1) }, { packet: udp(2) }, { packet: udp(3) }, { packet: udp(4) }, { packet: udp(1) })
@@ -119,7 +142,7 @@ describe('audit: aggregation', () => {
   })
 
   it('any packets, tellings and ends: told and lost are what came', () => {
-    const step = fc.record({ ports: fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 8 }), skip: fc.integer({ min: 0, max: 3 }), wait: fc.integer({ min: 0, max: 6_000 }), most: fc.integer({ min: 1, max: 5 }) })
+    const step = fc.record({ ports: fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 8 }), skip: fc.integer({ min: 0, max: 3 }), wait: fc.integer({ min: 0, max: 6_000 }), most: fc.integer({ min: 1, max: 5 }), isCut: fc.boolean() })
     fc.assert(fc.property(fc.array(step, { maxLength: 30 }), fc.integer({ min: 1, max: 5 }), (steps, mostKeys) => {
       const stage = new Stage(mostKeys)
       let [now, sequence, told] = [0, 0, 0]
@@ -129,10 +152,11 @@ describe('audit: aggregation', () => {
           told += count
         }
       }
-      for (const { ports, skip, wait, most } of steps) {
+      for (const { ports, skip, wait, most, isCut } of steps) {
         now += wait
         sequence += ports.length === 0 ? 0 : skip
         stage.add(now, ...ports.map((port) => ({ packet: udp(port), sequence: sequence++ })))
+        if (isCut) stage.aggregate.cut(null)
         take(stage.tell(now, false, most))
         assert.ok(stage.aggregate.keys <= mostKeys)
       }
