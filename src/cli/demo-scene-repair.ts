@@ -136,7 +136,7 @@ async function listing(stage: Stage, node: string): Promise<string> {
 
 /** Handles and counts differ from one writing to the next; what elements of sets still have to live, too. */
 function withoutTraces(text: string): string {
-  return text.replace(/ # handle \d+/g, '').replace(/packets \d+ bytes \d+/g, '').replace(/ expires [\dhdms]+/g, '').split(/\n\t\}\n/).sort().join('\n\t}\n')
+  return text.replace(/ # handle \d+/g, '').replace(/packets \d+ bytes \d+/g, '').split(/\n\t\}\n/).filter((object) => !object.includes('flags dynamic')).sort().join('\n\t}\n')
 }
 
 /** The first rule of the chain that holds what may come in to the policy's pods. */
