@@ -134,7 +134,7 @@ async function listing(stage: Stage, node: string): Promise<string> {
   return (await stage.nft(node, ['-a', 'list', 'table', 'inet', 'picket'])).out
 }
 
-/** Handles and counts differ from one writing to the next; what elements of sets still have to live, too. */
+/** Handles and counts differ from one writing to the next; what packets put into sets differs from moment to moment. */
 function withoutTraces(text: string): string {
   return text.replace(/ # handle \d+/g, '').replace(/packets \d+ bytes \d+/g, '').split(/\n\t\}\n/).filter((object) => !object.includes('flags dynamic')).sort().join('\n\t}\n')
 }
