@@ -17,7 +17,7 @@ export const AUDIT_MUTANTS: readonly Mutant[] = [
   { title: 'audit: an interface goes to the heir of its address', file: 'audit/history-interfaces.ts', search: 'if (snapshot.pods.get(owner.uid) !== undefined || this.#hasNewer(uid, index, snapshot)) return', replace: '', caughtBy: 'auditInterfaces' },
   { title: 'audit: what is handed over is told at once', file: 'audit/history-interfaces.ts', search: '&& moment.until + SETTLE_MS >= span.first', replace: '&& moment.until < 0', caughtBy: 'auditInterfaces' },
   { title: 'audit: a link that went takes its pod along', file: 'audit/history-interfaces.ts', search: 'if (moment === null) return this.#forget(index)', replace: 'return this.#forget(index)', caughtBy: 'auditInterfaces' },
-  { title: 'audit: any change of a pod is remembered', file: 'audit/history-addresses.ts', search: '!samePod(pod, podNow(snapshot, address))', replace: 'pod !== podNow(snapshot, address)', caughtBy: 'auditInterfaces' },
+  { title: 'audit: any change of a pod is remembered', file: 'audit/history-addresses.ts', search: 'if (samePod(pod, podNow(snapshot, address))) continue', replace: 'if (pod === podNow(snapshot, address)) continue', caughtBy: 'auditInterfaces' },
   { title: 'audit: the profile of now isolated then', file: 'audit/history-profiles.ts', search: 'if (profile !== undefined && this.#hashOf(profile) === generation)', replace: 'if (profile !== undefined)', caughtBy: 'auditRecords' },
   { title: 'audit: the generation of now allowed then', file: 'audit/history-profiles.ts', search: 'return this.#generations.between(policy, now, { first: Math.min(since, to), last: to }).filter((one) => one !== null)', replace: 'return [now ?? 0, to * 0, since * 0].slice(0, 1)', caughtBy: 'auditRecords' },
   { title: 'audit: any member of a union allowed it', file: 'audit/records-policy.ts', search: 'return one.length === 1 ? one : distinct(', replace: 'return one.length > 0 ? one : distinct(', caughtBy: 'auditRecords' },
@@ -30,5 +30,5 @@ export const AUDIT_MUTANTS: readonly Mutant[] = [
   { title: 'audit: a ClusterIP that went to another Service was always its', file: 'audit/history-services.ts', search: 'if (moment !== null) this.#addresses.note(address, atPort(before, null), moment, WORD_BYTES)', replace: '', caughtBy: 'auditServices' },
   { title: 'audit: a line is as long as it gets', file: 'flows/line.ts', search: 'while (over > -4 &&', replace: 'while (over > 400 &&', caughtBy: 'auditLines' },
   { title: 'audit: labels that were cut are not counted', file: 'flows/line.ts', search: 'Object.keys(one.labels).length - (kept[at]?.length ?? 0) })', replace: '0 })', caughtBy: 'auditLines' },
-  { title: 'audit: C1 and bidirectional marks are printed raw', file: 'flows/line.ts', search: 'const UNSAFE = /[\\p{C}\\u2028\\u2029]/gu', replace: 'const UNSAFE = /[\\0-\\x1f]/gu', caughtBy: 'auditLines' },
+  { title: 'audit: C1 and bidirectional marks are printed raw', file: 'flows/safe-json.ts', search: 'const UNPRINTABLE = /[\\p{C}\\u2028\\u2029]/gu', replace: 'const UNPRINTABLE = /[\\0-\\x1f]/gu', caughtBy: 'auditLines' },
 ]

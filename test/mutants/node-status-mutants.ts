@@ -27,6 +27,6 @@ export const NODE_STATUS_MUTANTS: readonly Mutant[] = [
   { title: 'node status: a table that leaks is intact', file: 'agent/node-conditions.ts', search: "return said('False', 'PacketsLeaked', message)", replace: "return said('True', 'PacketsProve', message)", caughtBy: 'nodeStatus' },
   { title: 'node status: a conflict is a failure', file: 'report/node-object.ts', search: 'if (!isOther || isAgain) throw error', replace: 'throw error', caughtBy: 'nodeStatus' },
   { title: 'node status: it is written over what others wrote', file: 'report/node-object.ts', search: 'metadata: { name: node.name, uid, resourceVersion }, status', replace: 'metadata: { name: node.name, uid }, status', caughtBy: 'nodeStatus' },
-  { title: 'node status: an object that is gone stays gone', file: 'agent/node-enforcement.ts', search: '      object.forget()\n      this.#lookIn(0)\n      this.#readAgain()', replace: '      this.#readAgain()', caughtBy: 'nodeStatus' },
+  { title: 'node status: an object that is gone stays gone', file: 'agent/node-enforcement.ts', search: '      this.#parts.object.forget()\n      this.#lookIn(0)\n      this.#readAgain()', replace: '      this.#readAgain()', caughtBy: 'nodeStatus' },
   { title: 'node status: a lost answer ends failures', file: 'agent/node-enforcement.ts', search: 'this.#isUnknown() ? bothOf(found, this.#failing) : found', replace: 'found', caughtBy: 'nodeStatus' },
 ]
