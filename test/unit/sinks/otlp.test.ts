@@ -249,6 +249,17 @@ describe('sink otlp', function () {
     await until(() => sink.state().written === 1, 'it is acknowledged')
     assert.deepEqual(events.told, [])
   })
+  it('sends the headers of its environment, for collectors that want a token', async () => {
+    process.env['OTEL_EXPORTER_OTLP_HEADERS'] = 'authorization=Bearer%20abc'
+    try {
+      const server = await listen()
+      open(server.url).write(numbered(1))
+      await until(() => server.accepted.length === 1, 'it came')
+      assert.equal(server.headers[0]?.authorization, 'Bearer abc')
+    } finally {
+      delete process.env['OTEL_EXPORTER_OTLP_HEADERS']
+    }
+  })
   it('asks nobody any more after it is closed', async () => {
     const server = await listen({ answer: saying(503, '') })
     // Long enough for attempts of the exporter's own.
