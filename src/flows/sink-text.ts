@@ -65,7 +65,7 @@ const LEAST_SIZE = 8192
 const MOST_KEPT = 1000
 /** What stands in a path or a host's name, and harms nothing that shows it. */
 const CLEAN_PATH = /^(?!.*\/\.{0,2}(\/|$))\/[^\p{C}\u2028\u2029]{1,1000}$/u
-const URL_TEXT = /^https?:\/\/([A-Za-z0-9][-.A-Za-z0-9]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(:[1-9]\d{0,4})?(\/[-.~!$&'()*+,;=:@%\/\w]{0,1000})?$/
+const URL_TEXT = /^https?:\/\/([A-Za-z0-9][-.A-Za-z0-9]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(:[1-9]\d{0,4})?(\/[-.~!$&'()*+,;=:@%/\w]{0,1000})?$/
 const HOST = /^([A-Za-z0-9_]([-_.A-Za-z0-9]{0,251}[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]{2,45}(%[-.\w]{1,15})?\]):([1-9]\d{0,4})$/
 
 /** Throws SinkError. */
