@@ -258,8 +258,8 @@ export const SETTINGS: readonly Setting[] = [
     help: "how many packets a second are logged of one sender: a tenth of a pod's, so that one that floods hides nobody who calls the same pod, and enough for anybody's retries",
   },
   {
-    name: 'auditSinks', type: 'list', default: [], fault: sinksFault, expected: 'sinks such as stdout, file:/var/log/picket/audit.log or syslog+tls://HOST:PORT',
-    help: 'where records of the audit stream go, beside the socket, which always has them: stdout, file:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, each with ?NAME=VALUE&... (deploy/docs/audit-sinks.md); a comma within one is %2C in the flag',
+    name: 'auditSinks', type: 'list', default: [], fault: sinksFault, expected: 'sinks such as stdout, file:/var/log/picket/audit.log, syslog+tls://HOST:PORT or otlp:https://HOST:4318/v1/logs',
+    help: 'where records of the audit stream go, beside the socket, which always has them: stdout, file:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT, otlp:URL, each with ?NAME=VALUE&... (deploy/docs/audit-sinks.md); a comma within one is %2C in the flag',
   },
   { name: 'logLevel', type: 'choice', default: 'info', choices: LOG_LEVELS, help: 'least level that is logged' },
 ]

@@ -3,6 +3,7 @@
 //   stdout?filter=verdict=DROPPED
 //   file:/var/log/picket/audit.log?maxSize=100Mi&maxAge=24h&keep=5&compress=true
 //   syslog+tls://logs.example:6514?ca=/etc/picket/logs-ca.pem&filter=namespace=shop&filter=not=port=53
+//   otlp:https://collector.example:4318/v1/logs?ca=/etc/picket/logs-ca.pem
 //
 // `filter` is one parameter of the filter grammar (filter.ts), repeated for more. **Invariant:** a text is either read whole, or refused
 // with its own words, the parameter, and what was expected.
@@ -11,7 +12,7 @@ import { PicketError } from '../lib/errors.ts'
 import { printable, show } from '../lib/show.ts'
 import { FilterError, parseFilter, type Filter } from './filter.ts'
 
-export type SinkSpec = { readonly filter: Filter } & (StdoutSpec | FileSpec | SyslogSpec)
+export type SinkSpec = { readonly filter: Filter } & (StdoutSpec | FileSpec | SyslogSpec | OtlpSpec)
 
 export interface StdoutSpec {
   readonly kind: 'stdout'
@@ -39,6 +40,14 @@ export interface SyslogSpec {
   readonly ca: string | null
 }
 
+export interface OtlpSpec {
+  readonly kind: 'otlp'
+  /** Of the logs, path included. */
+  readonly url: string
+  /** As above. */
+  readonly ca: string | null
+}
+
 export class SinkError extends PicketError {
   constructor(text: string, detail: string) {
     super('InvalidSink', `${printable(text, 200)}: ${detail}`)
@@ -48,7 +57,7 @@ export class SinkError extends PicketError {
 
 type Parameters = ReadonlyMap<string, string>
 
-const KINDS = 'expected stdout, file:PATH, syslog+tcp://HOST:PORT or syslog+tls://HOST:PORT'
+const KINDS = 'expected stdout, file:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT or otlp:URL'
 const DAY_MS = 86_400_000
 const SIZES: Readonly<Record<string, number>> = { '': 1, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 }
 /** Two of the longest lines. */
@@ -56,6 +65,7 @@ const LEAST_SIZE = 8192
 const MOST_KEPT = 1000
 /** What stands in a path or a host's name, and harms nothing that shows it. */
 const CLEAN_PATH = /^(?!.*\/\.{0,2}(\/|$))\/[^\p{C}\u2028\u2029]{1,1000}$/u
+const URL_TEXT = /^https?:\/\/([A-Za-z0-9][-.A-Za-z0-9]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(:[1-9]\d{0,4})?(\/[-.~!$&'()*+,;=:@%/\w]{0,1000})?$/
 const HOST = /^([A-Za-z0-9_]([-_.A-Za-z0-9]{0,251}[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]{2,45}(%[-.\w]{1,15})?\]):([1-9]\d{0,4})$/
 
 /** Throws SinkError. */
@@ -65,6 +75,10 @@ export function parseSink(text: string): SinkSpec {
   const filter = (): Filter => filterOf(text, query)
   if (target === 'stdout') return known([]) && { kind: 'stdout', filter: filter() }
   if (target.startsWith('file:')) return { ...fileOf(text, target.slice('file:'.length), known(['maxSize', 'maxAge', 'keep', 'compress'])), filter: filter() }
+  if (target.startsWith('otlp:')) {
+    const url = target.slice('otlp:'.length)
+    return { ...otlpOf(text, url, known(url.startsWith('https:') ? ['ca'] : [])), filter: filter() }
+  }
   const [, protocol, host = ''] = /^syslog\+(tcp|tls):\/\/(.*)$/s.exec(target) ?? []
   if (protocol === undefined) throw new SinkError(text, `no such sink; ${KINDS}`)
   return { ...syslogOf(text, protocol === 'tls', host, known(protocol === 'tls' ? ['ca'] : [])), filter: filter() }
@@ -99,6 +113,8 @@ export function sinkName(spec: SinkSpec): string {
       return `file ${spec.file}`
     case 'syslog':
       return `syslog ${spec.tls ? 'tls' : 'tcp'}://${spec.host.includes(':') ? `[${spec.host}]` : spec.host}:${spec.port}`
+    case 'otlp':
+      return `otlp ${spec.url}`
   }
 }
 
@@ -150,9 +166,21 @@ function syslogOf(text: string, tls: boolean, target: string, parameters: Parame
   const [, host, , , digits] = HOST.exec(target) ?? []
   const port = Number(digits)
   if (host === undefined || !(port <= 65_535)) throw new SinkError(text, `found ${show(target)}, expected HOST:PORT, such as logs.example:6514 or [fd00::5]:6514`)
+  return { kind: 'syslog', tls, host: host.replace(/^\[|\]$/g, ''), port, ca: caOf(text, parameters) }
+}
+
+function otlpOf(text: string, target: string, parameters: Parameters): OtlpSpec {
+  // What a URL may hold besides would be shown in messages (a password), or is not sent (what follows `#`).
+  const url = URL_TEXT.test(target) && URL.canParse(target) ? new URL(target) : null
+  if (url === null) throw new SinkError(text, `found ${show(target)}, expected otlp: with a URL without user and query, such as otlp:https://collector.example:4318/v1/logs`)
+  if (url.pathname === '/') url.pathname = '/v1/logs'
+  return { kind: 'otlp', url: url.href, ca: caOf(text, parameters) }
+}
+
+function caOf(text: string, parameters: Parameters): string | null {
   const ca = parameters.get('ca') ?? null
   if (ca !== null && !CLEAN_PATH.test(ca)) throw new SinkError(text, `ca: found ${show(ca)}, expected an absolute path of a file in PEM`)
-  return { kind: 'syslog', tls, host: host.replace(/^\[|\]$/g, ''), port, ca }
+  return ca
 }
 
 /** Bytes; null where it is none. */

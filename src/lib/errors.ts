@@ -20,5 +20,7 @@ export class PicketError extends Error {
 
 /** What to show of an error of unknown kind: its message, without a stack. */
 export function messageOf(error: unknown): string {
+  // Such as Node.js has it of a host with several addresses of which none answers: all it says is in its parts.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ')
   return error instanceof Error ? error.message : String(error)
 }

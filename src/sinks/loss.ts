@@ -21,12 +21,12 @@ export class LossCount {
     return this.#count
   }
 
-  /** `time`: of the record, RFC 3339 in UTC with milliseconds: such texts are in the order of their times. */
-  add(time: string): void {
+  /** `time`: of the record, RFC 3339 in UTC with milliseconds: such texts are in the order of their times. Of more than one: the first's and the last's. */
+  add(time: string, count = 1, last = time): void {
     if (this.#count === 0 || time < this.#first) this.#first = time
-    if (this.#count === 0 || time > this.#last) this.#last = time
-    this.#count += 1
-    this.#total += 1
+    if (this.#count === 0 || last > this.#last) this.#last = last
+    this.#count += count
+    this.#total += count
   }
 
   /** Null where nothing was lost since the last call. */

@@ -3,6 +3,7 @@
 // **Invariant:** opening never throws: what cannot be opened now is a sink that fails, and is tried again.
 import { sinkName, type SinkSpec } from '../flows/sink-text.ts'
 import { openFile } from './file.ts'
+import { openOtlp } from './otlp.ts'
 import type { SinkOptions } from './queued-sink.ts'
 import type { Sink, SinkEvents } from './sink.ts'
 import { openStdout } from './stdout.ts'
@@ -16,5 +17,7 @@ export function openSink(spec: SinkSpec, events: SinkEvents, options: SinkOption
       return openFile(spec, events, options)
     case 'syslog':
       return openSyslog({ ...spec, name: sinkName(spec) }, events, options)
+    case 'otlp':
+      return openOtlp({ ...spec, name: sinkName(spec) }, events, options)
   }
 }

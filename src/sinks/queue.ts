@@ -92,10 +92,15 @@ export class RecordQueue {
   /** Counts one that was taken out, or never put in, as lost. */
   lose({ record }: RecordLine): void {
     this.#loss.add(record.time)
-    this.#cancel ??= this.#clock.after(TELL_EVERY_MS, () => {
-      this.#cancel = null
-      this.#tell()
-    })
+    this.#tellSoon()
+  }
+
+  /** Counts so many of those that were taken out as lost, without knowing which: told with the times of all. */
+  reject(lines: readonly QueuedLine[], count: number): void {
+    const [first, last] = [lines[0], lines.at(-1)]
+    if (count === 0 || first === undefined || last === undefined) return
+    this.#loss.add(first.line.record.time, count, last.line.record.time)
+    this.#tellSoon()
   }
 
   /** Everything that is still queued is lost, and told at once. */
@@ -104,6 +109,13 @@ export class RecordQueue {
     this.#cancel?.()
     this.#cancel = null
     this.#tell()
+  }
+
+  #tellSoon(): void {
+    this.#cancel ??= this.#clock.after(TELL_EVERY_MS, () => {
+      this.#cancel = null
+      this.#tell()
+    })
   }
 
   #tell(): void {

@@ -14,10 +14,19 @@ import type { RecordLine, Sink, SinkEvents, SinkState } from './sink.ts'
 export interface Way {
   /** At most so many bytes are given at once, but one line at least. */
   readonly chunk: number
-  /** Resolves with how many of the lines were written, from the first; rejects where none could be. It ends within seconds, or when it is closed. */
-  write(lines: readonly QueuedLine[]): Promise<number>
+  /** Resolves with how many of the lines were taken, from the first; rejects where none could be. It ends within seconds, or when it is closed. */
+  write(lines: readonly QueuedLine[]): Promise<number | Taken>
   /** Lets go at once, also in the middle of a write. */
   close(): Promise<void>
+}
+
+/** Where a server may take a request and yet not all of its records. */
+export interface Taken {
+  /** Not to be sent again. */
+  readonly count: number
+  /** So many of these are lost; nobody knows which ones. */
+  readonly rejected: number
+  readonly why: string
 }
 
 export interface SinkOptions {
@@ -106,10 +115,14 @@ export class QueuedSink implements Sink {
       if (this.#pending.length === 0) this.#pending = this.#queue.take(this.#way.chunk)
       if (this.#pending.length === 0) break
       try {
-        const count = await this.#way.write(this.#pending)
+        const taken = await this.#way.write(this.#pending)
         if (this.#isClosed) break
-        this.#written += count
+        const { count, rejected, why } = typeof taken === 'number' ? { count: taken, rejected: 0, why: '' } : taken
+        this.#queue.reject(this.#pending.slice(0, count), rejected)
+        this.#written += count - rejected
         this.#pending = this.#pending.slice(count)
+        // Who takes nothing of what it is given works no better than who does not answer, and is not asked more often.
+        if (rejected > 0 && rejected === count) throw new Error(why)
         this.#works()
       } catch (error) {
         if (!this.#isClosed) this.#fails(error)

@@ -68,6 +68,7 @@ export const TESTS = {
   canaryTable: { file: 'test/unit/ruleset/canary.test.ts' },
   sinkQueue: { file: 'test/unit/sinks/queue.test.ts' },
   fileSink: { file: 'test/unit/sinks/file.test.ts' },
+  otlpSink: { file: 'test/unit/sinks/otlp.test.ts' },
   syslogSink: { file: 'test/unit/sinks/syslog.test.ts' },
   fanOut: { file: 'test/unit/sinks/fan-out.test.ts' },
   flowStream: { file: 'test/unit/serve/flows.test.ts' },

@@ -17,6 +17,10 @@ describe('texts of sinks', () => {
     assert.deepEqual(withoutFilter('syslog+tcp://logs.example:514'), syslog)
     assert.deepEqual(withoutFilter('syslog+tcp://192.0.2.7:601'), { ...syslog, host: '192.0.2.7', port: 601 })
     assert.deepEqual(withoutFilter('syslog+tls://[fd00::5]:6514?ca=/etc/ca.pem'), { ...syslog, tls: true, host: 'fd00::5', port: 6514, ca: '/etc/ca.pem' })
+    const otlp = { kind: 'otlp', url: 'https://logs.example:4318/v1/logs', ca: null, filter: undefined }
+    assert.deepEqual(withoutFilter('otlp:https://logs.example:4318/v1/logs'), otlp)
+    assert.deepEqual(withoutFilter('otlp:https://logs.example:4318?ca=/etc/ca.pem'), { ...otlp, ca: '/etc/ca.pem' })
+    assert.deepEqual(withoutFilter('otlp:http://[fd00::5]:4318/a/b'), { ...otlp, url: 'http://[fd00::5]:4318/a/b' })
   })
   it('have a filter each, written in parts, or as one', () => {
     for (const text of ['stdout?filter=verdict=DROPPED&filter=not=port=443', 'stdout?filter=verdict%3DDROPPED%26not%3Dport%3D443']) {
@@ -27,11 +31,11 @@ describe('texts of sinks', () => {
     assert.equal(matches(parseSink('file:/a?keep=1').filter, allowedRecord()), true)
   })
   it('name each sink', () => {
-    assert.deepEqual(['stdout', 'file:/a/b?keep=1', 'syslog+tls://[fd00::5]:6514', 'syslog+tcp://h:1'].map((text) => sinkName(parseSink(text))), ['stdout', 'file /a/b', 'syslog tls://[fd00::5]:6514', 'syslog tcp://h:1'])
+    assert.deepEqual(['stdout', 'file:/a/b?keep=1', 'syslog+tls://[fd00::5]:6514', 'syslog+tcp://h:1', 'otlp:https://h:4318/v1/logs?ca=/a'].map((text) => sinkName(parseSink(text))), ['stdout', 'file /a/b', 'syslog tls://[fd00::5]:6514', 'syslog tcp://h:1', 'otlp https://h:4318/v1/logs'])
   })
   it('are refused with their own words, the parameter, and what was expected', () => {
     const refused: readonly (readonly [string, RegExp])[] = [
-      ['', /^: no such sink; expected stdout, file:PATH, syslog\+tcp:\/\/HOST:PORT or syslog\+tls:\/\/HOST:PORT$/],
+      ['', /^: no such sink; expected stdout, file:PATH, syslog\+tcp:\/\/HOST:PORT, syslog\+tls:\/\/HOST:PORT or otlp:URL$/],
       ['stdout:', /no such sink/], ['syslog://h:1', /no such sink/], ['syslog+udp://h:1', /^syslog\+udp:\/\/h:1: no such sink/], ['https://h', /no such sink/],
       ['stdout?keep=3', /^stdout\?keep=3: keep: no such parameter; expected one of filter$/],
       ['file:/a?maxsize=3', /^file:\/a\?maxsize=3: maxsize: no such parameter; expected one of maxSize, maxAge, keep, compress, filter$/],
@@ -43,13 +47,17 @@ describe('texts of sinks', () => {
       ['file:/a?compress=yes', /compress: found "yes", expected true or false$/],
       ['syslog+tcp://h', /^syslog\+tcp:\/\/h: found "h", expected HOST:PORT, such as logs\.example:6514 or \[fd00::5\]:6514$/], ['syslog+tcp://h:0', /HOST:PORT/], ['syslog+tcp://h:65536', /HOST:PORT/], ['syslog+tcp://fd00::5:1', /HOST:PORT/], ['syslog+tcp://u@h:1', /HOST:PORT/], ['syslog+tcp://h:1/x', /HOST:PORT/],
       ['syslog+tcp://h:1?ca=/a', /ca: no such parameter; expected one of filter$/], ['syslog+tls://h:1?ca=a', /ca: found "a", expected an absolute path/],
+      ['otlp:h:4318', /^otlp:h:4318: found "h:4318", expected otlp: with a URL without user and query, such as otlp:https:\/\/collector\.example:4318\/v1\/logs$/],
+      ['otlp:', /found ""/], ['otlp:ftp://h/v1/logs', /with a URL/], ['otlp:https://', /with a URL/], ['otlp:https://u:p@h/v1/logs', /with a URL without user/], ['otlp:https://h/#x', /with a URL/], ['otlp:https://h:99999/', /with a URL/], ['otlp:https://h\n/', /with a URL/], ['otlp:https://[fd00::zz]/', /with a URL/], ['otlp:HTTPS://h/', /with a URL/],
+      ['otlp:http://h/v1/logs?ca=/a', /ca: no such parameter; expected one of filter$/], ['otlp:https://h/?ca=a', /ca: found "a", expected an absolute path/], ['otlp:https://h/?keep=1', /keep: no such parameter; expected one of ca, filter$/], ['otlp:https://h/?filter=pods=x', /filter: pods: no such parameter/],
       ['stdout?filter=', /^stdout\?filter=: filter: found nothing, expected NAME=VALUE/], ['stdout?filter=pods=x', /^stdout\?filter=pods=x: filter: pods: no such parameter/], ['stdout?filter=verdict=MAYBE', /filter: verdict: found "MAYBE", expected /], ['stdout?filter=follow=1', /filter: follow: no such parameter/],
       ['\u001b[31mstdout', /^\\u\{1b\}\[31mstdout: no such sink/],
     ]
     for (const [text, message] of refused) assert.throws(() => parseSink(text), (error) => error instanceof SinkError && message.test(error.message), text)
   })
   it('are refused where two are the same place', () => {
-    assert.equal(parseSinks(['stdout', 'file:/a', 'file:/b', 'syslog+tcp://h:1', 'syslog+tls://h:1']).length, 5)
+    assert.equal(parseSinks(['stdout', 'file:/a', 'file:/b', 'syslog+tcp://h:1', 'syslog+tls://h:1', 'otlp:https://h', 'otlp:http://h']).length, 7)
+    assert.throws(() => parseSinks(['otlp:https://h', 'otlp:https://h:443/v1/logs']), /the second sink for otlp https:\/\/h\/v1\/logs/)
     assert.throws(() => parseSinks(['file:/a', 'stdout', 'file:/a?keep=1']), /^SinkError: file:\/a\?keep=1: the second sink for file \/a, expected one; join their filters$/)
   })
 })
