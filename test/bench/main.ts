@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   cut: () => import('./cut.ts'),
   repair: () => import('./repair.ts'),
   elements: () => import('./elements.ts'),
+  audit: () => import('./audit.ts'),
   'audit-aggregate': () => import('./audit-aggregate.ts'),
   reflector: () => import('./reflector.ts'),
   'reflector-cluster': () => import('./reflector-cluster.ts'),
