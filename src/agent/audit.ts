@@ -106,13 +106,15 @@ export class Audit implements PlanFollower, Closable {
   }
 
   planned(revision: Revision, delta: PlanDelta, services: NatDelta['services'], rows: SnapshotDelta): void {
-    const moved = this.#history.planned(revision, delta, services, rows, this.#options.clock.wallTime())
-    // So that no flow has packets of before and after.
-    this.#reader?.cut(moved)
+    this.#guarded('a turn is not in the history of the audit', () => {
+      const moved = this.#history.planned(revision, delta, services, rows, this.#options.clock.wallTime())
+      // So that no flow has packets of before and after.
+      this.#reader?.cut(moved)
+    })
   }
 
   held(revision: Revision): void {
-    this.#history.held(revision, this.#options.clock.wallTime())
+    this.#guarded('a commit is not in the history of the audit', () => this.#history.held(revision, this.#options.clock.wallTime()))
   }
 
   /** Null: nothing is known yet. */
@@ -175,15 +177,22 @@ export class Audit implements PlanFollower, Closable {
   }
 
   #take(flow: LoggedFlow): void {
-    const { clock, log } = this.#options
-    try {
-      const record = this.#maker.make(flow, clock.wallTime())
+    const isDone = this.#guarded('a logged packet became no record', () => {
+      const record = this.#maker.make(flow, this.#options.clock.wallTime())
       if (record !== null) this.#tell(record)
+    })
+    if (!isDone) this.#losses.add({ stage: 'queue', count: flow.count, first: flow.first, last: flow.last })
+  }
+
+  /** A mistake of ours must end neither a turn nor the agent: it is told once. False: it was made. */
+  #guarded(what: string, action: () => void): boolean {
+    try {
+      action()
+      return true
     } catch (error) {
-      // A mistake of ours must not end the agent; it is counted, and told once.
-      this.#losses.add({ stage: 'queue', count: flow.count, first: flow.first, last: flow.last })
-      if (!this.#isFaulty) log.error({ error: messageOf(error), prefix: flow.prefix }, 'a logged packet became no record: this is a bug of Picket, report it')
+      if (!this.#isFaulty) this.#options.log.error({ error: messageOf(error) }, `${what}: this is a bug of Picket, report it`)
       this.#isFaulty = true
+      return false
     }
   }
 
