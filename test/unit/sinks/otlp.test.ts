@@ -262,11 +262,11 @@ describe('sink otlp', function () {
   })
   it('asks nobody any more after it is closed', async () => {
     const server = await listen({ answer: saying(503, '') })
-    // Long enough for attempts of the exporter's own.
-    const sink = open(server.url, { patience: 5000 })
+    const sink = open(server.url, { patience: 5000 }) // Long enough for attempts of the exporter's own.
     sink.write(numbered(1))
     await until(() => server.requests.length > 0, 'it was asked')
     await sink.close()
+    await sleep(300) // What was on its way already.
     const { length } = server.requests
     await sleep(3000)
     assert.equal(server.requests.length, length)
