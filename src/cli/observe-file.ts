@@ -29,12 +29,13 @@ export interface FileOptions {
   readonly note: (text: string) => void
 }
 
-/** Resolves at its end. Throws PicketError (FileFailed) where it cannot be read to its end: what came before that was given out. */
+/** Resolves at its end. Throws PicketError (FileFailed) where it cannot be read to its end (what came before that was given out), or holds lines and no record. */
 export async function observeFile(options: FileOptions, signal: AbortSignal): Promise<void> {
   const { file, note } = options
   const taken = new Taken(options)
   const name = file === '-' ? 'stdin' : file
   const wrong = { count: 0 }
+  let records = 0
   let number = 0
   const source = file === '-' ? process.stdin : createReadStream(file)
   signal.addEventListener('abort', () => source.destroy(), { once: true })
@@ -45,6 +46,7 @@ export async function observeFile(options: FileOptions, signal: AbortSignal): Pr
       if (line === '') continue
       const read = line === null ? { record: null, wrong: `expected a record, found a line of more than ${MOST_LINE_BYTES} bytes` } : readLine(line)
       if (read.record !== null) {
+        records += 1
         await taken.add({ record: read.record, line: line ?? '' })
         continue
       }
@@ -57,6 +59,7 @@ export async function observeFile(options: FileOptions, signal: AbortSignal): Pr
     await taken.end()
     if (wrong.count > MOST_COMPLAINTS) note(`${name}: ${wrong.count - MOST_COMPLAINTS} more lines are no records`)
   }
+  if (records === 0 && wrong.count > 0 && !signal.aborted) throw new PicketError('FileFailed', `--input-file ${name}: no line of it is a record; expected lines of the audit stream, as a sink or -o json writes them`)
 }
 
 /** What was asked for, of all that is read. */

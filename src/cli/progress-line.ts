@@ -20,8 +20,11 @@ export class ProgressLine {
   readonly #from: number
   #shown = ''
   #shownAt = -Infinity
+  /** What was said too early, until it is time. */
+  #early = ''
+  #cancel: (() => void) | null = null
 
-  /** `quietMs`: what takes less shows nothing. */
+  /** `quietMs`: what takes less shows nothing; what was said last until then is shown when it is over. */
   constructor(stream: ProgressStream, clock: Clock, command: string, quietMs = 0) {
     this.#stream = stream
     this.#clock = clock
@@ -31,7 +34,8 @@ export class ProgressLine {
 
   show(text: string): void {
     const now = this.#clock.now()
-    if (text === this.#shown || now < this.#from) return
+    if (now < this.#from) return this.#showLater(text, this.#from - now)
+    if (text === this.#shown) return
     if (this.#stream.isTTY === true) this.#stream.write(`\r${clipped(text, (this.#stream.columns ?? 80) - 1)}\u001b[K`)
     else if (now >= this.#shownAt + PAUSE_MS) this.#stream.write(`${this.#command}: ${text}\n`)
     else return
@@ -41,7 +45,17 @@ export class ProgressLine {
 
   /** The terminal's line is free again. */
   end(): void {
+    this.#cancel?.()
+    this.#cancel = null
     if (this.#stream.isTTY === true && this.#shown !== '') this.#stream.write('\r\u001b[K')
     this.#shown = ''
+  }
+
+  #showLater(text: string, ms: number): void {
+    this.#early = text
+    this.#cancel ??= this.#clock.after(Math.ceil(ms), () => {
+      this.#cancel = null
+      this.show(this.#early)
+    })
   }
 }

@@ -31,7 +31,13 @@ export function whyPort(ports: Policy['ingress'][number]['ports'], context: Port
   if (other !== undefined) return { kind: 'protocol', text: `it allows ${portText(other)}, and this is ${packet.protocol ?? 'none of TCP, UDP and SCTP'}` }
   const [only] = ports
   const numbers = ports.length === 1 && only?.kind === 'named' ? ` (${numbersOf(only, context).join(', ')})` : ''
-  return { kind: 'port', text: `port ${asked} is not in [${portsText(ports)}]${numbers}` }
+  return { kind: 'port', text: `${notAmong(ports, packet, asked)}${numbers}` }
+}
+
+/** `port 80 not in [8080]`: protocols only where they differ. */
+function notAmong(ports: readonly PolicyPort[], { port, protocol }: Packet, asked: string): string {
+  const isOfOne = ports.every((one) => one.protocol === protocol)
+  return isOfOne ? `port ${port} not in [${portsText(ports).replaceAll(`/${protocol}`, '')}]` : `port ${asked} not in [${portsText(ports)}]`
 }
 
 function noSuchName(port: PolicyPort, { pods }: PortContext): string {

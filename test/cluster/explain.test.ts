@@ -99,7 +99,7 @@ describe('picket explain on a real cluster', function () {
   const web = `${NS}/web`
   const CASES: readonly Case[] = [
     { from: 'friend', to: 'web', port: '8080/tcp', by: web, allowed: true },
-    { from: 'friend', to: 'web', port: '9090/tcp', by: web, allowed: false, why: /"kind":"port","text":"port 9090\/TCP is not in \[8080\/TCP\]"/ },
+    { from: 'friend', to: 'web', port: '9090/tcp', by: web, allowed: false, why: /"kind":"port","text":"port 9090 not in \[8080\]"/ },
     { from: 'other', to: 'web', port: '8080/tcp', by: web, allowed: false, why: /"kind":"pod-labels","text":"pod explain-test\/other does not match app=friend"/ },
     { from: 'friend', to: 'svc/web', port: '80/tcp', by: web, allowed: true },
     { from: 'other', to: 'svc/web', port: '80/tcp', by: web, allowed: false, why: /"kind":"pod-labels"/ },

@@ -96,7 +96,7 @@ describe('picket explain', function () {
     const { status, stdout, stderr } = await ofFolder('--port', '8080/tcp')
     assert.deepEqual([status, stderr], [1, ''])
     assert.match(stdout, /^shop\/web -> pay\/api on 8080\/tcp: DENIED\n/)
-    assert.match(stdout, / ingress {2}isolated by pay\/allow for ingress, and no rule allows this\n +nearest pay\/allow ingress\[0\]: .*; ports 80\/TCP\n +port 8080\/TCP is not in \[80\/TCP\]\n$/)
+    assert.match(stdout, / ingress {2}isolated by pay\/allow for ingress, and no rule allows this\n +nearest pay\/allow ingress\[0\]: .*; ports 80\/TCP\n +port 8080 not in \[80\]\n$/)
   })
 
   it('in part: 1, where one protocol is allowed and another is not', async () => {

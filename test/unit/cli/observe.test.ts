@@ -89,8 +89,11 @@ describe('picket observe of a file', () => {
       '',
     ])
     const many = await picket('observe', '--input-file', file('many.log', 'x\n'.repeat(50)))
-    assert.equal(many.stderr.trimEnd().split('\n').length, 21)
-    assert.match(many.stderr, /many\.log: 30 more lines are no records\n$/)
+    assert.equal(many.stderr.trimEnd().split('\n').length, 22)
+    assert.match(many.stderr, /many\.log: 30 more lines are no records\n/)
+    assert.equal(many.status, 2, 'another file was meant')
+    assert.match(many.stderr, /\npicket: --input-file \S+many\.log: no line of it is a record; expected lines of the audit stream, as a sink or -o json writes them\n$/)
+    assert.equal((await picket('observe', '--input-file', file('empty.log', ''))).status, 0, 'a file that was just begun')
   })
 
   it('says what it cannot read, and shows what came before', async () => {

@@ -158,14 +158,15 @@ describe('explain: who decides', () => {
 
 describe('explain: the nearest miss', () => {
   const cases: readonly (readonly [string, AnyObject, 'ingress' | 'egress', string])[] = [
-    ['a port', ingress({ from: [WEB_OF_SHOP], ports: [{ port: 80 }, { port: 9000, endPort: 9100 }] }), 'ingress', 'in[0] port: port 8080/TCP is not in [80/TCP, 9000-9100/TCP]'],
+    ['a port', ingress({ from: [WEB_OF_SHOP], ports: [{ port: 80 }, { port: 9000, endPort: 9100 }] }), 'ingress', 'in[0] port: port 8080 not in [80, 9000-9100]'],
+    ['a port, of two protocols', ingress({ ports: [{ port: 80 }, { port: 53, protocol: 'UDP' }] }), 'ingress', 'in[0] port: port 8080/TCP not in [80/TCP, 53/UDP]'],
     ['a protocol', ingress({ ports: [{ port: 8080, protocol: 'UDP' }] }), 'ingress', 'in[0] protocol: it allows 8080/UDP, and this is TCP'],
     ['a name that the pod does not have', ingress({ ports: [{ port: 'https' }] }), 'ingress', 'in[0] named-port: pay/api has no port named https/TCP'],
     ['labels of the pod', ingress({ from: [{ ...FROM_SHOP, podSelector: { matchLabels: { app: 'shop', role: 'front' } } }] }), 'ingress', 'in[0] pod-labels: pod shop/web does not match app=shop,role=front'],
     ['labels of the namespace', ingress({ from: [{ namespaceSelector: { matchLabels: { team: 'bank' } } }] }), 'ingress', 'in[0] namespace-labels: namespace shop does not match team=bank'],
     ['the namespace, where the peer names none', ingress({ from: [{ podSelector: { matchLabels: { app: 'web' } } }] }), 'ingress', 'in[0] namespace: it selects pods of namespace pay, not of shop'],
     ['both labels', ingress({ from: [{ namespaceSelector: { matchLabels: { team: 'bank' } }, podSelector: { matchLabels: { app: 'x' } } }] }), 'ingress', 'in[0] namespace-and-pod-labels: namespace shop does not match team=bank, and pod shop/web does not match app=x'],
-    ['peer and port', ingress({ from: [{ ...FROM_SHOP, podSelector: { matchLabels: { app: 'x' } } }], ports: [{ port: 1 }] }), 'ingress', 'in[0] port: port 8080/TCP is not in [1/TCP] + pod-labels: pod shop/web does not match app=x'],
+    ['peer and port', ingress({ from: [{ ...FROM_SHOP, podSelector: { matchLabels: { app: 'x' } } }], ports: [{ port: 1 }] }), 'ingress', 'in[0] port: port 8080 not in [1] + pod-labels: pod shop/web does not match app=x'],
     ['an egress peer', egress({ to: [{ podSelector: {} }] }), 'egress', 'out[0] namespace: it selects pods of namespace shop, not of pay'],
     ['a name at the other end', egress({ to: [{ namespaceSelector: {} }], ports: [{ port: 'grpc' }] }), 'egress', 'out[0] named-port: pay/api has no port named grpc/TCP'],
     ['a name toward a block (rule 42)', egress({ to: [{ ipBlock: { cidr: '10.1.0.0/16' } }, { ipBlock: { cidr: 'fd00:1::/64' } }], ports: [{ port: 'http' }] }), 'egress', 'out[0] named-port: a port by its name is one of the pods that a selector means: toward an ipBlock it allows nothing'],
@@ -292,7 +293,7 @@ describe('explain: ports and parties', () => {
   })
 
   it('says which number a name stands for', () => {
-    assert.equal(reason(ask([ingress({ ports: [{ port: 'http' }] })], '80/TCP')), 'in[0] port: port 80/TCP is not in [http/TCP] (8080)')
+    assert.equal(reason(ask([ingress({ ports: [{ port: 'http' }] })], '80/TCP')), 'in[0] port: port 80 not in [http] (8080)')
   })
 
   it('answers for every protocol of a port', () => {
