@@ -17,8 +17,6 @@ export const WEB = realPod('shop/web', 'n1', 2, { app: 'web' })
 export const FLOODER = realPod('shop/flooder', 'n1', 3, { app: 'flooder' })
 export const STREAM_PORT = 7100
 export const FLOOD_PORT = 7200
-/** As the issue has it; what the machine reaches is told. */
-const RATE = 200_000
 export const STREAM = fileURLToPath(new URL('./audit-stream.ts', import.meta.url))
 const SENDER = fileURLToPath(new URL('../support/send-frames.ts', import.meta.url))
 const UNLIMITED = ['--audit-node-limit', '1000000', '--audit-pod-limit', '1000000', '--audit-source-limit', '1000000']
@@ -47,10 +45,13 @@ export interface Measured {
 export class AuditStage {
   readonly lab: RealCluster
   readonly #ms: number
+  readonly #rate: number
 
-  constructor(lab: RealCluster, seconds: number) {
+  /** `rate`: denied packets a second, as many as the machine can send at most. */
+  constructor(lab: RealCluster, seconds: number, rate: number) {
     this.lab = lab
     this.#ms = seconds * 1_000
+    this.#rate = rate
   }
 
   counters(name: RegExp): number {
@@ -78,7 +79,7 @@ export class AuditStage {
     const macs = `${mac('n1', this.lab.testbed.hostInterface(FLOODER.key))}${inPod.address.replaceAll(':', '')}`
     const flows = FLOODER.addresses.map((from, index) => {
       const { bytes } = udpPacket({ from, to: DB.addresses[index] as string }, { source: 5_000, destination: FLOOD_PORT }, 32)
-      return { index: inPod.ifindex, frame: `${macs}${index === 0 ? '0800' : '86dd'}${Buffer.from(bytes).toString('hex')}`, rate: RATE / FLOODER.addresses.length }
+      return { index: inPod.ifindex, frame: `${macs}${index === 0 ? '0800' : '86dd'}${Buffer.from(bytes).toString('hex')}`, rate: this.#rate / FLOODER.addresses.length }
     })
     const child = spawn('nsenter', [`--net=${this.lab.testbed.netnsOf(this.lab.source(FLOODER.key))}`, '--', process.execPath, SENDER], { stdio: ['pipe', 'pipe', 'inherit'] })
     child.stdin.end(JSON.stringify({ seconds: this.#ms / 1_000 + 1.5, flows }))
@@ -86,6 +87,13 @@ export class AuditStage {
     child.stdout.setEncoding('utf8').on('data', (part: string) => (out += part))
     await once(child, 'close')
     return (JSON.parse(out) as readonly number[]).reduce((sum, one) => sum + one, 0)
+  }
+
+  /** Leaves the rules of a variant in the kernel, and nobody who reads what they log. */
+  async leave(variant: Variant): Promise<void> {
+    await this.lab.agents.start('n1', VARIANTS[variant])
+    await this.lab.settle()
+    await this.lab.agents.stop('n1')
   }
 
   async measure(variant: Variant): Promise<Measured> {

@@ -18,6 +18,7 @@ export async function floodUlogd(stage: AuditStage, note: (text: string) => void
     return null
   }
   const { lab } = stage
+  await stage.leave('unlimited')
   const plugins = PLUGINS.find((folder) => existsSync(folder)) ?? ''
   const [config, output] = [path.join(lab.places.folder, 'ulogd.conf'), path.join(lab.places.folder, 'ulogd.txt')]
   const plugin = (name: string): string => `plugin="${plugins}/ulogd_${name}.so"`
@@ -37,6 +38,7 @@ export async function floodUlogd(stage: AuditStage, note: (text: string) => void
     const [seconds, used] = [(performance.now() - start) / 1_000, cpuOf(child.pid) - cpu]
     await pause(1_000)
     const asked = stage.counters(/^logged\/ingress\/shop/) - logged
+    if (asked < 1_000) throw new Error(`only ${asked} packets were logged to ulogd2: the rules are not those without limits`)
     child.kill('SIGTERM')
     await once(child, 'exit')
     const lines = readFileSync(output).reduce((sum, byte) => sum + (byte === 10 ? 1 : 0), 0)
