@@ -85,9 +85,10 @@ export class Measures {
     return (await this.#counting?.totals()) ?? new Map()
   }
 
-  /** Counters are about to go. */
-  async countersLeave(names: readonly string[]): Promise<void> {
+  /** Counters are about to go; resolves with what is to be called once they are gone. */
+  async countersLeave(names: readonly string[]): Promise<() => void> {
     await this.#counting?.leave(names)
+    return () => this.#suppression.gone(names)
   }
 
   /** Listens where the settings say. Throws a PicketError that names the setting. */
