@@ -104,6 +104,8 @@ export class Measures {
       const answer = async (): Promise<{ status: number; type: string; body: string }> => ({ status: 200, type: metrics.contentType, body: await metrics.text() })
       const listener = await listen('metricsAddress', metricsAddress, { '/metrics': answer })
       this.#metrics = metrics
+      // Before the first commit: what was counted until now is the agent's before, all from here on is told, however late somebody scrapes.
+      await this.counted()
       return [health, listener]
     } catch (error) {
       await health.close()
