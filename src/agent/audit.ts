@@ -77,6 +77,8 @@ export class Audit implements PlanFollower, Closable {
   #cancelLook: () => void = () => undefined
   #told = 'null'
   #isFaulty = false
+  /** The history is not to be trusted: no record is made any more. */
+  #isBroken = false
   #isClosed = false
 
   constructor(options: AuditOptions) {
@@ -93,7 +95,7 @@ export class Audit implements PlanFollower, Closable {
   open(): void {
     const { config, clock, cannotLog } = this.#options
     this.say('started', `the audit of node ${config.nodeName} begins`)
-    if (cannotLog === null) {
+    if (cannotLog === null && !this.#isBroken) {
       this.#reader = openReader({
         group: config.auditGroup,
         clock,
@@ -106,7 +108,7 @@ export class Audit implements PlanFollower, Closable {
   }
 
   planned(revision: Revision, delta: PlanDelta, services: NatDelta['services'], rows: SnapshotDelta): void {
-    this.#guarded('a turn is not in the history of the audit', () => {
+    this.#remember(() => {
       const moved = this.#history.planned(revision, delta, services, rows, this.#options.clock.wallTime())
       // So that no flow has packets of before and after.
       this.#reader?.cut(moved)
@@ -114,7 +116,7 @@ export class Audit implements PlanFollower, Closable {
   }
 
   held(revision: Revision): void {
-    this.#guarded('a commit is not in the history of the audit', () => this.#history.held(revision, this.#options.clock.wallTime()))
+    this.#remember(() => this.#history.held(revision, this.#options.clock.wallTime()))
   }
 
   /** Null: nothing is known yet. */
@@ -158,6 +160,21 @@ export class Audit implements PlanFollower, Closable {
     this.say('stopped', 'the agent ends; what it programmed stays in force, and what it logs meanwhile nobody reads')
   }
 
+  /** Within a turn, which no mistake of ours must end: it ends the audit instead. Where nothing is logged, nothing is remembered. */
+  #remember(note: () => void): void {
+    const { cannotLog, log } = this.#options
+    if (cannotLog !== null || this.#isBroken) return
+    try {
+      note()
+    } catch (error) {
+      this.#isBroken = true
+      log.error({ error: messageOf(error) }, 'who had which address is not known any more, and the audit ends: this is a bug of Picket, report it')
+      void this.#reader?.close()
+      this.#reader = null
+      this.#became({ kind: 'failed', code: 'AuditBroken', message: 'a bug of Picket ended the audit (the log says which); report it, and start the agent again' })
+    }
+  }
+
   #became(state: ReaderState): void {
     if (state.kind !== this.#state.kind) this.#stateSince = this.#options.clock.now()
     this.#state = state
@@ -177,22 +194,16 @@ export class Audit implements PlanFollower, Closable {
   }
 
   #take(flow: LoggedFlow): void {
-    const isDone = this.#guarded('a logged packet became no record', () => {
-      const record = this.#maker.make(flow, this.#options.clock.wallTime())
-      if (record !== null) this.#tell(record)
-    })
-    if (!isDone) this.#losses.add({ stage: 'queue', count: flow.count, first: flow.first, last: flow.last })
-  }
-
-  /** A mistake of ours must end neither a turn nor the agent: it is told once. False: it was made. */
-  #guarded(what: string, action: () => void): boolean {
+    const { clock, log } = this.#options
     try {
-      action()
-      return true
+      if (this.#isBroken) return this.#losses.add({ stage: 'queue', count: flow.count, first: flow.first, last: flow.last })
+      const record = this.#maker.make(flow, clock.wallTime())
+      if (record !== null) this.#tell(record)
     } catch (error) {
-      if (!this.#isFaulty) this.#options.log.error({ error: messageOf(error) }, `${what}: this is a bug of Picket, report it`)
+      // A mistake of ours must not end the agent; it is counted, and told once.
+      this.#losses.add({ stage: 'queue', count: flow.count, first: flow.first, last: flow.last })
+      if (!this.#isFaulty) log.error({ error: messageOf(error), prefix: flow.prefix }, 'a logged packet became no record: this is a bug of Picket, report it')
       this.#isFaulty = true
-      return false
     }
   }
 

@@ -22,8 +22,8 @@ export interface KernelTableOptions {
   readonly ownersOf: OwnersOf
   /** The table was read, at a start or because somebody may have changed it: what the kernel holds, null where it has no table. */
   readonly onRead?: (read: TableState | null) => void
-  /** These counters are about to go, and count nothing any more: the sweep waits until their last values are read. */
-  readonly onCountersLeave?: (names: readonly string[]) => Promise<void>
+  /** These counters are about to go, and count nothing any more: the sweep waits until their last values are read. What it resolves with is called once they are gone. */
+  readonly onCountersLeave?: (names: readonly string[]) => Promise<() => void>
 }
 
 /** What a row of commits came to. */
@@ -126,7 +126,7 @@ export class KernelTable {
       if (transaction === null) this.#dirty = emptyDirty()
       if (transaction === null || ends()) return null
       const leaving = countersOf(transaction)
-      if (leaving.length > 0) await onCountersLeave?.(leaving)
+      const gone = leaving.length > 0 ? await onCountersLeave?.(leaving) : undefined
       const outcome = await kernel.commit(transaction)
       done.ms.commit += clock.now() - sent
       if (outcome.kind !== 'acknowledged') return { outcome, transaction }
@@ -134,6 +134,7 @@ export class KernelTable {
       done.operations += transaction.operations.length
       this.#applied ??= emptyTable()
       apply(this.#applied, transaction)
+      gone?.()
     }
   }
 

@@ -33,6 +33,7 @@ export class LogEnds implements Closable {
   #cancel: (() => void) | null = null
   /** What it waits for. */
   #next = 0
+  #isClosed = false
 
   constructor(clock: Clock, push: (events: readonly SourceEvent[]) => void) {
     this.#clock = clock
@@ -44,7 +45,9 @@ export class LogEnds implements Closable {
     return event.kind === 'namespace' || event.kind === 'policy' ? this.#take(event) : event
   }
 
+  /** Sources may go on for a while, and what ends then is nobody's any more. */
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#cancel?.()
     this.#cancel = null
   }
@@ -82,7 +85,7 @@ export class LogEnds implements Closable {
 
   /** Until then at the latest. */
   #wait(end: number): void {
-    if (this.#cancel !== null && this.#next <= end) return
+    if (this.#isClosed || (this.#cancel !== null && this.#next <= end)) return
     this.#cancel?.()
     this.#next = end
     this.#cancel = this.#clock.after(Math.min(Math.max(end - this.#clock.wallTime(), 1), LONGEST_WAIT), () => {

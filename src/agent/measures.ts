@@ -85,9 +85,10 @@ export class Measures {
     return (await this.#counting?.totals()) ?? new Map()
   }
 
-  /** Counters are about to go. */
-  async countersLeave(names: readonly string[]): Promise<void> {
+  /** Counters are about to go; resolves with what is to be called once they are gone. */
+  async countersLeave(names: readonly string[]): Promise<() => void> {
     await this.#counting?.leave(names)
+    return () => this.#suppression.gone(names)
   }
 
   /** Listens where the settings say. Throws a PicketError that names the setting. */
@@ -103,6 +104,8 @@ export class Measures {
       const answer = async (): Promise<{ status: number; type: string; body: string }> => ({ status: 200, type: metrics.contentType, body: await metrics.text() })
       const listener = await listen('metricsAddress', metricsAddress, { '/metrics': answer })
       this.#metrics = metrics
+      // Before the first commit: what was counted until now is the agent's before, all from here on is told, however late somebody scrapes.
+      await this.counted()
       return [health, listener]
     } catch (error) {
       await health.close()

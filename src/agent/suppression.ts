@@ -22,8 +22,8 @@ export class Suppression {
   readonly #totals = new Map<string, Suppressed>()
   readonly #told = new Map<string, Suppressed>()
   /** By the log rule's counter; null before the first reading: what was counted before this agent is not its own. */
-  #before: ReadonlyMap<string, Pair> | null = null
-  #verdicts: ReadonlyMap<string, number> = new Map()
+  #before: Map<string, Pair> | null = null
+  #verdicts = new Map<string, number>()
 
   /** By event: `denied`, `allowed`, `spoofed`, and so on. */
   get totals(): ReadonlyMap<string, Suppressed> {
@@ -46,6 +46,14 @@ export class Suppression {
     for (const [name, { packets }] of values) verdicts.set(name, packets)
     this.#before = pairs
     this.#verdicts = verdicts
+  }
+
+  /** Deleted: where one of that name comes back, it counts from 0, and may be past where it stood by the next reading. */
+  gone(names: readonly string[]): void {
+    for (const name of names) {
+      this.#before?.delete(name)
+      this.#verdicts.delete(name)
+    }
   }
 
   /** What is newly logged counts from where its verdict's counter stood. */

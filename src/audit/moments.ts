@@ -121,7 +121,8 @@ export class Moments {
     }
     const held = this.#commits[after - 1]
     if (held === undefined) return 'unresolved'
-    const next = this.#commits[after] ?? this.#entries.find(({ until }) => until === Infinity)
+    // What the kernel does not hold yet is the newest; most records are of the last commit, and ask.
+    const next = this.#commits[after] ?? this.#entries[this.#entries.findLastIndex(({ until }) => until !== Infinity) + 1]
     return next !== undefined && next.from <= time ? 'ambiguous' : held.revision
   }
 

@@ -18,7 +18,7 @@ import { samePod } from './pod-words.ts'
 /** Questions in a second, and saved up. */
 export const MOST_ASKED = 300
 /** Rules, and their peers and ports. */
-export const MOST_PARTS = 500
+const MOST_PARTS = 500
 const MOST_POLICIES = 100
 
 export interface MissQuestion {

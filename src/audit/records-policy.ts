@@ -13,7 +13,7 @@ import type { KnownProfile } from './history-profiles.ts'
 import type { Span } from './moments.ts'
 
 /** Named of the policies that isolate, and of the rules that allow it besides. */
-export const MOST_NAMED = 8
+const MOST_NAMED = 8
 
 export interface FoundRules {
   readonly policy: FlowRule | null

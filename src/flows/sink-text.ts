@@ -50,7 +50,7 @@ export interface OtlpSpec {
 
 export class SinkError extends PicketError {
   constructor(text: string, detail: string) {
-    super('InvalidSink', `${printable(text, 200)}: ${detail}`)
+    super('InvalidSink', `${printable(withoutSecrets(text), 200)}: ${detail}`)
     this.name = 'SinkError'
   }
 }
@@ -82,6 +82,11 @@ export function parseSink(text: string): SinkSpec {
   const [, protocol, host = ''] = /^syslog\+(tcp|tls):\/\/(.*)$/s.exec(target) ?? []
   if (protocol === undefined) throw new SinkError(text, `no such sink; ${KINDS}`)
   return { ...syslogOf(text, protocol === 'tls', host, known(protocol === 'tls' ? ['ca'] : [])), filter: filter() }
+}
+
+/** What is refused is shown, and may have been given a password, or a token as a parameter that there is not. */
+function withoutSecrets(text: string): string {
+  return text.replace(/(^|\/\/)[^/?\s]*@/, '$1***@').replaceAll(/([?&])(?!(?:filter|ca|maxSize|maxAge|keep|compress)=)([^=&]*)=[^&]*/g, '$1$2=***')
 }
 
 /** Of all sinks. Throws SinkError, also where two are the same place. */
@@ -165,14 +170,14 @@ function fileOf(text: string, path: string, parameters: Parameters): FileSpec {
 function syslogOf(text: string, tls: boolean, target: string, parameters: Parameters): SyslogSpec {
   const [, host, , , digits] = HOST.exec(target) ?? []
   const port = Number(digits)
-  if (host === undefined || !(port <= 65_535)) throw new SinkError(text, `found ${show(target)}, expected HOST:PORT, such as logs.example:6514 or [fd00::5]:6514`)
+  if (host === undefined || !(port <= 65_535)) throw new SinkError(text, `found ${show(withoutSecrets(target))}, expected HOST:PORT, such as logs.example:6514 or [fd00::5]:6514`)
   return { kind: 'syslog', tls, host: host.replace(/^\[|\]$/g, ''), port, ca: caOf(text, parameters) }
 }
 
 function otlpOf(text: string, target: string, parameters: Parameters): OtlpSpec {
   // What a URL may hold besides would be shown in messages (a password), or is not sent (what follows `#`).
   const url = URL_TEXT.test(target) && URL.canParse(target) ? new URL(target) : null
-  if (url === null) throw new SinkError(text, `found ${show(target)}, expected otlp: with a URL without user and query, such as otlp:https://collector.example:4318/v1/logs`)
+  if (url === null) throw new SinkError(text, `found ${show(withoutSecrets(target))}, expected otlp: with a URL without user and query, such as otlp:https://collector.example:4318/v1/logs`)
   if (url.pathname === '/') url.pathname = '/v1/logs'
   return { kind: 'otlp', url: url.href, ca: caOf(text, parameters) }
 }

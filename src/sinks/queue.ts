@@ -14,7 +14,7 @@ export interface QueueLimits {
 }
 
 /** Some seconds of the most that is logged by default. */
-export const QUEUE_LIMITS: QueueLimits = { records: 8192, bytes: 8 * 1024 * 1024 }
+const QUEUE_LIMITS: QueueLimits = { records: 8192, bytes: 8 * 1024 * 1024 }
 
 /** As queued. */
 export interface QueuedLine {

@@ -27,6 +27,15 @@ describe('suppression', () => {
     assert.deepEqual(told({ [`denied/${WEB}`]: 100 }, { [`denied/${WEB}`]: 110, [`logged/${WEB}`]: 4 }), { denied: { logged: 4, suppressed: 6 } })
     assert.deepEqual(told({ [`denied/${WEB}`]: 1 }, { [`denied/${WEB}`]: 1_000 }), {})
   })
+  it('counts all of what went and came back between two readings, past where it stood', () => {
+    const suppression = new Suppression()
+    const names = [`denied/${WEB}`, `logged/${WEB}`]
+    for (const [denied, logged] of [[0, 0], [50, 10], [80, 15]] as const) {
+      suppression.take(values({ [`denied/${WEB}`]: denied, [`logged/${WEB}`]: logged }))
+      if (denied === 50) suppression.gone(names)
+    }
+    assert.deepEqual(Object.fromEntries(suppression.totals), { denied: { logged: 25, suppressed: 105 } })
+  })
   it('never falls: not where counters go and come back, nor where one was read later than the other', () => {
     const before = { [`denied/${WEB}`]: 50, [`logged/${WEB}`]: 10 }
     assert.deepEqual(told({}, before, {}, { [`denied/${WEB}`]: 3, [`logged/${WEB}`]: 1 }), { denied: { logged: 11, suppressed: 42 } })

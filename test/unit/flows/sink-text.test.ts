@@ -38,7 +38,7 @@ describe('texts of sinks', () => {
       ['', /^: no such sink; expected stdout, file:PATH, syslog\+tcp:\/\/HOST:PORT, syslog\+tls:\/\/HOST:PORT or otlp:URL$/],
       ['stdout:', /no such sink/], ['syslog://h:1', /no such sink/], ['syslog+udp://h:1', /^syslog\+udp:\/\/h:1: no such sink/], ['https://h', /no such sink/],
       ['stdout?keep=3', /^stdout\?keep=3: keep: no such parameter; expected one of filter$/],
-      ['file:/a?maxsize=3', /^file:\/a\?maxsize=3: maxsize: no such parameter; expected one of maxSize, maxAge, keep, compress, filter$/],
+      ['file:/a?maxsize=3', /^file:\/a\?maxsize=\*\*\*: maxsize: no such parameter; expected one of maxSize, maxAge, keep, compress, filter$/],
       ['file:/a?keep=3&keep=4', /keep: found more than once, expected one value$/],
       ['file:audit.log', /found "audit.log", expected file: with an absolute path/], ['file:/', /absolute path/], ['file:/a/', /absolute path/], ['file:/a/../b', /absolute path/], ['file:/../b', /absolute path/], ['file:/a//b', /absolute path/], ['file:/a%00b', /absolute path/], ['file:/a%1b[31m', /absolute path/], ['file:/%ff', /absolute path/],
       ['file:/a?maxSize=8191', /maxSize: found "8191", expected a size from 8Ki to 1Ti, such as 100Mi$/], ['file:/a?maxSize=2Ti', /maxSize/], ['file:/a?maxSize=100MB', /maxSize/], ['file:/a?maxSize=', /maxSize: found ""/],
@@ -54,6 +54,11 @@ describe('texts of sinks', () => {
       ['\u001b[31mstdout', /^\\u\{1b\}\[31mstdout: no such sink/],
     ]
     for (const [text, message] of refused) assert.throws(() => parseSink(text), (error) => error instanceof SinkError && message.test(error.message), text)
+  })
+  it('are refused without the passwords and tokens that stand in them', () => {
+    for (const text of ['otlp:https://u:s3cret@h/v1/logs', 'syslog+tls://u:s3cret@h:1', 'otlp:https://h/v1/logs?token=s3cret', 'otlp:https://h/?ca=/a&token=s3cret&filter=port=1', 'https://s3cret@h']) {
+      assert.throws(() => parseSink(text), (error) => error instanceof SinkError && !error.message.includes('s3cret') && error.message.includes('***'), text)
+    }
   })
   it('are refused where two are the same place', () => {
     assert.equal(parseSinks(['stdout', 'file:/a', 'file:/b', 'syslog+tcp://h:1', 'syslog+tls://h:1', 'otlp:https://h', 'otlp:http://h']).length, 7)
