@@ -128,7 +128,7 @@ export interface FlowRule extends FlowPolicy {
 export const LOST_STAGES = ['kernel', 'queue', 'client', 'sink'] as const
 export type LostStage = (typeof LOST_STAGES)[number]
 
-/** Records, or packets of which there would have been some, that did not get through a stage. At most one a second for each stage. */
+/** Records, or packets of which there would have been some, that did not get through a stage. At most one a second for each stage, and each sink or client. */
 export interface LostRecord {
   readonly schema: typeof SCHEMA
   readonly type: 'lost'

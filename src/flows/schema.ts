@@ -121,7 +121,7 @@ const FLOW = object<FlowRecord>('Packets with all in common but their time and l
   label: nullable(text('Annotation audit.picket.dev/label of what had it logged.')),
 })
 
-const LOST = object<LostRecord>('What did not get through: exact, and at most one a second for each stage.', {
+const LOST = object<LostRecord>('What did not get through: exact, and at most one a second for each stage, and each sink or client.', {
   ...head('lost'),
   node,
   stage: oneOf('kernel: logged, and not read in time; queue: read, and not aggregated; client: a reader of GET /flows is slow; sink: so is a sink.', LOST_STAGES),
