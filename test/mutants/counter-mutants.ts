@@ -16,6 +16,8 @@ export const COUNTER_MUTANTS: readonly Mutant[] = [
   { title: 'counters: what goes before anybody asked is not known', file: 'agent/counting.ts', search: ' ?? leaving().get(name)', replace: '', caughtBy: 'counting' },
   { title: 'counters: what the kernel would not delete counts twice', file: 'agent/counting.ts', search: 'entry.goneAt !== null ? isWanted :', replace: 'entry.goneAt !== null ? true :', caughtBy: 'counting' },
   { title: 'counters: a sweep does not wait until they are read', file: 'agent/kernel-table.ts', search: 'await onCountersLeave?.(leaving)', replace: '(onCountersLeave?.(leaving), undefined)', caughtBy: 'counting' },
+  { title: 'counters: what was suppressed goes on from where a deleted counter stood', file: 'agent/suppression.ts', search: 'this.#before?.delete(name)', replace: '', caughtBy: 'suppression' },
+  { title: 'counters: what is suppressed before the first scrape is told by none', file: 'agent/measures.ts', search: '      await this.counted()\n      return', replace: '      return', caughtBy: 'measures' },
   { title: 'counters: who is in the sum gets the next free series, too', file: 'agent/count-series.ts', search: '!this.#left.has(key) && ', replace: '', caughtBy: 'counting' },
   { title: 'counters: another of the name takes from the sum', file: 'agent/count-series.ts', search: '(series[what] < before[what] ? series[what] : series[what] - before[what])', replace: 'series[what] - before[what]', caughtBy: 'counting' },
 ]

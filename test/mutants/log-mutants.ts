@@ -24,5 +24,7 @@ export const LOG_MUTANTS: readonly Mutant[] = [
   { title: 'log: a malformed annotation asks for everything', file: 'decode/log-annotations.ts', search: "TRAFFIC_LOGS.find((one): one is TrafficLog => one === text) ?? null", replace: "TRAFFIC_LOGS.find((one): one is TrafficLog => one === text) ?? 'all'", caughtBy: 'logAnnotations' },
   { title: 'log: without a readable end nothing ever ends', file: 'decode/log-annotations.ts', search: 'level === undefined || !isBounded ?', replace: 'level === undefined ?', caughtBy: 'logAnnotations' },
   { title: 'log: what ends takes sample and label with it', file: 'logging/wishes.ts', search: 'return Object.keys(rest).length === 0 ? undefined : Object.freeze(rest)', replace: 'return Object.keys(rest).length === 0 || true ? undefined : Object.freeze(rest)', caughtBy: 'logEnds' },
+  { title: 'log: an annotation outlives the agent', file: 'agent/log-ends.ts', search: 'if (this.#isClosed || ', replace: 'if (', caughtBy: 'logEnds' },
+  { title: 'log: a mistake in the history ends the turn', file: 'agent/audit.ts', search: '    } catch (error) {\n      this.#isBroken = true', replace: '    } catch (error) {\n      throw error', caughtBy: 'auditOfNode' },
   { title: 'log: an earlier end waits for a later one', file: 'agent/log-ends.ts', search: 'this.#cancel !== null && this.#next <= end', replace: 'this.#cancel !== null', caughtBy: 'logEnds' },
 ]

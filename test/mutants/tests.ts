@@ -80,6 +80,9 @@ export const TESTS = {
   observeCluster: { file: 'test/unit/cli/observe-cluster.test.ts' },
   explaining: { file: 'test/unit/agent/explaining.test.ts' },
   ruleCounters: { file: 'test/unit/ruleset/rule-counters.test.ts' },
+  suppression: { file: 'test/unit/agent/suppression.test.ts' },
+  measures: { file: 'test/unit/agent/measures.test.ts' },
+  auditOfNode: { file: 'test/unit/agent/audit.test.ts' },
   counting: { file: 'test/unit/agent/counting.test.ts' },
   golden: { file: 'test/golden/golden.test.ts' },
   // These want root.

@@ -83,7 +83,7 @@ describe('property: owner history', function () {
   this.timeout(240_000)
 
   it('names who had the address or the interface when the packet came, and says when nobody can know', () => {
-    fc.assert(fc.property(fc.array(step, { minLength: 10, maxLength: 120 }), (steps) => told(steps, BOUNDS)), runs(600))
+    fc.assert(fc.property(fc.array(step, { minLength: 10, maxLength: 120 }), (steps) => told(steps, BOUNDS)), runs(400))
     report(`owners: ${JSON.stringify(counts)}`, counts.asked)
     assert.ok(counts.named > counts.asked / 10 && counts.ambiguous > 0 && counts.nobody > 0, JSON.stringify(counts))
     assert.equal(counts.unresolved, 0, 'nothing is older than minutes here')

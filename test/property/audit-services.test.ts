@@ -100,7 +100,7 @@ describe('property: history of Services', function () {
           assert.deepEqual(world.history.byAddress('10.96.0.77', 'TCP', port, { first: time, last: time }), [null])
         }
       }),
-      runs(500),
+      runs(300),
     )
     report(`Services: ${JSON.stringify(counts)}`, counts.asked)
     assert.ok(counts.named > counts.asked / 10 && counts.open > 0, JSON.stringify(counts))

@@ -15,9 +15,9 @@ import { report, runs } from '../support/runs.ts'
 import { fateOf, type Question, type World } from '../support/service-oracle.ts'
 import { fateIn } from '../support/service-table.ts'
 
-const HISTORIES = 80
-const MIN_CHECKS = 60_000
-const MIN_CLIENTS = 3_000
+const HISTORIES = 60
+const MIN_CHECKS = 50_000
+const MIN_CLIENTS = 2_000
 const NODE = 'node1'
 const NODE_ADDRESSES = ['192.168.1.1', 'fd01::1']
 

@@ -77,7 +77,7 @@ describe('the law of picket status --wait', function () {
         assert.deepEqual(world.wait?.missing(), [])
         assert.deepEqual(world.broken(), [])
       }),
-      runs(1_500),
+      runs(1_000),
     )
     report(`the wait, of which ${early} ended by themselves`, checks)
   })

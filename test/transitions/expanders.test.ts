@@ -10,7 +10,7 @@ import { statesOf } from '../support/states.ts'
 import { walkTale } from '../support/walk-tale.ts'
 import { STORIES } from './stories.ts'
 
-const RANDOM_STORIES = 25
+const RANDOM_STORIES = 18
 const EVERY = 12
 
 describe('transitions: stories', () => {

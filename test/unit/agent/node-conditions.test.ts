@@ -56,7 +56,7 @@ const AUDIT: readonly (readonly [what: string, Partial<AuditFacts>, string | nul
   ['somebody else reads the group', { reader: failed('AuditGroupTaken'), failedSinks: [sink] }, 'False/AuditGroupTaken', 'AuditGroupTaken'],
   ['the log cannot be read', { reader: failed('AuditReaderFailed') }, 'False/AuditReaderFailed', 'AuditReaderFailed'],
   ['its thread ended', { reader: failed('AuditReaderEnded') }, 'False/AuditReaderEnded', 'AuditReaderEnded'],
-  ['a mistake of ours ended it', { reader: failed('AuditBroken') }, 'False/AuditBroken', 'AuditBroken'],
+  ['a bug of ours ended it', { reader: failed('AuditBroken') }, 'False/AuditBroken', 'AuditBroken'],
   ['a sink cannot write', { failedSinks: [sink, sink], sinceLoss: 0 }, 'False/SinkFailed', 'AuditSinkFailed'],
   ['something was lost a while ago', { sinceLoss: LOSS_TOLD_MS - 1 }, 'False/Losing', null],
   ['something was lost long ago', { sinceLoss: LOSS_TOLD_MS }, 'True/Reading', null],
