@@ -56,7 +56,7 @@ describe('the NodeEnforcement of an agent', function () {
   const problem = async (): Promise<string> => ((await world.status())?.problems ?? []).filter(({ code }) => code === 'StatusNotWritten').map(({ message }) => message).join()
 
   it('is made under the Node, tells what the kernel holds, and is as the schema says', async () => {
-    const { status = {}, metadata } = await until('it is ready and the table is proven', (one) => said(one, 'Ready') === 'True Enforcing' && said(one, 'TableIntact') !== 'Unknown NotProvenYet')
+    const { status = {}, metadata } = await until('it is ready, the table is proven and the log is read', (one) => said(one, 'Ready') === 'True Enforcing' && said(one, 'TableIntact') !== 'Unknown NotProvenYet' && said(one, 'AuditHealthy') === 'True Reading')
     assert.deepEqual(metadata.ownerReferences, [{ apiVersion: 'v1', kind: 'Node', name: 'n1', uid: 'uid-n1' }])
     assert.equal(faultOf(NODE_ENFORCEMENT.status, status, 'status'), null)
     assert.equal(said(status, 'Programmed'), 'True Programmed')
